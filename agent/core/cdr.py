@@ -1,0 +1,90 @@
+"""The call detail record: what is stored, uploaded and shown, and nothing that can be derived from it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from agent.core.events import CallKind, Cause, Direction, Party
+
+Micro = Annotated[int, Meta(ge=0, le=10**15)]
+Label = Annotated[str, Meta(max_length=128)]
+
+
+class Part(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Base of the record's parts: immutable, named fields, nothing unknown."""
+
+
+class Step(Part, frozen=True, kw_only=True):
+    """One line of a price explanation: `key` names a sentence of the text catalogue, `values` fills it in."""
+
+    key: Label
+    values: dict[str, str]
+
+
+class Price(Part, frozen=True, kw_only=True):
+    """What a call costs and why. `amount_micro` is rounded once; `exact` is `numerator/denominator`, unrounded."""
+
+    product: Label
+    price_list: Label
+    version: Label
+    """Version of the price list that was installed when the call began."""
+    prefix: Label
+    destination: Label
+    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")]
+    vat: Label
+    """`included`, `excluded` or `not_stated`, as the price list says."""
+    amount_micro: Micro
+    """Millionths of the currency unit."""
+    exact: Label
+    billed_s: Annotated[int, Meta(ge=0)]
+    steps: list[Step]
+
+
+class Quality(Part, frozen=True, kw_only=True):
+    """RTP statistics of the call, both ways."""
+
+    codec: Label = ""
+    rx_packets: int = 0
+    tx_packets: int = 0
+    rx_lost: int = 0
+    tx_lost: int = 0
+    rx_jitter_ms: int = 0
+    rtt_ms: int = 0
+
+
+class Cdr(Part, frozen=True, kw_only=True):
+    """One ended call. `id` is fixed when the call opens and is the identity of the record everywhere.
+
+    Durations come from the boot clock; `*_at` are RFC 3339 UTC and mean no more than `time_trusted` says.
+    """
+
+    id: Annotated[str, Meta(pattern="^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
+    direction: Direction
+    kind: CallKind
+    line: Annotated[int, Meta(ge=0, le=7)] | None
+    account: Label
+    own_number: Label
+    number: Label
+    """The other party: E.164 with plus, or a short number as dialled."""
+    boot_id: Label
+    began_ms: Annotated[int, Meta(ge=0)]
+    began_at: Label
+    answered_at: Label = ""
+    time_trusted: bool
+    duration_ms: Annotated[int, Meta(ge=0)]
+    """Answered time; 0 where the call was never answered."""
+    setup_ms: Annotated[int, Meta(ge=0)]
+    """From the last digit (or the arriving INVITE) to answer or end."""
+    cause: Cause
+    released_by: Party
+    refusal: Label = ""
+    sip_code: int = 0
+    recovered: bool = False
+    """The end was not seen: the duration reaches to the last moment at which the call was known to be alive."""
+    price: Price | None = None
+    """None where a call costs nothing by its nature (incoming, emergency, unanswered), or has no rate (`unpriced`)."""
+    unpriced: Label = ""
+    """Why a chargeable call has no price: the operator must rate it. Never a silent zero."""
+    quality: Quality | None = None

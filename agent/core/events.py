@@ -1,0 +1,373 @@
+"""What happens to the telephone (events) and what it does about it (actions): the words of the Switch.
+
+Lines are numbered from 0. Times are milliseconds of the monotonic boot clock (`CLOCK_BOOTTIME`), passed beside an
+event, never inside it unless the field says so. Nothing here does anything: adapters turn the world into events and
+actions into the world.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+
+class Tone(enum.StrEnum):
+    """A tone a telephone can play; its frequencies and cadence are data (`config/tones.toml`, ITU-T E.180)."""
+
+    DIAL = "dial"
+    RINGBACK = "ringback"
+    BUSY = "busy"
+    CONGESTION = "congestion"
+    SPECIAL = "special"
+    HOWLER = "howler"
+    WARNING = "warning"
+
+
+class Direction(enum.StrEnum):
+    """Which way a call was set up, seen from the adapter."""
+
+    OUTGOING = "outgoing"
+    INCOMING = "incoming"
+
+
+class CallKind(enum.StrEnum):
+    """Emergency calls ask nobody and wait for nothing."""
+
+    ORDINARY = "ordinary"
+    EMERGENCY = "emergency"
+
+
+class CallPhase(enum.StrEnum):
+    """How far a call has come."""
+
+    ASKED = "asked"
+    GRANTED = "granted"
+    RINGING = "ringing"
+    ANSWERED = "answered"
+    ENDED = "ended"
+
+
+class Cause(enum.StrEnum):
+    """Why a call ended; the local/remote split follows TR-104 `CallTerminationCause`."""
+
+    NORMAL = "normal"
+    CANCELLED = "cancelled"
+    BUSY = "busy"
+    NO_ANSWER = "no_answer"
+    REFUSED = "refused"
+    REMOTE_REFUSED = "remote_refused"
+    NO_SUCH_NUMBER = "no_such_number"
+    NETWORK_FAILURE = "network_failure"
+    LIMIT_REACHED = "limit_reached"
+    AGENT_UNAVAILABLE = "agent_unavailable"
+    NO_CALL_SLOT = "no_call_slot"
+    PREEMPTED = "preempted"
+    NO_LINE_FREE = "no_line_free"
+    CARD_LOST = "card_lost"
+    GATEWAY_LOST = "gateway_lost"
+    ENDED_BY_AGENT = "ended_by_agent"
+    SHUTDOWN = "shutdown"
+
+
+class Party(enum.StrEnum):
+    """Who ended the call."""
+
+    LOCAL = "local"
+    REMOTE = "remote"
+    SYSTEM = "system"
+
+
+# --- events: the line card -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CardUp:
+    """The line card answered HELLO; every line is idle until an event says otherwise."""
+
+    lines: int
+    firmware: str
+
+
+@dataclass(frozen=True, slots=True)
+class CardDown:
+    """The line card is gone or restarted; `reason` is a sentence for a technician."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OffHook:
+    """The handset of `line` was lifted."""
+
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class OnHook:
+    """The handset of `line` was replaced."""
+
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class DigitDialled:
+    """One complete digit: `0`-`9`, `*`, `#` or `A`-`D`."""
+
+    line: int
+    digit: str
+
+
+@dataclass(frozen=True, slots=True)
+class HookFlash:
+    """The register-recall button, or a hook press inside the flash window."""
+
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class ButtonPressed:
+    """The adapter's button was released after `held_ms`."""
+
+    held_ms: int
+
+
+# --- events: SIP -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SipReady:
+    """The SIP library is up. `max_calls` is what the library says of itself, `version` its own text."""
+
+    max_calls: int
+    version: str
+    local_port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """The registrar accepted `account` for `expires_s` seconds."""
+
+    account: str
+    expires_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unregistered:
+    """The registrar confirmed that `account` is no longer registered."""
+
+    account: str
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationFailed:
+    """A REGISTER did not succeed. `on_wire` false: no response was received, `code` is the library's own."""
+
+    account: str
+    code: int
+    reason: str
+    on_wire: bool
+    retry_after_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingInvite:
+    """An INVITE has arrived and waits for `Ringing`, `Answer` or `Reject`. `called` is the Request-URI's user part."""
+
+    call_id: str
+    account: str
+    caller: str
+    called: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A provisional response (180, 183); `early_media` says that sound already comes from the far end."""
+
+    call_id: str
+    code: int
+    early_media: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CallAnswered:
+    """200 OK and ACK: speech flows. `at_ms` is the boot time at which the answer was seen on the wire."""
+
+    call_id: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class MediaStats:
+    """RTP statistics of a call, accumulated over its streams; milliseconds and packets."""
+
+    rx_packets: int = 0
+    tx_packets: int = 0
+    rx_lost: int = 0
+    tx_lost: int = 0
+    rx_jitter_ms: int = 0
+    rtt_ms: int = 0
+    codec: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CallOver:
+    """The SIP call is gone. `code`: last status (0: none); `on_wire`: a peer sent it; `remote`: the peer ended it."""
+
+    call_id: str
+    code: int
+    reason: str
+    remote: bool
+    on_wire: bool
+    stats: MediaStats | None = None
+
+
+# --- events: time ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Nothing happened but time: a deadline of the Switch may be due."""
+
+
+TelephoneEvent = (
+    CardUp | CardDown | OffHook | OnHook | DigitDialled | HookFlash | ButtonPressed
+    | SipReady | Registered | Unregistered | RegistrationFailed | IncomingInvite | Progress | CallAnswered | CallOver
+    | Tick
+)  # fmt: skip
+
+
+# --- actions: the line card ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Ring:
+    """Ring `line` in the configured cadence, showing `caller`, until `StopRing` or off-hook."""
+
+    line: int
+    caller: str
+
+
+@dataclass(frozen=True, slots=True)
+class StopRing:
+    """Stop ringing `line`."""
+
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlayTone:
+    """Play `tone` on `line` until `StopTone`, or for `duration_ms` (0: no limit), over any speech."""
+
+    line: int
+    tone: Tone
+    duration_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StopTone:
+    """Silence whatever tone `line` plays."""
+
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAudio:
+    """Let speech frames of `line` flow between card and bridge."""
+
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class CloseAudio:
+    """Stop the speech frames of `line`."""
+
+    line: int
+
+
+class Lamp(enum.StrEnum):
+    """What the adapter's lamp says of a line."""
+
+    OFF = "off"
+    ON = "on"
+    BLINK = "blink"
+
+
+@dataclass(frozen=True, slots=True)
+class SetLamp:
+    """Show `lamp` for `line`."""
+
+    line: int
+    lamp: Lamp
+
+
+# --- actions: SIP ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """Send one REGISTER for `account` (one attempt, at most four messages) through target number `target`."""
+
+    account: str
+    target: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Unregister:
+    """Remove the binding of `account`."""
+
+    account: str
+
+
+@dataclass(frozen=True, slots=True)
+class Invite:
+    """Start a call from `account` to `user` in the account's domain, through the account's target number `target`."""
+
+    call_id: str
+    account: str
+    user: str
+    line: int
+    emergency: bool = False
+    target: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Ringing:
+    """Send 180 for an incoming call."""
+
+    call_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Send 200 for an incoming call and join its speech with `line`."""
+
+    call_id: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """Refuse an incoming call with a final response."""
+
+    call_id: str
+    code: int
+
+
+@dataclass(frozen=True, slots=True)
+class HangUp:
+    """End a call however far it has come (CANCEL or BYE)."""
+
+    call_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SendDtmf:
+    """Send one digit in a call as RFC 4733 telephone-event."""
+
+    call_id: str
+    digit: str
+
+
+CardAction = Ring | StopRing | PlayTone | StopTone | OpenAudio | CloseAudio | SetLamp
+SipAction = Register | Unregister | Invite | Ringing | Answer | Reject | HangUp | SendDtmf

@@ -1,0 +1,1 @@
+"""The telephone: its records (`protocol`), the agent's side of the socket (`client`), the process itself (`daemon`)."""

@@ -1,0 +1,278 @@
+"""The records that cross the socket between gateway and agent, and their encoding.
+
+Whole records, never deltas: each packet of the SOCK_SEQPACKET socket is one JSON-encoded record of at most
+`MAX_PACKET` bytes. There is no reply, no command id and no replay: on connect the gateway sends every record that it
+has, and an ended `CallState` stays until `Release`. All `*_ms` are milliseconds of the gateway's boot clock.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+from agent.core.events import CallKind, CallPhase, Cause, Direction, Party, Tone
+
+PROTOCOL_VERSION = 1
+MAX_PACKET = 64 * 1024
+MAX_UNRELEASED = 64
+
+Short = Annotated[str, Meta(max_length=128)]
+Text = Annotated[str, Meta(max_length=1024)]
+LineNumber = Annotated[int, Meta(ge=0, le=7)]
+BootMs = Annotated[int, Meta(ge=0)]
+
+
+class ProtocolError(Exception):
+    """A packet was not a record of this protocol; the message says what was wrong with it."""
+
+
+class Record(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Base of every record and of their parts."""
+
+
+# --- gateway -> agent ------------------------------------------------------------------------------------------------
+
+
+class Hello(Record, frozen=True, kw_only=True, tag="hello"):
+    """First record of a connection. `instance` is random per process: a new one has none of the old one's calls."""
+
+    protocol: int
+    instance: Short
+    boot_id: Short
+    version: Short
+    sip_version: Short = ""
+    max_calls: int = 0
+    configuration: Short = ""
+    """`Configure.revision` in force; empty: none yet."""
+
+
+class CardState(Record, frozen=True, kw_only=True, tag="card"):
+    """The line card, as last heard."""
+
+    up: bool
+    lines: int = 0
+    firmware: Short = ""
+    reason: Text = ""
+
+
+class LineState(Record, frozen=True, kw_only=True, tag="line"):
+    """One analog line. `digits` is how many were dialled, never which."""
+
+    line: LineNumber
+    off_hook: bool = False
+    ringing: bool = False
+    tone: Tone | None = None
+    digits: int = 0
+    call_id: Short = ""
+
+
+class AccountState(Record, frozen=True, kw_only=True, tag="account"):
+    """One registration. `code` is the last final response (0: none received); `on_wire` false: the code is local."""
+
+    account: Short
+    registered: bool
+    code: int = 0
+    reason: Text = ""
+    on_wire: bool = True
+    since_ms: BootMs = 0
+    next_attempt_ms: BootMs | None = None
+    attempts: int = 0
+
+
+class CallStats(Record, frozen=True, kw_only=True):
+    """RTP statistics of a call, both ways."""
+
+    rx_packets: int = 0
+    tx_packets: int = 0
+    rx_lost: int = 0
+    tx_lost: int = 0
+    rx_jitter_ms: int = 0
+    rtt_ms: int = 0
+    codec: Short = ""
+
+
+class CallState(Record, frozen=True, kw_only=True, tag="call"):
+    """One call, whole; an ended one stays until `Release`. `number`: the other party, as dialled or as shown."""
+
+    call_id: Short
+    direction: Direction
+    kind: CallKind
+    phase: CallPhase
+    line: LineNumber | None = None
+    """None: an incoming call that no line took."""
+    account: Short = ""
+    number: Short = ""
+    own_number: Short = ""
+    asked_ms: BootMs = 0
+    """When the last digit was dialled, or the INVITE arrived."""
+    invited_ms: BootMs | None = None
+    ringing_ms: BootMs | None = None
+    answered_ms: BootMs | None = None
+    until_ms: BootMs | None = None
+    ended_ms: BootMs | None = None
+    cause: Cause | None = None
+    released_by: Party | None = None
+    refusal: Short = ""
+    """The code of the agent's refusal, where `cause` is `refused`."""
+    sip_code: int = 0
+    stats: CallStats | None = None
+
+
+class Log(Record, frozen=True, kw_only=True, tag="log"):
+    """One state change for the agent's log; `event` is a fixed name, `detail` holds no full number and no secret."""
+
+    level: Short
+    event: Short
+    at_ms: BootMs
+    line: LineNumber | None = None
+    call_id: Short = ""
+    detail: Text = ""
+
+
+# --- agent -> gateway ------------------------------------------------------------------------------------------------
+
+
+class ToneSegment(Record, frozen=True, kw_only=True):
+    """A piece of a cadence: `frequencies` in hertz (none: silence) for `ms` (0: for ever)."""
+
+    frequencies: Annotated[list[Annotated[int, Meta(ge=100, le=3800)]], Meta(max_length=4)]
+    ms: Annotated[int, Meta(ge=0, le=60_000)]
+
+
+class ToneSpec(Record, frozen=True, kw_only=True):
+    """A tone: level in dBm0 (negative) and segments, repeated unless `once`."""
+
+    level_dbm0: Annotated[int, Meta(ge=-60, le=0)]
+    segments: Annotated[list[ToneSegment], Meta(min_length=1, max_length=16)]
+    once: bool = False
+
+
+class Account(Record, frozen=True, kw_only=True):
+    """One registration: who, with what secret, and through which targets (`host:port;transport=udp`), best first."""
+
+    id: Short
+    user: Short
+    domain: Short
+    auth_user: Short
+    password: Annotated[str, Meta(max_length=256)]
+    targets: Annotated[list[Short], Meta(min_length=1, max_length=8)]
+    expires_s: Annotated[int, Meta(ge=10, le=86_400)] = 300
+
+
+class Line(Record, frozen=True, kw_only=True):
+    """One analog line: which account and number it calls from."""
+
+    line: LineNumber
+    account: Short
+    number: Short
+    """Own number, E.164 with plus."""
+
+
+class Route(Record, frozen=True, kw_only=True):
+    """Where calls to one of our numbers ring; `number` in E.164 with plus."""
+
+    number: Short
+    account: Short
+    lines: Annotated[list[LineNumber], Meta(max_length=8)]
+
+
+class DigitMap(Record, frozen=True, kw_only=True):
+    """The digit map as data: `patterns` in the syntax of `core.dialplan`, emergency numbers apart."""
+
+    patterns: Annotated[list[Short], Meta(max_length=256)]
+    emergency: Annotated[list[Short], Meta(min_length=1, max_length=16)]
+    timer_ms: Annotated[int, Meta(ge=500, le=30_000)] = 4000
+    first_digit_ms: Annotated[int, Meta(ge=1000, le=60_000)] = 15_000
+
+
+class NumberFormat(Record, frozen=True, kw_only=True):
+    """How numbers travel in SIP: `plus` E.164 with plus, `digits` E.164 without, `national` as dialled at home."""
+
+    outgoing: Annotated[str, Meta(pattern="^(plus|digits|national)$")] = "plus"
+    country_code: Annotated[str, Meta(pattern="^[1-9][0-9]{0,2}$")] = "47"
+    international_prefix: Annotated[str, Meta(pattern="^[0-9]{1,4}$")] = "00"
+
+
+class Configure(Record, frozen=True, kw_only=True, tag="configure"):
+    """Everything the telephone needs to work alone; kept by the gateway in its last-good file."""
+
+    revision: Short
+    accounts: Annotated[list[Account], Meta(max_length=8)]
+    lines: Annotated[list[Line], Meta(max_length=8)]
+    routes: Annotated[list[Route], Meta(max_length=32)]
+    digit_map: DigitMap
+    tones: dict[Tone, ToneSpec]
+    ring_cadence_ms: Annotated[list[int], Meta(min_length=2, max_length=8)]
+    numbers: NumberFormat = msgspec.field(default_factory=NumberFormat)
+    ask_timeout_ms: Annotated[int, Meta(ge=500, le=30_000)] = 4000
+    ring_timeout_ms: Annotated[int, Meta(ge=5_000, le=600_000)] = 90_000
+
+
+class Decide(Record, frozen=True, kw_only=True, tag="decide"):
+    """The agent's answer to an asked call: a grant until a moment (None: no limit), or a refusal with its tone."""
+
+    call_id: Short
+    granted: bool
+    until_ms: BootMs | None = None
+    warn_at_ms: BootMs | None = None
+    refusal: Short = ""
+    tone: Tone = Tone.SPECIAL
+    announcement: Short = ""
+
+
+class End(Record, frozen=True, kw_only=True, tag="end"):
+    """End a call now."""
+
+    call_id: Short
+    reason: Short = ""
+
+
+class Exercise(Record, frozen=True, kw_only=True, tag="exercise"):
+    """A technician's trial of an idle line: ring it, or play a tone, for at most `duration_ms`."""
+
+    line: LineNumber
+    what: Annotated[str, Meta(pattern="^(ring|tone)$")]
+    tone: Tone = Tone.DIAL
+    duration_ms: Annotated[int, Meta(ge=100, le=60_000)] = 5000
+
+
+class Release(Record, frozen=True, kw_only=True, tag="release"):
+    """The agent has committed the ended call's record; the gateway may forget it."""
+
+    call_id: Short
+
+
+GatewayRecord = Hello | CardState | LineState | AccountState | CallState | Log
+AgentRecord = Configure | Decide | End | Exercise | Release
+
+_encoder = msgspec.json.Encoder()
+_gateway_decoder = msgspec.json.Decoder(GatewayRecord)
+_agent_decoder = msgspec.json.Decoder(AgentRecord)
+
+
+def encode(record: GatewayRecord | AgentRecord) -> bytes:
+    """One packet. Raises ProtocolError where the record is larger than a packet may be."""
+    packet = _encoder.encode(record)
+    if len(packet) > MAX_PACKET:
+        raise ProtocolError(f"record {type(record).__name__} has {len(packet)} bytes, at most {MAX_PACKET} are allowed")
+    return packet
+
+
+def decode_gateway_record(packet: bytes) -> GatewayRecord:
+    """The record a gateway sent. Raises ProtocolError naming the field that was wrong."""
+    try:
+        record: GatewayRecord = _gateway_decoder.decode(packet)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ProtocolError(f"not a gateway record: {error}") from error
+    return record
+
+
+def decode_agent_record(packet: bytes) -> AgentRecord:
+    """The record an agent sent. Raises ProtocolError naming the field that was wrong."""
+    try:
+        record: AgentRecord = _agent_decoder.decode(packet)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ProtocolError(f"not an agent record: {error}") from error
+    return record

@@ -1,0 +1,130 @@
+"""What crosses HTTP between adapter and operator: one definition for client, lab server, OpenAPI and documentation.
+
+`GET /v1/subscription`, `GET /v1/files/{name}`, `GET /v1/files/{name}/{sha256}`, `POST /v1/cdr`, `GET /v1/usage`,
+`GET /v1/health`. Everything but health carries `Authorization: Bearer <device secret>` and `X-Device-Id`.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from agent.core.cdr import Cdr
+
+MAX_BATCH = 100
+MAX_BODY = 1 << 20
+MAX_FILE = 16 << 20
+
+Name = Annotated[str, Meta(min_length=1, max_length=128)]
+E164 = Annotated[str, Meta(pattern=r"^\+[1-9][0-9]{3,14}$")]
+Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+
+
+class Body(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Base of every body. Unknown fields are ignored: an operator may be newer than the adapter."""
+
+
+class Registration(Body, frozen=True, kw_only=True):
+    """One SIP registration: address of record, credential, targets (`host:port;transport=udp`) best first."""
+
+    id: Name
+    user: Name
+    domain: Name
+    auth_user: Name
+    password: Annotated[str, Meta(min_length=1, max_length=256)]
+    targets: Annotated[list[Name], Meta(min_length=1, max_length=8)]
+    expires_s: Annotated[int, Meta(ge=10, le=86_400)] = 300
+
+
+class Number(Body, frozen=True, kw_only=True):
+    """A number that arrives on a registration, and the lines (from 0) on which it rings."""
+
+    number: E164
+    registration: Name
+    lines: Annotated[list[Annotated[int, Meta(ge=0, le=7)]], Meta(max_length=8)]
+
+
+class OutgoingLine(Body, frozen=True, kw_only=True):
+    """An analog line: the registration and number it calls from."""
+
+    line: Annotated[int, Meta(ge=0, le=7)]
+    registration: Name
+    number: E164
+
+
+class SipProfile(Body, frozen=True, kw_only=True):
+    """How the operator's platform wants numbers, as data."""
+
+    number_format: Annotated[str, Meta(pattern="^(plus|digits|national)$")] = "plus"
+
+
+class FileInfo(Body, frozen=True, kw_only=True):
+    """A published file: name, version, exact length, digest. `GET /v1/files/{name}/{sha256}` brings the bytes."""
+
+    name: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+    version: Name
+    length: Annotated[int, Meta(ge=1, le=MAX_FILE)]
+    sha256: Sha256
+
+
+class Subscription(Body, frozen=True, kw_only=True):
+    """What the customer has: product, registrations, numbers, lines, and the price list that rates its calls."""
+
+    revision: Name
+    customer: Name
+    product: Name
+    registrations: Annotated[list[Registration], Meta(max_length=32)]
+    numbers: Annotated[list[Number], Meta(max_length=64)]
+    lines: Annotated[list[OutgoingLine], Meta(max_length=16)]
+    price_list: FileInfo
+    profile: SipProfile = SipProfile()
+    active: bool = True
+
+
+class CdrBatch(Body, frozen=True, kw_only=True):
+    """At most `MAX_BATCH` records. Each is identified by its own id, so batches may be cut anew after a crash."""
+
+    epoch: Name
+    """Random id of the outbox that numbered the records."""
+    records: Annotated[list[Cdr], Meta(min_length=1, max_length=MAX_BATCH)]
+
+
+class Verdict(enum.StrEnum):
+    """What became of one record. Only `accepted` and `duplicate` are acknowledgements."""
+
+    ACCEPTED = "accepted"
+    DUPLICATE = "duplicate"
+    CONFLICT = "conflict"
+    REJECTED = "rejected"
+
+
+class CdrResult(Body, frozen=True, kw_only=True):
+    """The answer for one record."""
+
+    id: Name
+    verdict: Verdict
+    reason: Annotated[str, Meta(max_length=512)] = ""
+
+
+class CdrBatchResult(Body, frozen=True, kw_only=True):
+    """One result per record, after the operator's commit."""
+
+    results: list[CdrResult]
+
+
+class Usage(Body, frozen=True, kw_only=True):
+    """The operator's own count of a calendar month (Europe/Oslo): acknowledged calls, seconds and cost."""
+
+    month: Annotated[str, Meta(pattern="^[0-9]{4}-[0-9]{2}$")]
+    calls: int
+    seconds: int
+    amount_micro: int
+
+
+class Health(Body, frozen=True, kw_only=True):
+    """The platform's word about itself, with its time (RFC 3339 UTC)."""
+
+    status: str
+    time: str
