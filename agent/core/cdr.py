@@ -88,3 +88,26 @@ class Cdr(Part, frozen=True, kw_only=True):
     unpriced: Label = ""
     """Why a chargeable call has no price: the operator must rate it. Never a silent zero."""
     quality: Quality | None = None
+
+
+class OpenCall(Part, frozen=True, kw_only=True):
+    """A call that has begun and has no record yet: what recovery needs to make one, kept in the store."""
+
+    id: Label
+    instance: Label
+    """The gateway process that carries the call; when another one says Hello, the call is over."""
+    direction: Direction
+    kind: CallKind
+    line: Annotated[int, Meta(ge=0, le=7)] | None
+    account: Label
+    own_number: Label
+    number: Label
+    boot_id: Label
+    began_ms: Annotated[int, Meta(ge=0)]
+    began_at: Label
+    time_trusted: bool
+    answered_ms: Annotated[int, Meta(ge=0)] | None = None
+    last_alive_ms: Annotated[int, Meta(ge=0)]
+    product: Label = ""
+    price_list_sha256: Label = ""
+    """Digest of the price list that was installed when the call began: it prices the call whatever comes later."""
