@@ -1,0 +1,56 @@
+# make run   the lab: an operator on loopback, two simulated phones, the real gateway and agent
+# make test  all tests; those that need a program from Debian (make peers) are skipped by name where it is missing
+SHELL := /bin/sh
+V := .venv/bin
+PYTEST := $(V)/python -m pytest
+
+.PHONY: venv run check quick test test-slow peers bench lock fmt clean help
+
+help:
+	@sed -n 's/^# //p' Makefile
+
+# The environment is made anew when the lock file has changed.
+venv: .venv/installed.lock
+.venv/installed.lock: requirements.lock
+	@.ci/make-venv
+
+run: venv
+	@$(V)/iplink-agent lab
+
+# check and quick together are what each commit must pass, within a minute.
+check: venv
+	$(V)/ruff check .
+	$(V)/ruff format --check .
+	$(V)/mypy
+	$(V)/lint-imports --no-cache
+	sh -n .ci/find-python && sh -n .ci/make-venv && bash -n .ci/run
+
+quick: venv
+	$(PYTEST) -q -x tests/unit tests/link -m "not slow"
+
+test: venv
+	$(PYTEST) -m "not slow"
+
+test-slow: venv
+	$(PYTEST) -m slow --timeout 900
+
+# Real SIP peers and a real browser, for the tests that are skipped without them.
+peers:
+	apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends kamailio sip-tester chromium iproute2 systemd
+
+bench: venv
+	$(V)/python -m tests.bench
+
+# Resolves the lock file again; needs uv.
+lock:
+	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --extra sip --extra lab --group dev \
+	    --no-emit-index-url --no-header --quiet --output-file requirements.lock
+
+fmt: venv
+	$(V)/ruff format .
+	$(V)/ruff check --fix .
+
+clean:
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache tests/output
+	find agent firmware_bridge tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,166 @@
+"""The agent's end of the socket: connects, comes back, and hands over each record as it arrives.
+
+asyncio's streams refuse SOCK_SEQPACKET, so the socket is read with `add_reader` and `recvmsg`. A packet that was cut
+(MSG_TRUNC) or is no record of the protocol ends the connection: what follows it can't be believed either.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+from agent.gateway.protocol import (
+    MAX_PACKET,
+    PROTOCOL_VERSION,
+    AgentRecord,
+    GatewayRecord,
+    Hello,
+    ProtocolError,
+    decode_gateway_record,
+    encode,
+)
+
+_FIRST_RETRY_S = 0.1
+_LONGEST_RETRY_S = 2.0
+_MAX_UNSENT = 1024
+
+
+class GatewayUnavailableError(Exception):
+    """There is no gateway to send to, or it does not read; the message says which."""
+
+
+class GatewayClient:
+    """One connection at a time to the gateway at `path`.
+
+    `on_record` gets every record in the order in which it was sent, `on_lost` is told when the connection has ended and
+    why; both are called on the event loop and must not block. Raises nothing by itself: `run` comes back for ever.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        on_record: Callable[[GatewayRecord], None],
+        on_lost: Callable[[str], None],
+    ) -> None:
+        self._path = path
+        self._on_record, self._on_lost = on_record, on_lost
+        self._socket: socket.socket | None = None
+        self._unsent: list[bytes] = []
+        self._ended: asyncio.Future[str] | None = None
+
+    @property
+    def connected(self) -> bool:
+        """Whether a gateway has said Hello and is still there."""
+        return self._socket is not None
+
+    async def run(self) -> None:
+        """Connect, read until the end, and again with growing patience, until cancelled."""
+        patience = _FIRST_RETRY_S
+        while True:
+            connection = self._connect()
+            if connection is None:
+                await asyncio.sleep(patience)
+                patience = min(_LONGEST_RETRY_S, patience * 2)
+                continue
+            patience = _FIRST_RETRY_S
+            await self._serve(connection)
+
+    def _connect(self) -> socket.socket | None:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        connection.setblocking(False)
+        try:
+            connection.connect(str(self._path))
+        except OSError:
+            connection.close()
+            return None
+        return connection
+
+    async def _serve(self, connection: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        self._ended = loop.create_future()
+        self._unsent.clear()
+        greeted = False
+
+        def read() -> None:
+            nonlocal greeted
+            try:
+                packet, _, flags, _ = connection.recvmsg(MAX_PACKET + 1)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self._end(f"reading from the gateway: {error.strerror or error}")
+                return
+            if not packet:
+                self._end("the gateway closed the connection")
+                return
+            if flags & socket.MSG_TRUNC:
+                self._end(f"the gateway sent a packet of more than {MAX_PACKET} bytes")
+                return
+            try:
+                record = decode_gateway_record(packet)
+            except ProtocolError as error:
+                self._end(str(error))
+                return
+            if not greeted:
+                if not isinstance(record, Hello) or record.protocol != PROTOCOL_VERSION:
+                    self._end(f"the gateway does not speak protocol {PROTOCOL_VERSION}: upgrade both halves together")
+                    return
+                greeted = True
+                self._socket = connection
+            self._on_record(record)
+
+        loop.add_reader(connection, read)
+        try:
+            reason = await self._ended
+        finally:
+            loop.remove_reader(connection)
+            loop.remove_writer(connection)
+            was_up, self._socket = self._socket is not None, None
+            connection.close()
+        if was_up:
+            self._on_lost(reason)
+        else:
+            await asyncio.sleep(_LONGEST_RETRY_S)
+
+    def _end(self, reason: str) -> None:
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_result(reason)
+
+    def send(self, record: AgentRecord) -> None:
+        """Send one record, in order. Raises GatewayUnavailableError where nobody is there to read it."""
+        connection = self._socket
+        if connection is None:
+            raise GatewayUnavailableError("the gateway is not connected")
+        packet = encode(record)
+        if not self._unsent:
+            try:
+                connection.send(packet)
+            except BlockingIOError:
+                pass
+            except OSError as error:
+                self._end(f"writing to the gateway: {error.strerror or error}")
+                raise GatewayUnavailableError("the gateway has just gone") from error
+            else:
+                return
+        if len(self._unsent) >= _MAX_UNSENT:
+            self._end("the gateway has stopped reading")
+            raise GatewayUnavailableError("the gateway does not read")
+        self._unsent.append(packet)
+        asyncio.get_running_loop().add_writer(connection, self._flush, connection)
+
+    def _flush(self, connection: socket.socket) -> None:
+        while self._unsent:
+            try:
+                connection.send(self._unsent[0])
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self._end(f"writing to the gateway: {error.strerror or error}")
+                return
+            self._unsent.pop(0)
+        with contextlib.suppress(RuntimeError):
+            asyncio.get_running_loop().remove_writer(connection)

@@ -1,0 +1,257 @@
+"""The gateway's end of the socket: one agent at a time, whole records, bounded however slow the agent is.
+
+A thread of its own. A record that can't be sent at once waits in a slot of its object (this line, that call), where a
+newer one replaces it: what waits is bounded by what exists, and the agent always ends up with the newest state.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from agent.gateway.protocol import (
+    MAX_PACKET,
+    AccountState,
+    AgentRecord,
+    CallState,
+    GatewayRecord,
+    LineState,
+    Log,
+    ProtocolError,
+    decode_agent_record,
+    encode,
+)
+
+_MAX_LOGS = 256
+_UCRED = struct.Struct("3i")
+
+
+class ServerError(Exception):
+    """The socket can't be opened; the message says which and why."""
+
+
+def _slot(record: GatewayRecord, log_number: int) -> tuple[str, str]:
+    match record:
+        case CallState():
+            return "call", record.call_id
+        case LineState():
+            return "line", str(record.line)
+        case AccountState():
+            return "account", record.account
+        case Log():
+            return "log", str(log_number)
+        case _:
+            return type(record).__name__, ""
+
+
+class _Outbox:
+    """What waits to be sent, at most one record per object and the newest `_MAX_LOGS` log lines."""
+
+    def __init__(self) -> None:
+        self._records: dict[tuple[str, str], GatewayRecord] = {}
+        self._logged = 0
+        self.dropped_logs = 0
+
+    def put(self, record: GatewayRecord) -> None:
+        slot = _slot(record, self._logged)
+        if isinstance(record, Log):
+            self._logged += 1
+            oldest = ("log", str(self._logged - 1 - _MAX_LOGS))
+            if self._records.pop(oldest, None) is not None:
+                self.dropped_logs += 1
+        self._records[slot] = record
+
+    def first(self) -> tuple[tuple[str, str], GatewayRecord] | None:
+        return next(iter(self._records.items()), None)
+
+    def sent(self, slot: tuple[str, str], record: GatewayRecord) -> None:
+        if self._records.get(slot) is record:
+            del self._records[slot]
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+
+class AgentServer:
+    """Listens for the agent at `path`; the newest agent wins.
+
+    `connected` is called when an agent has come (then `begin` must follow), `received` with each record, `lost` when it
+    has gone: all three on the server's thread. `publish` and `begin` may be called from any thread.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        allowed_uids: Iterable[int],
+        connected: Callable[[], None],
+        received: Callable[[AgentRecord], None],
+        lost: Callable[[], None],
+        log: Callable[[str, str, str], None],
+    ) -> None:
+        self._path = path
+        self._allowed = frozenset(allowed_uids)
+        self._connected, self._received, self._lost, self._log = connected, received, lost, log
+        self._lock = threading.Lock()
+        self._outbox: _Outbox | None = None
+        self._agent: socket.socket | None = None
+        self._wake_in, self._wake_out = socket.socketpair()
+        for end in (self._wake_in, self._wake_out):
+            end.setblocking(False)
+        self._stopping = threading.Event()
+        self._selector = selectors.DefaultSelector()
+        self._listener = self._listen()
+        self._thread = threading.Thread(target=self._run, name="agent-socket", daemon=True)
+
+    def _listen(self) -> socket.socket:
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                self._path.unlink()
+            listener.bind(str(self._path))
+            self._path.chmod(0o660)
+            listener.listen(4)
+        except OSError as error:
+            listener.close()
+            raise ServerError(f"socket {self._path}: {error.strerror or error}") from error
+        listener.setblocking(False)
+        return listener
+
+    def start(self) -> None:
+        """Begin to accept agents."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Send what waits, as far as it goes at once, and close."""
+        self._stopping.set()
+        self._wake()
+        self._thread.join(timeout=2)
+        with contextlib.suppress(FileNotFoundError):
+            self._path.unlink()
+
+    def begin(self, records: Iterable[GatewayRecord]) -> None:
+        """Give the agent that has just come all there is; from here on it gets what is published."""
+        outbox = _Outbox()
+        for record in records:
+            outbox.put(record)
+        with self._lock:
+            self._outbox = outbox if self._agent is not None else None
+        self._wake()
+
+    def publish(self, record: GatewayRecord) -> None:
+        """Send `record` to the agent; without one it is dropped, since `begin` brings the newest state."""
+        with self._lock:
+            if self._outbox is None:
+                return
+            self._outbox.put(record)
+        self._wake()
+
+    def _wake(self) -> None:
+        with contextlib.suppress(BlockingIOError, OSError):
+            self._wake_out.send(b"\0")
+
+    # --- the server's thread -----------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        self._selector.register(self._listener, selectors.EVENT_READ)
+        self._selector.register(self._wake_in, selectors.EVENT_READ)
+        while not self._stopping.is_set():
+            for key, events in self._selector.select():
+                if key.fileobj is self._listener:
+                    self._accept()
+                elif key.fileobj is self._wake_in:
+                    with contextlib.suppress(BlockingIOError):
+                        self._wake_in.recv(4096)
+                elif events & selectors.EVENT_READ:
+                    self._read()
+            self._write()
+        self._drop(told=False)
+        self._selector.close()
+        for end in (self._listener, self._wake_in, self._wake_out):
+            end.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            connection, _ = self._listener.accept()
+            pid, uid, _gid = _UCRED.unpack(
+                connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size),
+            )
+            if uid not in self._allowed:
+                self._log("warning", "agent_refused", f"process {pid} of user {uid} may not be the agent")
+                connection.close()
+                return
+            if self._agent is not None:
+                self._log("warning", "agent_replaced", f"a newer agent, process {pid}, takes over")
+                self._drop(told=True)
+            connection.setblocking(False)
+            self._agent = connection
+            self._selector.register(connection, selectors.EVENT_READ)
+            self._connected()
+
+    def _read(self) -> None:
+        agent = self._agent
+        if agent is None:
+            return
+        try:
+            packet, _, flags, _ = agent.recvmsg(MAX_PACKET + 1)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._drop(told=True)
+            return
+        if not packet:
+            self._drop(told=True)
+            return
+        if flags & socket.MSG_TRUNC or len(packet) > MAX_PACKET:
+            self._log("error", "agent_packet_too_long", f"more than {MAX_PACKET} bytes in one packet")
+            self._drop(told=True)
+            return
+        try:
+            record = decode_agent_record(packet)
+        except ProtocolError as error:
+            self._log("error", "agent_record_refused", str(error))
+            return
+        self._received(record)
+
+    def _write(self) -> None:
+        while True:
+            with self._lock:
+                agent, outbox = self._agent, self._outbox
+                waiting = outbox.first() if outbox is not None else None
+            if agent is None or outbox is None:
+                return
+            if waiting is None:
+                self._selector.modify(agent, selectors.EVENT_READ)
+                return
+            try:
+                agent.send(encode(waiting[1]))
+            except BlockingIOError:
+                self._selector.modify(agent, selectors.EVENT_READ | selectors.EVENT_WRITE)
+                return
+            except OSError:
+                self._drop(told=True)
+                return
+            with self._lock:
+                outbox.sent(*waiting)
+
+    def _drop(self, *, told: bool) -> None:
+        with self._lock:
+            agent, self._agent, self._outbox = self._agent, None, None
+        if agent is None:
+            return
+        self._selector.unregister(agent)
+        agent.close()
+        if told:
+            self._lost()
+
+
+def own_uids(agent_uid: int | None) -> set[int]:
+    """Users that may be the agent: root, our own, and the one named."""
+    return {0, os.geteuid()} | ({agent_uid} if agent_uid is not None else set())

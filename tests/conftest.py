@@ -1,0 +1,47 @@
+"""What all tests share: under CI nothing may be skipped, and a peer that is missing is named."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+IN_CI = bool(os.environ.get("CI"))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip, by name, the tests whose peer program is not installed."""
+    del config
+    for item in items:
+        for mark in item.iter_markers("peer"):
+            missing = [name for name in mark.args if shutil.which(name) is None]
+            if missing:
+                item.add_marker(pytest.mark.skip(reason=f"{', '.join(missing)} not installed (make peers)"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Under CI a skip or an expected failure is a failure: a test that did not run shows nothing."""
+    del call
+    report: pytest.TestReport = yield
+    if IN_CI and report.skipped:
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} did not run: {report.longrepr}"
+    return report
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Under CI an empty parametrisation is an error."""
+    if IN_CI:
+        for mark in metafunc.definition.iter_markers("parametrize"):
+            if len(mark.args) > 1 and hasattr(mark.args[1], "__len__") and not len(mark.args[1]):
+                pytest.fail(f"{metafunc.definition.nodeid}: empty parametrisation", pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The checkout."""
+    return Path(__file__).resolve().parent.parent
