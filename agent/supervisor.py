@@ -1,0 +1,150 @@
+"""A small parent for gateway and agent, for the lab and for containers; on an installed device systemd does this.
+
+Neither child depends on the other: each is started again by itself. The first crash costs nothing but the start; the
+next ones wait longer, so that a packet of death can't keep a processor busy for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agent import clock
+
+_STEADY_MS = 60_000
+_LONGEST_PAUSE_S = 15.0
+_STOP_S = 8.0
+"""libDestroy takes a second and unregistering up to three: a child that needs longer is killed."""
+
+
+def pause_before_restart(crashes: int) -> float:
+    """Seconds to wait before start number `crashes`: none after the first crash, then 0.5 s doubling up to 15 s."""
+    return 0.0 if crashes <= 1 else min(_LONGEST_PAUSE_S, 0.25 * 2.0 ** min(crashes - 1, 16))
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A program to keep running. `output` receives its stderr; None: ours."""
+
+    name: str
+    argv: Sequence[str]
+    output: Path | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+class Supervised:
+    """One child, started again whenever it ends, until `stop`."""
+
+    def __init__(self, child: Child, told: Callable[[str, str], None]) -> None:
+        self.child = child
+        self._told = told
+        self._process: asyncio.subprocess.Process | None = None
+        self._stopping = asyncio.Event()
+        self._held = asyncio.Event()
+        self._held.set()
+        self.starts = 0
+
+    @property
+    def pid(self) -> int | None:
+        """Process id while it runs."""
+        process = self._process
+        return process.pid if process is not None and process.returncode is None else None
+
+    async def run(self) -> None:
+        """Keep the child running until `stop` is called."""
+        crashes = 0
+        while not self._stopping.is_set():
+            await self._held.wait()
+            began = clock.boot_ms()
+            code = await self._once()
+            if self._stopping.is_set():
+                return
+            crashes = crashes + 1 if clock.boot_ms() - began < _STEADY_MS else 1
+            self._told(self.child.name, f"ended with {_ending(code)}")
+            await asyncio.sleep(pause_before_restart(crashes))
+
+    async def _once(self) -> int:
+        with contextlib.ExitStack() as stack:
+            stderr = stack.enter_context(self.child.output.open("ab")) if self.child.output is not None else None
+            self._process = await asyncio.create_subprocess_exec(
+                *self.child.argv, stdin=asyncio.subprocess.DEVNULL, stderr=stderr,
+                env=dict(os.environ) | dict(self.child.environment),
+            )  # fmt: skip
+            self.starts += 1
+            self._told(self.child.name, f"started as process {self._process.pid}")
+            try:
+                return await self._process.wait()
+            except asyncio.CancelledError:
+                await self._end(self._process)
+                raise
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send the child a signal, if it runs."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.send_signal(number)
+
+    def hold(self) -> None:
+        """Do not start the child again when it ends, until `let_go`."""
+        self._held.clear()
+
+    def let_go(self) -> None:
+        """Start the child again."""
+        self._held.set()
+
+    async def stop(self) -> None:
+        """End the child: SIGTERM, then SIGKILL."""
+        self._stopping.set()
+        self._held.set()
+        if self._process is not None:
+            await self._end(self._process)
+
+    async def _end(self, process: asyncio.subprocess.Process) -> None:
+        if process.returncode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGCONT)
+            process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), _STOP_S)
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+
+def _ending(code: int) -> str:
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+async def supervise(children: Sequence[Child], told: Callable[[str, str], None]) -> None:
+    """Keep all children running until SIGTERM or SIGINT, then end them together."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    supervised = [Supervised(child, told) for child in children]
+    tasks = [asyncio.create_task(one.run()) for one in supervised]
+    await stop.wait()
+    await asyncio.gather(*(one.stop() for one in supervised))
+    await asyncio.gather(*tasks)
+
+
+def main(config: Path, gateway_arguments: Sequence[str]) -> int:
+    """Run gateway and agent as children of this process until told to stop; returns the exit code."""
+    this = [sys.executable, "-m", "agent"]
+    children = (
+        Child("gateway", [*this, "gateway", *gateway_arguments]),
+        Child("agent", [*this, "agent", "--config", str(config)]),
+    )
+
+    def told(name: str, what: str) -> None:
+        sys.stderr.write(f"{name} {what}\n")
+
+    asyncio.run(supervise(children, told))
+    return 0
