@@ -1,0 +1,255 @@
+"""The agent's half of every call: decide, record, release. One function for live events and for recovery.
+
+What the gateway sends is taken as a statement of fact about the call, whole and possibly repeated: after a restart of
+either process the same records come again, and `reconcile` brings the store to the same end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import tzinfo
+from typing import Protocol
+
+import msgspec
+import structlog
+
+from agent import records
+from agent.clock import Moment
+from agent.core.cdr import Cdr, OpenCall, Price
+from agent.core.events import CallPhase, Tone
+from agent.gateway.protocol import AgentRecord, CallState, Decide, Hello, Release
+
+_RETRY_S = 2.0
+_HEARTBEAT_S = 10.0
+
+_log = structlog.get_logger("calls")
+
+
+class CallStore(Protocol):
+    """What a call needs of the store. Each method has committed when it returns; failures are among `troubles`."""
+
+    async def open_call(self, call: OpenCall) -> None: ...
+    async def mark_answered(self, call_id: str, answered_ms: int) -> None: ...
+    async def mark_alive(self, call_ids: Sequence[str], boot_ms: int) -> None: ...
+    async def open_calls(self) -> list[OpenCall]: ...
+    async def finish(self, cdr: Cdr, month: str) -> bool: ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Judgement:
+    """What admission says of an asked call, and what will price it if it is granted."""
+
+    decision: Decide
+    product: str
+    price_list_sha256: str
+
+
+class Judge(Protocol):
+    """Admission and price, as the composition root wires them."""
+
+    def judge(self, state: CallState, now: Moment) -> Judgement:
+        """May this call start, until when, and if not why."""
+
+    def basis(self) -> tuple[str, str]:
+        """Product and price-list digest in force now."""
+
+    def price(self, call: OpenCall, duration_ms: int) -> tuple[Price | None, str]:
+        """The price of an answered chargeable call by the list it began with, or why there is none."""
+
+
+@dataclasses.dataclass(slots=True)
+class LiveCall:
+    """A call in progress: the gateway's newest word, and our row for it once that is committed."""
+
+    state: CallState
+    row: OpenCall | None = None
+
+
+class Calls:
+    """Takes every `Hello` and `CallState` in order, and sees each ended call through to its record and release."""
+
+    def __init__(
+        self,
+        *,
+        store: CallStore,
+        judge: Judge,
+        send: Callable[[AgentRecord], None],
+        now: Callable[[], Moment],
+        zone: tzinfo,
+        recorded: Callable[[Cdr], Awaitable[None]],
+        troubles: tuple[type[Exception], ...],
+        unsendable: type[Exception],
+    ) -> None:
+        self._store, self._judge, self._send, self._now, self._zone = store, judge, send, now, zone
+        self._recorded = recorded
+        self._troubles, self._unsendable = troubles, unsendable
+        self._inbox: asyncio.Queue[Hello | CallState] = asyncio.Queue()
+        self._instance = ""
+        self._lost_at: dict[str, int] = {}
+        self._unfinished: dict[str, CallState] = {}
+        self._unreconciled = False
+        self._rows: dict[str, OpenCall] = {}
+        self.live: dict[str, LiveCall] = {}
+        self.trouble = ""
+        """Why the store refuses; empty while it works."""
+
+    def take(self, record: Hello | CallState) -> None:
+        """Queue one record from the gateway; called on the event loop, never blocks."""
+        self._inbox.put_nowait(record)
+
+    def lost(self) -> None:
+        """Note that the gateway's connection has ended: its calls were alive until now."""
+        self._lost_at = {self._instance: self._now().boot_ms}
+        self.live.clear()
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._work())
+            group.create_task(self._heartbeat())
+
+    async def _work(self) -> None:
+        while True:
+            try:
+                timeout = _RETRY_S if self._unfinished or self._unreconciled else None
+                record = await asyncio.wait_for(self._inbox.get(), timeout)
+            except TimeoutError:
+                await self._again()
+            else:
+                await self.reconcile(record)
+
+    async def _again(self) -> None:
+        if self._unreconciled:
+            await self._close_lost_calls()
+        for state in list(self._unfinished.values()):
+            await self.reconcile(state)
+
+    async def reconcile(self, record: Hello | CallState) -> None:
+        """Bring the store in line with one statement of the gateway. Repeating it changes nothing."""
+        try:
+            if isinstance(record, Hello):
+                self._instance = record.instance
+                self.live.clear()
+                await self._close_lost_calls()
+            elif record.phase is CallPhase.ENDED:
+                await self._finish(record)
+            elif record.phase is CallPhase.ASKED:
+                await self._decide(record)
+            else:
+                await self._follow(record)
+            self.trouble = ""
+        except self._troubles as error:
+            self.trouble = str(error)
+            _log.error("store_failed", detail=str(error))
+
+    async def _close_lost_calls(self) -> None:
+        self._unreconciled = True
+        here = self._now().boot_id
+        for call in await self._store.open_calls():
+            self._rows[call.id] = call
+            if call.instance == self._instance:
+                continue
+            last = call.last_alive_ms
+            if call.boot_id == here:
+                last = max(last, self._lost_at.get(call.instance, 0))
+            duration = records.answered_duration_ms(call.answered_ms, last)
+            price, unpriced = self._price(call, duration)
+            await self._commit(records.recovered_record(call, last, price, unpriced))
+        self._unreconciled = False
+
+    async def _decide(self, state: CallState) -> None:
+        now = self._now()
+        judgement = self._judge.judge(state, now)
+        decision = judgement.decision
+        if decision.granted:
+            row = records.open_call(
+                state, self._instance, now,
+                product=judgement.product, price_list_sha256=judgement.price_list_sha256,
+            )  # fmt: skip
+            try:
+                await self._store.open_call(row)
+            except self._troubles as error:
+                self.trouble = str(error)
+                _log.error("call_not_opened", call_id=state.call_id, detail=str(error))
+                decision = Decide(
+                    call_id=state.call_id, granted=False, refusal="store_unavailable", tone=Tone.CONGESTION
+                )
+            else:
+                self._rows[row.id] = row
+                self.live[state.call_id] = LiveCall(state, row)
+        _log.info(
+            "call_decided", call_id=state.call_id, line=state.line, granted=decision.granted, refusal=decision.refusal
+        )
+        self._tell(decision)
+
+    async def _follow(self, state: CallState) -> None:
+        known = self.live.get(state.call_id)
+        was_answered = known is not None and known.state.answered_ms is not None
+        self.live[state.call_id] = LiveCall(state, self._rows.get(state.call_id))
+        row = await self._row(state)
+        self.live[state.call_id].row = row
+        if state.answered_ms is not None and not was_answered and row.answered_ms is None:
+            await self._store.mark_answered(state.call_id, state.answered_ms)
+            self._rows[row.id] = _answered(row, state.answered_ms)
+            self.live[state.call_id].row = self._rows[row.id]
+            _log.info("call_answered", call_id=state.call_id, line=state.line)
+
+    async def _row(self, state: CallState) -> OpenCall:
+        row = self._rows.get(state.call_id)
+        if row is None:
+            product, digest = self._judge.basis()
+            row = records.open_call(state, self._instance, self._now(), product=product, price_list_sha256=digest)
+            await self._store.open_call(row)
+            self._rows[row.id] = row
+        return row
+
+    async def _finish(self, state: CallState) -> None:
+        self._unfinished[state.call_id] = state
+        self.live.pop(state.call_id, None)
+        row = self._rows.get(state.call_id)
+        if row is None:
+            product, digest = self._judge.basis()
+            row = records.open_call(state, self._instance, self._now(), product=product, price_list_sha256=digest)
+        ended = state.ended_ms if state.ended_ms is not None else self._now().boot_ms
+        price, unpriced = self._price(row, records.answered_duration_ms(state.answered_ms, ended))
+        await self._commit(records.ended_record(row, state, price, unpriced))
+        del self._unfinished[state.call_id]
+        self._tell(Release(call_id=state.call_id))
+
+    def _price(self, call: OpenCall, duration_ms: int) -> tuple[Price | None, str]:
+        if duration_ms == 0 or not records.is_chargeable(call.direction, call.kind):
+            return None, ""
+        return self._judge.price(call, duration_ms)
+
+    async def _commit(self, cdr: Cdr) -> None:
+        if await self._store.finish(cdr, records.month_of(cdr.began_at, self._zone)):
+            _log.info(
+                "call_recorded", call_id=cdr.id, line=cdr.line, direction=cdr.direction.value, cause=cdr.cause.value,
+                duration_ms=cdr.duration_ms, amount_micro=cdr.price.amount_micro if cdr.price else 0,
+                recovered=cdr.recovered,
+            )  # fmt: skip
+            await self._recorded(cdr)
+        self._rows.pop(cdr.id, None)
+
+    def _tell(self, record: AgentRecord) -> None:
+        try:
+            self._send(record)
+        except self._unsendable:
+            # The gateway has gone; when it is back it sends the call again, and this answer with it.
+            _log.warning("gateway_gone", call_id=getattr(record, "call_id", ""))
+
+    async def _heartbeat(self) -> None:
+        while True:
+            await asyncio.sleep(_HEARTBEAT_S)
+            alive = [call_id for call_id, call in self.live.items() if call.row is not None]
+            if alive:
+                try:
+                    await self._store.mark_alive(alive, self._now().boot_ms)
+                except self._troubles as error:
+                    self.trouble = str(error)
+
+
+def _answered(row: OpenCall, answered_ms: int) -> OpenCall:
+    return msgspec.structs.replace(row, answered_ms=answered_ms)

@@ -1,0 +1,130 @@
+"""How a call becomes a record: pure steps from what the gateway says to what is stored, uploaded and shown."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, tzinfo
+
+from agent.clock import Moment
+from agent.core.cdr import Cdr, OpenCall, Price, Quality
+from agent.core.events import CallKind, Cause, Direction, Party
+from agent.gateway.protocol import CallState, CallStats
+
+
+def rfc3339(at: datetime) -> str:
+    """`2026-11-22T20:15:00.123Z`: UTC, to the millisecond."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def wall_at(boot_ms: int, now: Moment) -> datetime:
+    """The wall time of an earlier instant of this boot, counted back from `now`."""
+    return now.wall - timedelta(milliseconds=now.boot_ms - boot_ms)
+
+
+def month_of(at: str, zone: tzinfo) -> str:
+    """The civil calendar month (`2026-11`) to which an RFC 3339 instant belongs in the operator's time zone."""
+    return datetime.fromisoformat(at).astimezone(zone).strftime("%Y-%m")
+
+
+def open_call(state: CallState, instance: str, now: Moment, *, product: str, price_list_sha256: str) -> OpenCall:
+    """The row that recovery needs, made when the call is first seen; its id and start never change again."""
+    return OpenCall(
+        id=state.call_id,
+        instance=instance,
+        direction=state.direction,
+        kind=state.kind,
+        line=state.line,
+        account=state.account,
+        own_number=state.own_number,
+        number=state.number,
+        boot_id=now.boot_id,
+        began_ms=state.asked_ms,
+        began_at=rfc3339(wall_at(state.asked_ms, now)),
+        time_trusted=now.trusted,
+        answered_ms=state.answered_ms,
+        last_alive_ms=now.boot_ms,
+        product=product,
+        price_list_sha256=price_list_sha256,
+    )
+
+
+def is_chargeable(direction: Direction, kind: CallKind) -> bool:
+    """Only outgoing ordinary calls cost money; emergency calls are free by law (ekomloven 2003 § 2-6)."""
+    return direction is Direction.OUTGOING and kind is CallKind.ORDINARY
+
+
+def answered_duration_ms(answered_ms: int | None, ended_ms: int) -> int:
+    """Answered time; never negative, 0 where nobody answered."""
+    return max(0, ended_ms - answered_ms) if answered_ms is not None else 0
+
+
+def ended_record(call: OpenCall, state: CallState, price: Price | None, unpriced: str) -> Cdr:
+    """The record of a call whose end the gateway saw."""
+    ended_ms = state.ended_ms if state.ended_ms is not None else call.last_alive_ms
+    return _record(
+        call, ended_ms=ended_ms, answered_ms=state.answered_ms, cause=state.cause or Cause.NORMAL,
+        released_by=state.released_by or Party.SYSTEM, price=price, unpriced=unpriced, refusal=state.refusal,
+        sip_code=state.sip_code, line=state.line, quality=_quality(state.stats),
+    )  # fmt: skip
+
+
+def recovered_record(call: OpenCall, last_alive_ms: int, price: Price | None, unpriced: str) -> Cdr:
+    """The record of a call whose gateway died: it ends at the last sign of life."""
+    return _record(
+        call, ended_ms=max(last_alive_ms, call.answered_ms or call.began_ms), answered_ms=call.answered_ms,
+        cause=Cause.GATEWAY_LOST, released_by=Party.SYSTEM, price=price, unpriced=unpriced, line=call.line,
+        recovered=True,
+    )  # fmt: skip
+
+
+def _record(
+    call: OpenCall,
+    *,
+    ended_ms: int,
+    answered_ms: int | None,
+    cause: Cause,
+    released_by: Party,
+    price: Price | None,
+    unpriced: str,
+    line: int | None,
+    refusal: str = "",
+    sip_code: int = 0,
+    quality: Quality | None = None,
+    recovered: bool = False,
+) -> Cdr:
+    began = datetime.fromisoformat(call.began_at)
+    answered_at = (
+        rfc3339(began + timedelta(milliseconds=answered_ms - call.began_ms)) if answered_ms is not None else ""
+    )
+    return Cdr(
+        id=call.id,
+        direction=call.direction,
+        kind=call.kind,
+        line=line,
+        account=call.account,
+        own_number=call.own_number,
+        number=call.number,
+        boot_id=call.boot_id,
+        began_ms=call.began_ms,
+        began_at=call.began_at,
+        answered_at=answered_at,
+        time_trusted=call.time_trusted,
+        duration_ms=answered_duration_ms(answered_ms, ended_ms),
+        setup_ms=max(0, (answered_ms if answered_ms is not None else ended_ms) - call.began_ms),
+        cause=cause,
+        released_by=released_by,
+        refusal=refusal,
+        sip_code=sip_code,
+        recovered=recovered,
+        price=price,
+        unpriced=unpriced,
+        quality=quality,
+    )
+
+
+def _quality(stats: CallStats | None) -> Quality | None:
+    if stats is None:
+        return None
+    return Quality(
+        codec=stats.codec, rx_packets=stats.rx_packets, tx_packets=stats.tx_packets, rx_lost=stats.rx_lost,
+        tx_lost=stats.tx_lost, rx_jitter_ms=stats.rx_jitter_ms, rtt_ms=stats.rtt_ms,
+    )  # fmt: skip

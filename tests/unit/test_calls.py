@@ -1,0 +1,279 @@
+"""A call's record: decided, opened, followed, closed and released, whoever dies in between."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import msgspec
+import pytest
+
+from agent.calls import Calls, Judgement
+from agent.clock import Moment
+from agent.core.cdr import Cdr, OpenCall, Price
+from agent.core.events import CallKind, CallPhase, Cause, Direction, Party, Tone
+from agent.gateway.protocol import PROTOCOL_VERSION, AgentRecord, CallState, Decide, Hello, Release
+
+OSLO = ZoneInfo("Europe/Oslo")
+START = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
+
+
+class DiskFullError(Exception):
+    """What the memory store raises when told to."""
+
+
+class GoneError(Exception):
+    """The gateway does not listen."""
+
+
+class MemoryStore:
+    """Keeps what it is given, commits at once, fails when told to."""
+
+    def __init__(self) -> None:
+        self.opened: dict[str, OpenCall] = {}
+        self.cdrs: dict[str, Cdr] = {}
+        self.months: list[str] = []
+        self.full = False
+
+    def _check(self) -> None:
+        if self.full:
+            raise DiskFullError("no space left")
+
+    async def open_call(self, call: OpenCall) -> None:
+        self._check()
+        self.opened.setdefault(call.id, call)
+
+    async def mark_answered(self, call_id: str, answered_ms: int) -> None:
+        self._check()
+        self.opened[call_id] = msgspec.structs.replace(self.opened[call_id], answered_ms=answered_ms)
+
+    async def mark_alive(self, call_ids: Sequence[str], boot_ms: int) -> None:
+        for call_id in call_ids:
+            self.opened[call_id] = msgspec.structs.replace(self.opened[call_id], last_alive_ms=boot_ms)
+
+    async def open_calls(self) -> list[OpenCall]:
+        return list(self.opened.values())
+
+    async def finish(self, cdr: Cdr, month: str) -> bool:
+        self._check()
+        self.opened.pop(cdr.id, None)
+        self.months.append(month)
+        return self.cdrs.setdefault(cdr.id, cdr) is cdr
+
+
+class PerSecond:
+    """Grants everything but +47829…, at a thousandth of a krone per second."""
+
+    def __init__(self) -> None:
+        self.list = "list-1"
+
+    def judge(self, state: CallState, now: Moment) -> Judgement:
+        if state.number.startswith("+47829"):
+            return Judgement(Decide(call_id=state.call_id, granted=False, refusal="barred", tone=Tone.SPECIAL), "", "")
+        until = now.boot_ms + 3_600_000
+        return Judgement(Decide(call_id=state.call_id, granted=True, until_ms=until), "privat", self.list)
+
+    def basis(self) -> tuple[str, str]:
+        return "privat", self.list
+
+    def price(self, call: OpenCall, duration_ms: int) -> tuple[Price | None, str]:
+        seconds = -(-duration_ms // 1000)
+        price = Price(
+            product=call.product, price_list="test", version=call.price_list_sha256, prefix="46", destination="Sweden",
+            currency="NOK", vat="not_stated", amount_micro=seconds * 1000, exact=f"{seconds}/1000", billed_s=seconds,
+            steps=[],
+        )  # fmt: skip
+        return price, ""
+
+
+class Desk:
+    """An agent's half with a hand on every edge."""
+
+    def __init__(self, store: MemoryStore | None = None) -> None:
+        self.store = store or MemoryStore()
+        self.judge = PerSecond()
+        self.sent: list[AgentRecord] = []
+        self.gateway_listens = True
+        self.boot_ms = 1_000_000
+        self.boot_id = "boot-1"
+        self.calls = Calls(
+            store=self.store, judge=self.judge, send=self._send, now=self.now, zone=OSLO, recorded=self._recorded,
+            troubles=(DiskFullError,), unsendable=GoneError,
+        )  # fmt: skip
+        self.recorded: list[Cdr] = []
+
+    def now(self) -> Moment:
+        return Moment(self.boot_id, self.boot_ms, START + timedelta(milliseconds=self.boot_ms - 1_000_000), True)
+
+    def _send(self, record: AgentRecord) -> None:
+        if not self.gateway_listens:
+            raise GoneError
+        self.sent.append(record)
+
+    async def _recorded(self, cdr: Cdr) -> None:
+        self.recorded.append(cdr)
+
+    async def hello(self, instance: str = "gateway-1") -> None:
+        await self.calls.reconcile(
+            Hello(protocol=PROTOCOL_VERSION, instance=instance, boot_id=self.boot_id, version="0")
+        )
+
+
+def call(phase: CallPhase, **fields: object) -> CallState:
+    base = CallState(
+        call_id="0192f0c1-0000-7000-8000-000000000001", direction=Direction.OUTGOING, kind=CallKind.ORDINARY,
+        phase=phase, line=0, account="main", number="+4681234567", own_number="+4721000001", asked_ms=1_000_000,
+    )  # fmt: skip
+    return msgspec.structs.replace(base, **fields)
+
+
+def ended(**fields: object) -> CallState:
+    return call(
+        CallPhase.ENDED,
+        **({"ended_ms": 1_012_345, "cause": Cause.NORMAL, "released_by": Party.LOCAL, "sip_code": 200} | fields),
+    )
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+async def test_the_open_call_is_committed_before_the_grant_leaves(desk: Desk) -> None:
+    await desk.hello()
+    desk.store.full = True
+    await desk.calls.reconcile(call(CallPhase.ASKED))
+    assert [record.granted for record in desk.sent if isinstance(record, Decide)] == [False]
+    desk.store.full = False
+    await desk.calls.reconcile(call(CallPhase.ASKED))
+    assert desk.store.opened.keys() == {call(CallPhase.ASKED).call_id}
+    assert [record.granted for record in desk.sent if isinstance(record, Decide)] == [False, True]
+
+
+async def test_a_whole_call_is_priced_recorded_and_released_in_that_order(desk: Desk) -> None:
+    await desk.hello()
+    await desk.calls.reconcile(call(CallPhase.ASKED))
+    await desk.calls.reconcile(call(CallPhase.RINGING, ringing_ms=1_001_000))
+    await desk.calls.reconcile(call(CallPhase.ANSWERED, answered_ms=1_002_000))
+    await desk.calls.reconcile(ended(answered_ms=1_002_000))
+    (cdr,) = desk.store.cdrs.values()
+    assert (cdr.duration_ms, cdr.setup_ms, cdr.cause) == (10_345, 2_000, Cause.NORMAL)
+    assert cdr.price is not None
+    assert cdr.price.amount_micro == 11_000
+    assert cdr.began_at == "2026-11-22T20:00:00.000Z"
+    assert cdr.answered_at == "2026-11-22T20:00:02.000Z"
+    assert desk.store.months == ["2026-11"]
+    assert desk.store.opened == {}
+    assert desk.sent[-1] == Release(call_id=cdr.id)
+    assert desk.calls.live == {}
+
+
+async def test_nothing_is_released_before_it_is_committed(desk: Desk) -> None:
+    await desk.hello()
+    desk.store.full = True
+    await desk.calls.reconcile(ended(answered_ms=1_002_000))
+    assert desk.sent == []
+    assert desk.calls.trouble == "no space left"
+    desk.store.full = False
+    await desk.calls.reconcile(ended(answered_ms=1_002_000))
+    assert [type(record) for record in desk.sent] == [Release]
+    assert desk.calls.trouble == ""
+
+
+async def test_an_ended_call_that_comes_twice_counts_once(desk: Desk) -> None:
+    await desk.hello()
+    await desk.calls.reconcile(ended(answered_ms=1_002_000))
+    await desk.calls.reconcile(ended(answered_ms=1_002_000))
+    assert len(desk.recorded) == 1
+    assert [type(record) for record in desk.sent] == [Release, Release]
+
+
+async def test_a_refusal_reaches_the_gateway_and_leaves_a_record_without_a_price(desk: Desk) -> None:
+    await desk.hello()
+    await desk.calls.reconcile(call(CallPhase.ASKED, number="+4782900000"))
+    assert desk.sent == [Decide(call_id=call(CallPhase.ASKED).call_id, granted=False, refusal="barred")]
+    assert desk.store.opened == {}
+    await desk.calls.reconcile(ended(number="+4782900000", cause=Cause.REFUSED, refusal="barred"))
+    (cdr,) = desk.store.cdrs.values()
+    assert (cdr.refusal, cdr.duration_ms, cdr.price) == ("barred", 0, None)
+
+
+@pytest.mark.parametrize(
+    ("fields"),
+    [{"direction": Direction.INCOMING}, {"kind": CallKind.EMERGENCY, "number": "112"}],
+    ids=["incoming", "emergency"],
+)
+async def test_calls_that_cost_nothing_have_no_price(desk: Desk, fields: dict[str, object]) -> None:
+    await desk.hello()
+    await desk.calls.reconcile(call(CallPhase.ANSWERED, answered_ms=1_002_000, **fields))
+    assert len(desk.store.opened) == 1, "recovery needs a row for these, too"
+    await desk.calls.reconcile(ended(answered_ms=1_002_000, **fields))
+    (cdr,) = desk.store.cdrs.values()
+    assert (cdr.price, cdr.unpriced, cdr.duration_ms) == (None, "", 10_345)
+
+
+async def test_the_price_list_of_the_beginning_prices_the_call(desk: Desk) -> None:
+    await desk.hello()
+    await desk.calls.reconcile(call(CallPhase.ASKED))
+    desk.judge.list = "list-2"
+    await desk.calls.reconcile(ended(answered_ms=1_002_000))
+    (cdr,) = desk.store.cdrs.values()
+    assert cdr.price is not None
+    assert cdr.price.version == "list-1"
+
+
+async def test_gateway_killed_in_mid_call(desk: Desk) -> None:
+    await desk.hello()
+    await desk.calls.reconcile(call(CallPhase.ASKED))
+    await desk.calls.reconcile(call(CallPhase.ANSWERED, answered_ms=1_002_000))
+    desk.boot_ms = 1_007_000
+    desk.calls.lost()
+    desk.boot_ms = 1_009_000
+    await desk.hello("gateway-2")
+    (cdr,) = desk.store.cdrs.values()
+    assert (cdr.cause, cdr.duration_ms, cdr.recovered) == (Cause.GATEWAY_LOST, 5_000, True)
+    assert desk.store.opened == {}
+
+
+async def test_agent_killed_in_mid_call_gets_the_true_duration(desk: Desk) -> None:
+    await desk.hello()
+    await desk.calls.reconcile(call(CallPhase.ASKED))
+    second = Desk(desk.store)
+    second.boot_ms = 1_030_000
+    await second.hello()
+    await second.calls.reconcile(ended(answered_ms=1_002_000, ended_ms=1_042_000))
+    (cdr,) = desk.store.cdrs.values()
+    assert (cdr.duration_ms, cdr.recovered, cdr.began_at) == (40_000, False, "2026-11-22T20:00:00.000Z")
+
+
+async def test_both_killed_the_call_ends_at_the_last_heartbeat(desk: Desk) -> None:
+    await desk.hello()
+    await desk.calls.reconcile(call(CallPhase.ASKED))
+    await desk.calls.reconcile(call(CallPhase.ANSWERED, answered_ms=1_002_000))
+    await desk.store.mark_alive([call(CallPhase.ASKED).call_id], 1_020_000)
+    second = Desk(desk.store)
+    second.boot_id, second.boot_ms = "boot-2", 4_000
+    await second.hello("gateway-2")
+    (cdr,) = desk.store.cdrs.values()
+    assert (cdr.duration_ms, cdr.recovered, cdr.cause) == (18_000, True, Cause.GATEWAY_LOST)
+
+
+async def test_a_lost_call_that_could_not_be_stored_is_stored_later(desk: Desk) -> None:
+    await desk.hello()
+    await desk.calls.reconcile(call(CallPhase.ASKED))
+    desk.calls.lost()
+    desk.store.full = True
+    await desk.hello("gateway-2")
+    assert desk.store.cdrs == {}
+    desk.store.full = False
+    await desk.calls._again()
+    assert [cdr.cause for cdr in desk.store.cdrs.values()] == [Cause.GATEWAY_LOST]
+
+
+async def test_a_gateway_that_is_gone_when_the_grant_leaves_does_not_stop_the_agent(desk: Desk) -> None:
+    await desk.hello()
+    desk.gateway_listens = False
+    await desk.calls.reconcile(call(CallPhase.ASKED))
+    await desk.calls.reconcile(ended())
+    assert [cdr.cause for cdr in desk.store.cdrs.values()] == [Cause.NORMAL]
