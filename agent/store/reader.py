@@ -1,0 +1,122 @@
+"""The questions the store answers without changing anything."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Self
+
+import msgspec
+import structlog
+
+from agent.core.cdr import Cdr
+from agent.store.database import Database, open_for_reading
+from agent.store.records import OutboxState, StoredCdr, UsageRow, merged
+
+_MONTH = re.compile(r"[0-9]{4}-[0-9]{2}")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_MAX_ROWS = 100_000
+
+_decoder = msgspec.json.Decoder(Cdr)
+_log = structlog.get_logger(__name__)
+
+
+class StoreReader:
+    """Records, usage and the length of the queue, as of the last commit."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @classmethod
+    async def open_folder(cls, folder: Path) -> StoreReader:
+        """A reader beside a running agent. Raises StoreMissing, StoreTooNew, StoreDamaged, StoreError."""
+        return StoreReader(await open_for_reading(folder))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the file; does nothing the second time."""
+        await self._database.close()
+
+    async def recent(self, limit: int) -> list[StoredCdr]:
+        """The newest `limit` records, newest first."""
+        rows = await self._database.read(
+            "read the records",
+            "SELECT id, body, sha256, state, reason FROM cdr ORDER BY seq DESC LIMIT ?",
+            (bounded(limit),),
+        )
+        found: list[StoredCdr] = []
+        for cdr_id, body, digest, state, reason in rows:
+            cdr = readable(body, digest)
+            if cdr is None:
+                _log.error("cdr_unreadable", call_id=cdr_id)
+                continue
+            found.append(StoredCdr(cdr=cdr, state=OutboxState(state), reason=reason))
+        return found
+
+    async def usage(self, month: str) -> list[UsageRow]:
+        """Usage of a civil month `YYYY-MM`, a row for each own number (and currency, should there be several)."""
+        return await self._usage(checked_period(month, _MONTH))
+
+    async def usage_day(self, day: str) -> list[UsageRow]:
+        """Usage of a civil day `YYYY-MM-DD`."""
+        return await self._usage(checked_period(day, _DAY))
+
+    async def pending_count(self) -> int:
+        """How many records wait for the operator."""
+        return await self._count(OutboxState.PENDING)
+
+    async def quarantined_count(self) -> int:
+        """How many records the operator would not take."""
+        return await self._count(OutboxState.QUARANTINED)
+
+    async def _usage(self, period: str) -> list[UsageRow]:
+        rows = await self._database.read(
+            "read the usage",
+            "SELECT own_number, calls, seconds, amount_micro, currency FROM usage WHERE period = ?",
+            (period,),
+        )
+        return merged([UsageRow(*row) for row in rows])
+
+    async def _count(self, state: OutboxState) -> int:
+        rows = await self._database.read("count the records", "SELECT count(*) FROM cdr WHERE state = ?", (state,))
+        return int(rows[0][0])
+
+
+def readable(body: bytes, digest: bytes) -> Cdr | None:
+    """The record, or None where its bytes are not those that were written or mean nothing to this version."""
+    if hashlib.sha256(body).digest() != digest:
+        return None
+    try:
+        return _decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def bounded(limit: int) -> int:
+    """`limit` between nothing and as much as is ever read at once."""
+    return max(0, min(limit, _MAX_ROWS))
+
+
+def checked_month(month: str) -> str:
+    """`month` where it is `YYYY-MM`. Raises ValueError."""
+    return checked_period(month, _MONTH)
+
+
+def checked_day(day: str, month: str) -> str:
+    """`day` where it is `YYYY-MM-DD` and lies in `month`. Raises ValueError."""
+    if not checked_period(day, _DAY).startswith(month):
+        raise ValueError(f"day {day} does not lie in month {month}")
+    return day
+
+
+def checked_period(period: str, shape: re.Pattern[str]) -> str:
+    """`period` where it has the shape. Raises ValueError."""
+    if not shape.fullmatch(period):
+        raise ValueError(f"{period!r} is not a period like 2026-01 or 2026-01-31")
+    return period

@@ -1,0 +1,274 @@
+"""The store: open calls, call records, their outbox, usage, and the documents that hold secrets.
+
+Whatever a method changes is on disk when it returns, whole or not at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import aiosqlite
+import msgspec
+import structlog
+
+from agent.core.cdr import Cdr, OpenCall
+from agent.store.database import Database, open_writer
+from agent.store.errors import StoreDamaged, StoreError
+from agent.store.reader import StoreReader, bounded, checked_day, checked_month, readable
+from agent.store.records import UsageRow, counted
+
+MAX_DOCUMENT = 1 << 20
+MAX_DOCUMENT_NAME = 64
+MAX_REASON = 512
+MAX_PURGED_IDS = 50_000
+"""How many identities of purged records are remembered: years of calls, some 4 MB."""
+
+_CHECKPOINT_WHEN_DONE = 256
+"""Acknowledged records after which an idle store folds its write-ahead log in."""
+
+_encoder = msgspec.json.Encoder()
+_open_call_decoder = msgspec.json.Decoder(OpenCall)
+_log = structlog.get_logger(__name__)
+
+
+class Store(StoreReader):
+    """The agent's one writer. Methods may be called concurrently; each is one transaction."""
+
+    def __init__(self, database: Database, damage: StoreDamaged | None = None) -> None:
+        super().__init__(database)
+        self.damage = damage
+        """Set where a damaged store was found and set aside when this one was opened: the household must be told."""
+        self._since_checkpoint = 0
+
+    @classmethod
+    async def open(cls, folder: Path) -> Store:
+        """The store in `folder`, made where there is none.
+
+        Raises StoreLocked (another agent), StoreTooNew, StoreFull, StoreError. A damaged file does not raise: it is
+        set aside, and `damage` of the new store says so.
+        """
+        database, damage = await open_writer(folder)
+        if damage is not None:
+            _log.critical("store_damaged", reason=damage.reason, kept=damage.kept.name if damage.kept else "")
+        return cls(database, damage)
+
+    @classmethod
+    async def open_reader(cls, folder: Path) -> StoreReader:
+        """A read-only view beside a running agent. Raises StoreMissing, StoreTooNew, StoreDamaged, StoreError."""
+        return await StoreReader.open_folder(folder)
+
+    # --- open calls --------------------------------------------------------------------------------------------------
+
+    async def open_call(self, call: OpenCall) -> None:
+        """Keep a call that has begun; one that is already open or already has its record stays as it is."""
+
+        async def body(db: aiosqlite.Connection) -> None:
+            if not await _known(db, call.id):
+                await db.execute(
+                    "INSERT INTO open_call(id, body, answered_ms, last_alive_ms) VALUES (?, ?, ?, ?) "
+                    "ON CONFLICT (id) DO NOTHING",
+                    (call.id, _encoder.encode(call), call.answered_ms, call.last_alive_ms),
+                )
+
+        await self._database.write("keep the open call", body)
+
+    async def mark_answered(self, call_id: str, answered_ms: int) -> None:
+        """Note when an open call was answered; the first answer stays. A call that is not open is left alone."""
+
+        async def body(db: aiosqlite.Connection) -> None:
+            await db.execute(
+                "UPDATE open_call SET answered_ms = ?, last_alive_ms = max(last_alive_ms, ?) "
+                "WHERE id = ? AND answered_ms IS NULL",
+                (answered_ms, answered_ms, call_id),
+            )
+
+        await self._database.write("note the answer", body)
+
+    async def mark_alive(self, call_ids: Sequence[str], boot_ms: int) -> None:
+        """Note that these open calls, all of the present boot, were still alive at `boot_ms`: one commit."""
+        if not call_ids:
+            return
+
+        async def body(db: aiosqlite.Connection) -> None:
+            await db.executemany(
+                "UPDATE open_call SET last_alive_ms = max(last_alive_ms, ?) WHERE id = ?",
+                [(boot_ms, call_id) for call_id in call_ids],
+            )
+
+        await self._database.write("note that calls are alive", body)
+
+    async def open_calls(self) -> list[OpenCall]:
+        """Every open call with what is known of it by now."""
+        rows = await self._database.read(
+            "read the open calls", "SELECT id, body, answered_ms, last_alive_ms FROM open_call ORDER BY id"
+        )
+        calls: list[OpenCall] = []
+        for call_id, body, answered_ms, last_alive_ms in rows:
+            try:
+                call = _open_call_decoder.decode(body)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                # Left in place for the version that wrote it: a recovered guess would bill somebody.
+                _log.error("open_call_unreadable", call_id=call_id)
+                continue
+            calls.append(msgspec.structs.replace(call, answered_ms=answered_ms, last_alive_ms=last_alive_ms))
+        return calls
+
+    # --- records -----------------------------------------------------------------------------------------------------
+
+    async def finish(self, cdr: Cdr, month: str, day: str = "") -> bool:
+        """Store the record of an ended call, count it, queue it, and close the open call: one transaction.
+
+        `month` (`YYYY-MM`) and `day` (`YYYY-MM-DD`, in that month) are the civil period it counts in; without a day it
+        counts in the month only. False: the record was already there, nothing is counted again. Raises ValueError.
+        """
+        periods = [checked_month(month)] + ([checked_day(day, month)] if day else [])
+        encoded = _encoder.encode(cdr)
+        addition = counted(cdr)
+
+        async def body(db: aiosqlite.Connection) -> bool:
+            await db.execute("DELETE FROM open_call WHERE id = ?", (cdr.id,))
+            if await _known(db, cdr.id):
+                return False
+            await db.execute(
+                "INSERT INTO cdr(id, body, sha256) VALUES (?, ?, ?)",
+                (cdr.id, encoded, hashlib.sha256(encoded).digest()),
+            )
+            if addition is not None:
+                await _count(db, addition, periods)
+            return True
+
+        return await self._database.write("store the call's record", body)
+
+    async def known(self, call_id: str) -> bool:
+        """Whether the call has its record, even one that was purged since."""
+        rows = await self._database.read("look for the record", _KNOWN, (call_id, call_id))
+        return bool(rows)
+
+    async def pending(self, limit: int) -> list[Cdr]:
+        """The oldest `limit` records that wait for the operator; unreadable ones are quarantined, not returned."""
+        rows = await self._database.read(
+            "read the outbox",
+            "SELECT id, body, sha256 FROM cdr WHERE state = 'pending' ORDER BY seq LIMIT ?",
+            (bounded(limit),),
+        )
+        records: list[Cdr] = []
+        for cdr_id, body, digest in rows:
+            cdr = readable(body, digest)
+            if cdr is None:
+                _log.error("cdr_unreadable", call_id=cdr_id)
+                await self.quarantine(cdr_id, "the stored record is damaged, or of a newer version")
+            else:
+                records.append(cdr)
+        return records
+
+    async def acknowledge(self, ids: Sequence[str], at: str) -> int:
+        """The operator has these pending records since `at` (RFC 3339). How many were pending. Raises ValueError."""
+        at_ms = _milliseconds(at)
+        if not ids:
+            return 0
+
+        async def body(db: aiosqlite.Connection) -> int:
+            cursor = await db.executemany(
+                "UPDATE cdr SET state = 'acknowledged', acknowledged_ms = ? WHERE id = ? AND state = 'pending'",
+                [(at_ms, cdr_id) for cdr_id in ids],
+            )
+            return cursor.rowcount
+
+        changed = await self._database.write("note the acknowledgement", body)
+        self._since_checkpoint += changed
+        if self._since_checkpoint >= _CHECKPOINT_WHEN_DONE and await self.pending_count() == 0:
+            # A card that lies about its syncs can only damage the file while the log is folded in: so seldom, and
+            # when the operator already has every record.
+            self._since_checkpoint = 0
+            await self._database.checkpoint()
+        return changed
+
+    async def quarantine(self, cdr_id: str, reason: str) -> None:
+        """Set a pending record apart: it is kept until the operator says otherwise, and holds nothing up."""
+
+        async def body(db: aiosqlite.Connection) -> None:
+            await db.execute(
+                "UPDATE cdr SET state = 'quarantined', reason = ? WHERE id = ? AND state = 'pending'",
+                (reason[:MAX_REASON], cdr_id),
+            )
+
+        await self._database.write("quarantine a record", body)
+
+    async def purge(self, before: str) -> int:
+        """Delete what was acknowledged before `before` (RFC 3339); how many. Usage stays. Raises ValueError."""
+        before_ms = _milliseconds(before)
+        condition = "state = 'acknowledged' AND acknowledged_ms < ?"
+
+        async def body(db: aiosqlite.Connection) -> int:
+            await db.execute(
+                f"INSERT OR IGNORE INTO purged(id) SELECT id FROM cdr WHERE {condition} ORDER BY seq",  # noqa: S608 - constant
+                (before_ms,),
+            )
+            cursor = await db.execute(f"DELETE FROM cdr WHERE {condition}", (before_ms,))  # noqa: S608 - constant
+            await db.execute(
+                "DELETE FROM purged WHERE seq <= (SELECT max(seq) FROM purged) - ?",
+                (MAX_PURGED_IDS,),
+            )
+            return cursor.rowcount
+
+        return await self._database.write("purge old records", body)
+
+    # --- documents and identity --------------------------------------------------------------------------------------
+
+    async def put_document(self, name: str, body: bytes) -> None:
+        """Keep a document (subscription, configuration), replacing the last of that name. Raises ValueError."""
+        if not 0 < len(name) <= MAX_DOCUMENT_NAME or len(body) > MAX_DOCUMENT:
+            raise ValueError(
+                f"document {name[:MAX_DOCUMENT_NAME]!r} has {len(body)} bytes; at most {MAX_DOCUMENT} and a name of "
+                f"1 to {MAX_DOCUMENT_NAME} characters are allowed"
+            )
+
+        async def change(db: aiosqlite.Connection) -> None:
+            await db.execute(
+                "INSERT INTO document(name, body) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET body = excluded.body",
+                (name, body),
+            )
+
+        await self._database.write(f"keep the document {name}", change)
+
+    async def document(self, name: str) -> bytes | None:
+        """The document of that name, None where none was kept."""
+        rows = await self._database.read("read a document", "SELECT body FROM document WHERE name = ?", (name,))
+        return bytes(rows[0][0]) if rows else None
+
+    async def epoch(self) -> str:
+        """Random identity of this outbox, new where a store begins anew."""
+        rows = await self._database.read("read the epoch", "SELECT value FROM meta WHERE key = 'epoch'")
+        if not rows:
+            raise StoreError("the store has lost its epoch")
+        return str(rows[0][0])
+
+
+_KNOWN = "SELECT 1 FROM cdr WHERE id = ? UNION ALL SELECT 1 FROM purged WHERE id = ?"
+
+
+async def _known(db: aiosqlite.Connection, call_id: str) -> bool:
+    return bool(list(await db.execute_fetchall(_KNOWN, (call_id, call_id))))
+
+
+async def _count(db: aiosqlite.Connection, addition: UsageRow, periods: Sequence[str]) -> None:
+    await db.executemany(
+        "INSERT INTO usage(period, own_number, currency, calls, seconds, amount_micro) VALUES (?, ?, ?, ?, ?, ?) "
+        "ON CONFLICT (period, own_number, currency) DO UPDATE SET calls = calls + excluded.calls, "
+        "seconds = seconds + excluded.seconds, amount_micro = amount_micro + excluded.amount_micro",
+        [
+            (period, addition.own_number, addition.currency, addition.calls, addition.seconds, addition.amount_micro)
+            for period in periods
+        ],
+    )
+
+
+def _milliseconds(at: str) -> int:
+    """Milliseconds since 1970 of an RFC 3339 time. Raises ValueError."""
+    moment = datetime.fromisoformat(at)
+    if moment.tzinfo is None:
+        raise ValueError(f"{at!r} has no time zone")
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
