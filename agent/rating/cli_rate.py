@@ -1,0 +1,40 @@
+"""What a call would cost, asked at a keyboard: number as typed, product, seconds, folder of price lists."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from agent.core.cdr import Price
+from agent.core.numbers import normalise
+from agent.rating.deck import Deck, load
+from agent.rating.errors import NoPriceList
+from agent.rating.rater import rate_call
+from agent.rating.table import RateTable
+
+MAX_LISTS: Final = 32
+
+
+def rate_report(number_as_typed: str, product: str, duration_s: int, price_list_dir: Path) -> Price:
+    """Price a call of `duration_s` answered seconds.
+
+    Raises NoRate, NoPriceList, and PriceListError where the product's price list is refused; ValueError for a
+    duration below zero.
+    """
+    if duration_s < 0:
+        raise ValueError(f"a call cannot last {duration_s} seconds")
+    table = RateTable.of(find_deck(product, price_list_dir))
+    return rate_call(table, normalise(number_as_typed), duration_s * 1000, product)
+
+
+def find_deck(product: str, price_list_dir: Path) -> Deck:
+    """Return the price list that names `product` in its header: the file of the product's name first, then the others.
+
+    Raises NoPriceList, and PriceListError where the product's own file is refused.
+    """
+    paths = sorted(price_list_dir.glob("*.csv"), key=lambda path: (path.stem != product, path.name))
+    for path in paths[:MAX_LISTS]:
+        deck = load(path)
+        if product in deck.header.products:
+            return deck
+    raise NoPriceList(f"{price_list_dir.name}: no price list belongs to the product '{product[:64]}'")
