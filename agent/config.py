@@ -1,0 +1,359 @@
+"""`agent.toml`: what an installation decides about its agent. The gateway needs nothing of it.
+
+The Structs below are the one definition: they validate, they make the JSON Schema (`config/agent.schema.json`), and
+their defaults are what an absent line means.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import ipaddress
+import json
+import os
+import stat
+import tempfile
+import urllib.parse
+import zoneinfo
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+from agent.config_check import problems, show
+from agent.texts import Language
+from agent.toml_file import TomlFileError, parse_toml, read_bytes
+
+MAX_BYTES = 64 * 1024
+MAX_CREDENTIAL = 256
+_MAX_SOCKET_PATH = 107
+"""sun_path of unix(7), less its terminating zero."""
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used. Each of `problems` is a sentence that names the file and the setting."""
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class KeptCopyError(ConfigError):
+    """The configuration is good and in force, but its copy for worse days could not be written."""
+
+
+class LogLevel(enum.StrEnum):
+    """The least severe event that is logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class LogFormat(enum.StrEnum):
+    """How events are written; `auto`: text on a terminal, JSON otherwise."""
+
+    AUTO = "auto"
+    JSON = "json"
+    TEXT = "text"
+
+
+def _text(description: str, allowed: str, *, pattern: str, longest: int = 255, empty: bool = False) -> Meta:
+    return Meta(
+        description=description,
+        pattern=f"^$|{pattern}" if empty else pattern,
+        max_length=longest,
+        extra={"allowed": allowed},
+    )
+
+
+_PATH = "an absolute path (it begins with /)"
+
+
+class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of the sections: immutable, nothing unknown."""
+
+
+class OperatorSection(Section, frozen=True, kw_only=True):
+    """The operator's platform, and who this adapter is to it."""
+
+    url: Annotated[
+        str,
+        _text(
+            "Base address of the operator's API. Plain http only to this machine itself.",
+            "an address like https://api.example.net, without user, query or fragment",
+            pattern="^https?://[^/?#@\\s]+(/[^?#@\\s]*)?$",
+        ),
+    ]
+    device_id: Annotated[
+        str,
+        _text(
+            "The adapter's name with the operator.",
+            "1 to 64 letters, digits, dots, hyphens, underscores",
+            pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+            longest=64,
+        ),
+    ]
+    credential_file: Annotated[
+        str, _text("File with the device's secret on one line; not readable by others.", _PATH, pattern="^/.")
+    ]
+    ca_file: Annotated[
+        str,
+        _text(
+            "PEM file of the operator's own certificate authority; empty: the system's.",
+            _PATH,
+            pattern="^/.",
+            empty=True,
+        ),
+    ] = ""
+
+
+class GatewaySection(Section, frozen=True, kw_only=True):
+    """Where the gateway listens for its agent."""
+
+    socket: Annotated[
+        str, _text("Path of the gateway's AF_UNIX socket.", _PATH, pattern="^/.", longest=_MAX_SOCKET_PATH)
+    ] = "/run/iplink-gateway/agent.sock"
+
+
+class StoreSection(Section, frozen=True, kw_only=True):
+    """Where records are kept until the operator has them."""
+
+    folder: Annotated[
+        str, _text("Folder of the database, price lists and the last good configuration.", _PATH, pattern="^/.")
+    ] = "/var/lib/iplink-agent"
+
+
+class PageSection(Section, frozen=True, kw_only=True):
+    """The status page on the home network."""
+
+    bind: Annotated[
+        str,
+        _text(
+            "Address that the status page listens on.",
+            "an IP address of this machine, 0.0.0.0 or :: for all",
+            pattern="^[0-9A-Fa-f:.]{2,45}$",
+        ),
+    ] = "0.0.0.0"  # noqa: S104  # the household opens the page from the LAN; the page is read-only and checks Host
+    port: Annotated[
+        int,
+        Meta(
+            description="TCP port of the status page; 0: any free one (for tests).",
+            ge=0,
+            le=65_535,
+        ),
+    ] = 8080
+    hosts: Annotated[
+        list[
+            Annotated[
+                str,
+                _text(
+                    "A host name.",
+                    "a host name of letters, digits, hyphens and dots",
+                    pattern="^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$",
+                    longest=253,
+                ),
+            ]
+        ],
+        Meta(description="Names, beside its own addresses, under which browsers may open the page.", max_length=16),
+    ] = []
+
+
+class LogSection(Section, frozen=True, kw_only=True):
+    """What is logged, and how."""
+
+    level: Annotated[LogLevel, Meta(description="The least severe event that is logged.")] = LogLevel.INFO
+    format: Annotated[LogFormat, Meta(description="auto: text on a terminal, JSON otherwise.")] = LogFormat.AUTO
+
+
+class GeneralSection(Section, frozen=True, kw_only=True):
+    """Language and civil time."""
+
+    language: Annotated[Language, Meta(description="Language of the status page where the browser names none.")] = (
+        Language.NB
+    )
+    time_zone: Annotated[
+        str,
+        _text(
+            "Zone whose midnight begins days, months and tariffs (IANA name).",
+            "a name like Europe/Oslo",
+            pattern="^[A-Za-z][A-Za-z0-9_+/-]*$",
+            longest=64,
+        ),
+    ] = "Europe/Oslo"
+
+
+class EmergencySection(Section, frozen=True, kw_only=True):
+    """Emergency numbers beside those that are built in; nothing here can remove one."""
+
+    extra: Annotated[
+        list[
+            Annotated[str, _text("An emergency number.", "3 to 6 digits in quotes", pattern="^[0-9]{3,6}$", longest=6)]
+        ],
+        Meta(description="Numbers that always go through, free, like 110, 112, 113 and 1412.", max_length=8),
+    ] = []
+
+
+class Config(Section, frozen=True, kw_only=True):
+    """Settings of the IPlink agent (agent.toml)."""
+
+    operator: OperatorSection
+    gateway: GatewaySection = GatewaySection()
+    store: StoreSection = StoreSection()
+    page: PageSection = PageSection()
+    log: LogSection = LogSection()
+    general: GeneralSection = GeneralSection()
+    emergency: EmergencySection = EmergencySection()
+
+
+def parse(body: bytes, name: str) -> Config:
+    """The configuration in `body`; `name` is the file's name for error sentences. Raises ConfigError."""
+    try:
+        document = parse_toml(body)
+    except TomlFileError as error:
+        raise ConfigError(f"{name}: {error}") from error
+    found = problems(document, Config)
+    if not found:
+        config = msgspec.convert(document, Config)
+        found = _meaning_problems(config)
+        if not found:
+            return config
+    raise ConfigError(*(f"{name}: {problem}" for problem in found))
+
+
+def load(path: Path) -> Config:
+    """The configuration in the file `path`. Raises ConfigError: `FILE: section.key: found X; allowed Y; what to do`."""
+    return parse(_read(path), str(path))
+
+
+def load_or_last_good(path: Path, kept: Path) -> tuple[Config, ConfigError | None]:
+    """The configuration in `path`, kept in `kept` (0600) for worse days; or else the kept one and what was wrong.
+
+    The caller reports the error loudly. A `KeptCopyError` beside the new configuration: only the keeping failed.
+    Raises ConfigError where `path` is wrong and no good one has been kept.
+    """
+    try:
+        body = _read(path)
+        config = parse(body, str(path))
+    except ConfigError as error:
+        try:
+            return load(kept), error
+        except ConfigError:
+            raise error from None
+    try:
+        _keep(body, kept)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        return config, KeptCopyError(f"{kept}: the good configuration could not be kept ({reason}); check the folder")
+    return config, None
+
+
+def read_credential(path: Path) -> str:
+    """The device's secret from its file. Raises ConfigError, which never shows the contents."""
+    try:
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            body = file.read(MAX_CREDENTIAL + 2)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(
+            f"{path}: operator.credential_file: it cannot be read ({reason}); check path and owner"
+        ) from error
+    if mode & (stat.S_IRWXO | stat.S_IWGRP):
+        raise ConfigError(
+            f"{path}: operator.credential_file: found mode {stat.S_IMODE(mode):04o}; allowed is nothing for others"
+            f" and no writing by the group; run chmod 0640 or 0600 on it"
+        )
+    secret = body.rstrip(b"\r\n")
+    if not 1 <= len(secret) <= MAX_CREDENTIAL or not all(0x21 <= byte <= 0x7E for byte in secret):
+        raise ConfigError(
+            f"{path}: operator.credential_file: found something else than one line of 1 to {MAX_CREDENTIAL} printable"
+            f" ASCII characters without spaces; write the secret that the operator gave"
+        )
+    return secret.decode("ascii")
+
+
+def json_schema() -> bytes:
+    """JSON Schema of `agent.toml`, as stored in `config/agent.schema.json`."""
+    (schemas, components) = msgspec.json.schema_components([Config], ref_template="#/$defs/{name}")
+    document: dict[str, Any] = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **schemas[0],
+        "$defs": components,
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False).encode() + b"\n"
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return read_bytes(path, max_bytes=MAX_BYTES)
+    except TomlFileError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def _meaning_problems(config: Config) -> list[str]:
+    """What no pattern can say about single settings."""
+    found = []
+    url = config.operator.url
+    if not _url_is_safe(url):
+        found.append(
+            f"operator.url: found {show(url)}; allowed is https, or http to this machine itself (the device's secret"
+            f" travels in it), with a host and a valid port; correct it"
+        )
+    if len(config.gateway.socket.encode()) > _MAX_SOCKET_PATH:
+        found.append(
+            f"gateway.socket: found a path of {len(config.gateway.socket.encode())} bytes; allowed are"
+            f" {_MAX_SOCKET_PATH} (the kernel's limit); choose a shorter one"
+        )
+    try:
+        ipaddress.ip_address(config.page.bind)
+    except ValueError:
+        found.append(f"page.bind: found {show(config.page.bind)}; allowed is an IP address; correct it")
+    try:
+        zoneinfo.ZoneInfo(config.general.time_zone)
+    except (KeyError, ValueError, OSError):
+        found.append(
+            f"general.time_zone: found {show(config.general.time_zone)}; allowed is a zone of the IANA database;"
+            f" write Europe/Oslo"
+        )
+    return found
+
+
+def _url_is_safe(url: str) -> bool:
+    try:
+        parts = urllib.parse.urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        return False
+    if not host:
+        return False
+    if parts.scheme == "https" or host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _keep(body: bytes, kept: Path) -> None:
+    """Replace `kept` atomically; an equal copy is left alone, flash memory wears. Raises OSError."""
+    with contextlib.suppress(FileNotFoundError):
+        if kept.read_bytes() == body and stat.S_IMODE(kept.stat().st_mode) == 0o600:
+            return
+    handle, name = tempfile.mkstemp(dir=kept.parent, prefix=f".{kept.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(body)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(kept)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    folder = os.open(kept.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

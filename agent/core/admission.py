@@ -1,0 +1,124 @@
+"""May this call start, until when, and if not, why.
+
+The order of the questions is the order in which a technician would ask them. A call without a rate is refused, never
+free; an emergency call is granted before any question is asked.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from agent.core.catalogue import Entitlement
+from agent.core.events import CallKind, Tone
+from agent.core.numbers import EMERGENCY
+
+
+class RefusalCode(enum.StrEnum):
+    """Why a call may not start; each has a sentence `refusal.CODE`, a tone and an announcement."""
+
+    NO_SUBSCRIPTION = "no_subscription"
+    SUBSCRIPTION_INACTIVE = "subscription_inactive"
+    LINE_NOT_IN_PLAN = "line_not_in_plan"
+    NUMBER_NOT_IN_PLAN = "number_not_in_plan"
+    IMPOSSIBLE_NUMBER = "impossible_number"
+    BLOCKED_DESTINATION = "blocked_destination"
+    NO_PRICE_LIST = "no_price_list"
+    NO_RATE = "no_rate"
+
+
+class RateFound(enum.StrEnum):
+    """What the price list in force says of the dialled number."""
+
+    FOUND = "found"
+    NO_RATE = "no_rate"
+    IMPOSSIBLE_NUMBER = "impossible_number"
+    BLOCKED = "blocked"
+    NO_PRICE_LIST = "no_price_list"
+
+
+@dataclass(frozen=True, slots=True)
+class CallRequest:
+    """An outgoing call: from `line` (0-7) with `own_number` (E.164) to `number` (E.164, or short as dialled)."""
+
+    kind: CallKind
+    line: int
+    own_number: str
+    number: str
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """The call may start and lasts until `until_ms` of the boot clock (None: no limit); warned at `warn_at_ms`."""
+
+    until_ms: int | None = None
+    warn_at_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The call may not start; the caller hears `tone`, or the announcement of that name where the adapter has it."""
+
+    code: RefusalCode
+    tone: Tone
+    announcement: str
+
+
+_TONES = {
+    RefusalCode.NO_SUBSCRIPTION: Tone.CONGESTION,
+    RefusalCode.SUBSCRIPTION_INACTIVE: Tone.SPECIAL,
+    RefusalCode.LINE_NOT_IN_PLAN: Tone.SPECIAL,
+    RefusalCode.NUMBER_NOT_IN_PLAN: Tone.SPECIAL,
+    RefusalCode.IMPOSSIBLE_NUMBER: Tone.SPECIAL,
+    RefusalCode.BLOCKED_DESTINATION: Tone.SPECIAL,
+    RefusalCode.NO_PRICE_LIST: Tone.CONGESTION,
+    RefusalCode.NO_RATE: Tone.SPECIAL,
+}
+"""Special information tone where trying again does not help, congestion where it does (ITU-T E.180, E.182)."""
+
+_BY_RATE = {
+    RateFound.NO_RATE: RefusalCode.NO_RATE,
+    RateFound.IMPOSSIBLE_NUMBER: RefusalCode.IMPOSSIBLE_NUMBER,
+    RateFound.BLOCKED: RefusalCode.BLOCKED_DESTINATION,
+    RateFound.NO_PRICE_LIST: RefusalCode.NO_PRICE_LIST,
+}
+
+
+def refuse(code: RefusalCode) -> Refusal:
+    """The refusal for `code`, with its tone and announcement."""
+    return Refusal(code, _TONES[code], f"refusal.{code}")
+
+
+def admit(
+    request: CallRequest,
+    entitlement: Entitlement | None,
+    rate: RateFound,
+    *,
+    now_ms: int,
+    extra_emergency: frozenset[str] = frozenset(),
+) -> Grant | Refusal:
+    """Decide on an outgoing call at `now_ms` of the boot clock; `entitlement` None: no subscription is known yet.
+
+    `extra_emergency` adds numbers to 110, 112, 113 and 1412 and can remove none.
+    """
+    if request.kind is CallKind.EMERGENCY or request.number in EMERGENCY or request.number in extra_emergency:
+        return Grant()
+    if entitlement is None:
+        return refuse(RefusalCode.NO_SUBSCRIPTION)
+    code = _standing(request, entitlement) or _BY_RATE.get(rate)
+    if code is not None:
+        return refuse(code)
+    limits = entitlement.product.limits
+    until_ms = now_ms + limits.call_max_s * 1000
+    return Grant(until_ms, until_ms - limits.call_warn_s * 1000)
+
+
+def _standing(request: CallRequest, entitlement: Entitlement) -> RefusalCode | None:
+    """What the subscription itself has against the call."""
+    if not entitlement.active:
+        return RefusalCode.SUBSCRIPTION_INACTIVE
+    if not entitlement.line_allowed(request.line):
+        return RefusalCode.LINE_NOT_IN_PLAN
+    if not entitlement.number_allowed(request.own_number):
+        return RefusalCode.NUMBER_NOT_IN_PLAN
+    return None
