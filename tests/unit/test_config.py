@@ -60,74 +60,71 @@ def test_every_setting_is_in_the_sample_with_a_comment():
     [
         (
             OPERATOR + "[page]\nprt = 80",
-            "agent.toml: page.prt: found an unknown setting; allowed are bind, port, hosts; did you mean port?",
+            "page.prt: found an unknown setting; allowed are bind, port, hosts; did you mean port?",
         ),
         (
             OPERATOR + "[pages]\nport = 80",
             (
-                "agent.toml: pages: found an unknown section; allowed are [operator], [gateway], [store], [page], [log],"
+                "pages: found an unknown section; allowed are [operator], [gateway], [store], [page], [log],"
                 " [general], [emergency]; did you mean page?"
             ),
         ),
         (
             OPERATOR + "[page]\nlevel = 'info'",
-            "agent.toml: page.level: found an unknown setting; allowed are bind, port, hosts; it belongs in [log]",
+            "page.level: found an unknown setting; allowed are bind, port, hosts; it belongs in [log]",
         ),
         (
             OPERATOR + "[page]\nport = 70000",
             (
-                "agent.toml: page.port: found 70000; allowed is a whole number from 0 to 65535; correct it, or remove the"
+                "page.port: found 70000; allowed is a whole number from 0 to 65535; correct it, or remove the"
                 " line for the default 8080"
             ),
         ),
         (
             OPERATOR + "[page]\nport = '8080'",
             (
-                'agent.toml: page.port: found "8080"; allowed is a whole number from 0 to 65535; correct it, or remove the'
+                'page.port: found "8080"; allowed is a whole number from 0 to 65535; correct it, or remove the'
                 " line for the default 8080"
             ),
         ),
         (
             OPERATOR + "[log]\nlevel = 'loud'",
             (
-                'agent.toml: log.level: found "loud"; allowed is one of debug, info, warning, error; correct it, or remove'
+                'log.level: found "loud"; allowed is one of debug, info, warning, error; correct it, or remove'
                 ' the line for the default "info"'
             ),
         ),
         (
             OPERATOR + "[emergency]\nextra = ['118', 'police']",
-            'agent.toml: emergency.extra[1]: found "police"; allowed is 3 to 6 digits in quotes; correct or remove it',
+            'emergency.extra[1]: found "police"; allowed is 3 to 6 digits in quotes; correct or remove it',
         ),
         (
             "[page]\nport = 80",
-            "agent.toml: [operator]: found no such section; it is required; copy it from the sample configuration",
+            "[operator]: found no such section; it is required; copy it from the sample configuration",
         ),
         (
             OPERATOR.replace('device_id = "adapter-1"\n', ""),
             (
-                "agent.toml: operator.device_id: found nothing; allowed is 1 to 64 letters, digits, dots, hyphens,"
+                "operator.device_id: found nothing; allowed is 1 to 64 letters, digits, dots, hyphens,"
                 " underscores; add the line to [operator]"
             ),
         ),
         (
             "page = 3\n" + OPERATOR,
-            "agent.toml: page: found 3; allowed is a section [page]; write its settings below that line",
+            "page: found 3; allowed is a section [page]; write its settings below that line",
         ),
         (
             OPERATOR + "[general]\ntime_zone = 'Europe/Olso'",
-            (
-                'agent.toml: general.time_zone: found "Europe/Olso"; allowed is a zone of the IANA database; write'
-                " Europe/Oslo"
-            ),
+            ('general.time_zone: found "Europe/Olso"; allowed is a zone of the IANA database; write Europe/Oslo'),
         ),
         (
             OPERATOR + "[page]\nbind = '1.2.3'",
-            'agent.toml: page.bind: found "1.2.3"; allowed is an IP address; correct it',
+            'page.bind: found "1.2.3"; allowed is an IP address; correct it',
         ),
     ],
 )
 def test_a_wrong_setting_is_named_with_what_was_found_what_is_allowed_and_what_to_do(text, sentence):
-    assert refused(text) == sentence
+    assert refused(text) == f"agent.toml: {sentence}"
 
 
 @pytest.mark.parametrize(
