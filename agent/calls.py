@@ -34,7 +34,7 @@ class CallStore(Protocol):
     async def mark_answered(self, call_id: str, answered_ms: int) -> None: ...
     async def mark_alive(self, call_ids: Sequence[str], boot_ms: int) -> None: ...
     async def open_calls(self) -> list[OpenCall]: ...
-    async def finish(self, cdr: Cdr, month: str) -> bool: ...
+    async def finish(self, cdr: Cdr, month: str, day: str) -> bool: ...
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -224,7 +224,7 @@ class Calls:
         return self._judge.price(call, duration_ms)
 
     async def _commit(self, cdr: Cdr) -> None:
-        if await self._store.finish(cdr, records.month_of(cdr.began_at, self._zone)):
+        if await self._store.finish(cdr, *records.period_of(cdr.began_at, self._zone)):
             _log.info(
                 "call_recorded", call_id=cdr.id, line=cdr.line, direction=cdr.direction.value, cause=cdr.cause.value,
                 duration_ms=cdr.duration_ms, amount_micro=cdr.price.amount_micro if cdr.price else 0,

@@ -20,9 +20,10 @@ def wall_at(boot_ms: int, now: Moment) -> datetime:
     return now.wall - timedelta(milliseconds=now.boot_ms - boot_ms)
 
 
-def month_of(at: str, zone: tzinfo) -> str:
-    """The civil calendar month (`2026-11`) to which an RFC 3339 instant belongs in the operator's time zone."""
-    return datetime.fromisoformat(at).astimezone(zone).strftime("%Y-%m")
+def period_of(at: str, zone: tzinfo) -> tuple[str, str]:
+    """Civil month (`2026-11`) and day (`2026-11-22`) of an RFC 3339 instant in the operator's time zone."""
+    day = datetime.fromisoformat(at).astimezone(zone).date().isoformat()
+    return day[:7], day
 
 
 def open_call(state: CallState, instance: str, now: Moment, *, product: str, price_list_sha256: str) -> OpenCall:

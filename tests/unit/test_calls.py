@@ -33,7 +33,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self.opened: dict[str, OpenCall] = {}
         self.cdrs: dict[str, Cdr] = {}
-        self.months: list[str] = []
+        self.days: list[tuple[str, str]] = []
         self.full = False
 
     def _check(self) -> None:
@@ -55,10 +55,10 @@ class MemoryStore:
     async def open_calls(self) -> list[OpenCall]:
         return list(self.opened.values())
 
-    async def finish(self, cdr: Cdr, month: str) -> bool:
+    async def finish(self, cdr: Cdr, month: str, day: str) -> bool:
         self._check()
         self.opened.pop(cdr.id, None)
-        self.months.append(month)
+        self.days.append((month, day))
         return self.cdrs.setdefault(cdr.id, cdr) is cdr
 
 
@@ -163,7 +163,7 @@ async def test_a_whole_call_is_priced_recorded_and_released_in_that_order(desk: 
     assert cdr.price.amount_micro == 11_000
     assert cdr.began_at == "2026-11-22T20:00:00.000Z"
     assert cdr.answered_at == "2026-11-22T20:00:02.000Z"
-    assert desk.store.months == ["2026-11"]
+    assert desk.store.days == [("2026-11", "2026-11-22")]
     assert desk.store.opened == {}
     assert desk.sent[-1] == Release(call_id=cdr.id)
     assert desk.calls.live == {}

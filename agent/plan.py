@@ -1,0 +1,196 @@
+"""What the customer has, put to work: the gateway's configuration, admission of each call, and its price.
+
+The subscription, catalogue, numbering and price list are given; nothing is read or asked here. A subscription that
+holds more than its product allows works as far as it goes, and `refused` says what does not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import tzinfo
+
+import msgspec
+
+from agent.calls import Judgement
+from agent.clock import Moment
+from agent.core.admission import CallRequest, Grant, RateFound, admit
+from agent.core.catalogue import (
+    Catalogue,
+    Entitlement,
+    LineFact,
+    NumberFact,
+    Refused,
+    SubscriptionFacts,
+    entitle,
+)
+from agent.core.cdr import OpenCall, Price
+from agent.data import Numbering, Tones
+from agent.gateway.protocol import Account, CallState, Configure, Decide, Line, NumberFormat, Route
+from agent.operator.api import Subscription
+from agent.rating.errors import NoRate, NoRateReason, PriceListError
+from agent.rating.rater import find_rate, rate_call
+from agent.rating.table import RateTable
+
+MAX_ACCOUNTS = 8
+"""What the SIP library carries at once (`PJSUA_MAX_ACC`); a ninth aborts it."""
+
+_RATES = {
+    NoRateReason.NO_MATCH: RateFound.NO_RATE,
+    NoRateReason.IMPOSSIBLE_NUMBER: RateFound.IMPOSSIBLE_NUMBER,
+    NoRateReason.BLOCKED: RateFound.BLOCKED,
+    NoRateReason.WRONG_PRODUCT: RateFound.NO_PRICE_LIST,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Shipped:
+    """The data that the adapter brings along."""
+
+    catalogue: Catalogue
+    numbering: Numbering
+    tones: Tones
+    extra_emergency: frozenset[str] = frozenset()
+
+
+class Plan:
+    """The customer's plan as it stands; admission and price of `agent.calls`.
+
+    `old_table` finds the table of a price list that is no longer in force, by digest; it raises PriceListError.
+    """
+
+    def __init__(self, shipped: Shipped, zone: tzinfo, old_table: Callable[[str], RateTable]) -> None:
+        self._shipped = shipped
+        self._zone = zone
+        self._old_table = old_table
+        self.subscription: Subscription | None = None
+        self.entitlement: Entitlement | None = None
+        self.table: RateTable | None = None
+        self.table_sha256 = ""
+        self.unknown_product = ""
+
+    def use_subscription(self, subscription: Subscription, now: Moment) -> None:
+        """Take a subscription; what its product does not allow is refused, what it allows works."""
+        self.subscription = subscription
+        product = self._shipped.catalogue.find(subscription.product, now.wall.astimezone(self._zone).date())
+        self.unknown_product = "" if product is not None else subscription.product
+        self.entitlement = entitle(product, _facts(subscription)) if product is not None else None
+
+    def use_table(self, table: RateTable, sha256: str) -> None:
+        """Take a price list; calls in progress keep the one they began with."""
+        self.table, self.table_sha256 = table, sha256
+
+    @property
+    def refused(self) -> tuple[Refused, ...]:
+        """What of the subscription its product does not allow."""
+        return self.entitlement.refused if self.entitlement is not None else ()
+
+    # --- admission and price: the port of agent.calls ----------------------------------------------------------------
+
+    def basis(self) -> tuple[str, str]:
+        """Product and price-list digest in force now."""
+        return (self.subscription.product if self.subscription is not None else "", self.table_sha256)
+
+    def judge(self, state: CallState, now: Moment) -> Judgement:
+        """May this call start, until when, and if not why."""
+        request = CallRequest(
+            kind=state.kind, line=state.line if state.line is not None else 0,
+            own_number=state.own_number, number=state.number,
+        )  # fmt: skip
+        answer = admit(
+            request, self.entitlement, self._rate_found(state.number),
+            now_ms=now.boot_ms, extra_emergency=self._shipped.extra_emergency,
+        )  # fmt: skip
+        if isinstance(answer, Grant):
+            decision = Decide(
+                call_id=state.call_id, granted=True, until_ms=answer.until_ms, warn_at_ms=answer.warn_at_ms
+            )
+        else:
+            decision = Decide(
+                call_id=state.call_id, granted=False, refusal=answer.code.value, tone=answer.tone,
+                announcement=answer.announcement,
+            )  # fmt: skip
+        return Judgement(decision, *self.basis())
+
+    def _rate_found(self, number: str) -> RateFound:
+        if self.table is None or self.subscription is None:
+            return RateFound.NO_PRICE_LIST
+        try:
+            find_rate(self.table, number, self.subscription.product)
+        except NoRate as error:
+            return _RATES[error.reason]
+        return RateFound.FOUND
+
+    def price(self, call: OpenCall, duration_ms: int) -> tuple[Price | None, str]:
+        """The price by the list the call began with, or a sentence for the operator about why there is none."""
+        if not call.price_list_sha256:
+            return None, "no price list was installed when the call began"
+        try:
+            if self.table is not None and call.price_list_sha256 == self.table_sha256:
+                table = self.table
+            else:
+                table = self._old_table(call.price_list_sha256)
+            return rate_call(table, call.number, duration_ms, call.product), ""
+        except (NoRate, PriceListError) as error:
+            return None, str(error)[:128]
+
+    # --- the gateway's configuration ---------------------------------------------------------------------------------
+
+    def configuration(self) -> Configure | None:
+        """What the telephone needs to work alone; None where there is no subscription yet."""
+        if self.subscription is None:
+            return None
+        subscription, shipped = self.subscription, self._shipped
+        registrations = subscription.registrations[:MAX_ACCOUNTS]
+        known = {registration.id for registration in registrations}
+        calls_from = {line.line: line.registration for line in subscription.lines}
+        arrives_on = {number.number: number.registration for number in subscription.numbers}
+        lines = self.entitlement.lines if self.entitlement is not None else ()
+        numbers = self.entitlement.numbers if self.entitlement is not None else ()
+        emergency = [
+            *shipped.numbering.digit_map.emergency,
+            *sorted(shipped.extra_emergency - set(shipped.numbering.digit_map.emergency)),
+        ]
+        configuration = Configure(
+            revision="",
+            accounts=[
+                Account(
+                    id=one.id, user=one.user, domain=one.domain, auth_user=one.auth_user, password=one.password,
+                    targets=one.targets, expires_s=one.expires_s,
+                )
+                for one in registrations
+            ],
+            lines=[
+                Line(line=one.line, account=calls_from[one.line], number=one.number)
+                for one in lines if calls_from[one.line] in known
+            ],
+            routes=[
+                Route(number=one.number, account=arrives_on[one.number], lines=list(one.lines))
+                for one in numbers if arrives_on[one.number] in known
+            ],
+            digit_map=msgspec.structs.replace(shipped.numbering.digit_map, emergency=emergency),
+            tones=shipped.tones.tones,
+            ring_cadence_ms=list(shipped.tones.ring_cadence_ms),
+            numbers=_format(shipped.numbering.numbers, subscription),
+        )  # fmt: skip
+        digest = hashlib.sha256(msgspec.json.encode(configuration, order="sorted")).hexdigest()
+        return msgspec.structs.replace(configuration, revision=digest[:16])
+
+    def surplus_registrations(self) -> list[str]:
+        """Names of the registrations that the SIP library can't carry."""
+        if self.subscription is None:
+            return []
+        return [one.id for one in self.subscription.registrations[MAX_ACCOUNTS:]]
+
+
+def _facts(subscription: Subscription) -> SubscriptionFacts:
+    return SubscriptionFacts(
+        lines=tuple(LineFact(line.line, line.number) for line in subscription.lines),
+        numbers=tuple(NumberFact(number.number, tuple(number.lines)) for number in subscription.numbers),
+        active=subscription.active,
+    )
+
+
+def _format(shipped: NumberFormat, subscription: Subscription) -> NumberFormat:
+    return msgspec.structs.replace(shipped, outgoing=subscription.profile.number_format)
