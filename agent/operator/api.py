@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import enum
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
@@ -36,6 +36,13 @@ class Registration(Body, frozen=True, kw_only=True):
     password: Annotated[str, Meta(min_length=1, max_length=256)]
     targets: Annotated[list[Name], Meta(min_length=1, max_length=8)]
     expires_s: Annotated[int, Meta(ge=10, le=86_400)] = 300
+
+    def __repr__(self) -> str:
+        return f"Registration(id={self.id!r}, domain={self.domain!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """What pretty printers may show."""
+        return [("id", self.id), ("domain", self.domain)]
 
 
 class Number(Body, frozen=True, kw_only=True):

@@ -1,0 +1,286 @@
+"""Brings every record to the operator, once in effect: at least once over the wire, each with an identity of its own.
+
+A record leaves the queue only by the operator's verdict, committed in the store. "Under way" is no state: what was
+sent and not committed simply goes again, and the operator knows it by its id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC
+from typing import Protocol
+
+import structlog
+
+from agent.clock import Moment
+from agent.core.cdr import Cdr
+from agent.operator.api import MAX_BATCH, CdrBatch, CdrBatchResult, CdrResult, Verdict
+from agent.operator.errors import Broken, Busy, OperatorError, Refused, Rejected
+from agent.operator.retry import Retry, Uniform
+from agent.operator.trouble import Trouble
+
+MAX_SKIPPED = MAX_BATCH
+MAX_POISON_RUN = 10
+"""Records turned down alone, one after another with none taken between, before the operator is held to be at fault."""
+
+_STILL_RUNNING = 409
+_log = structlog.get_logger(__name__)
+
+Wait = Callable[[asyncio.Event, float | None], Awaitable[None]]
+
+
+class OutboxPort(Protocol):
+    """The part of the store that holds what waits for the operator."""
+
+    async def pending(self, limit: int) -> list[Cdr]:
+        """The oldest records, at most `limit`."""
+        ...
+
+    async def pending_count(self) -> int:
+        """How many wait."""
+        ...
+
+    async def acknowledge(self, ids: Sequence[str], at: str) -> int:
+        """The operator has them; committed when this returns. How many were pending."""
+        ...
+
+    async def quarantine(self, cdr_id: str, reason: str) -> None:
+        """The operator will never take it; committed when this returns."""
+        ...
+
+    async def epoch(self) -> str:
+        """Identity of this outbox."""
+        ...
+
+
+class UploadPort(Protocol):
+    """The part of the operator's client that takes records."""
+
+    async def upload(self, batch: CdrBatch) -> CdrBatchResult:
+        """A verdict for each record. Raises OperatorError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class UploadStatus:
+    """What the page shows: RFC 3339 UTC times, counts since the process began, `next_attempt_ms` of the boot clock."""
+
+    pending: int = 0
+    acknowledged: int = 0
+    quarantined: int = 0
+    failures: int = 0
+    """Failed attempts in a row."""
+    errors: int = 0
+    """Failed attempts in all."""
+    last_success: str = ""
+    last_error: Trouble | None = None
+    """Why the last attempt failed; None once one has succeeded since."""
+    next_attempt_ms: int | None = None
+    """None: nothing is put off."""
+
+
+class Uploader:
+    """Empties the outbox whenever it can. One `run` at a time."""
+
+    def __init__(
+        self,
+        outbox: OutboxPort,
+        client: UploadPort,
+        *,
+        uniform: Uniform,
+        clock: Callable[[], Moment],
+        wake: asyncio.Event,
+        start_within_s: float = 0.0,
+        wait: Wait | None = None,
+    ) -> None:
+        """`wake` is set whenever a record was stored. `start_within_s` spreads a fleet that got its power back."""
+        self._outbox = outbox
+        self._client = client
+        self._uniform = uniform
+        self._clock = clock
+        self._wake = wake
+        self._wait = wait or wait_for_wake
+        self._retry = Retry().postponed(clock().boot_ms, uniform(0.0, start_within_s)) if start_within_s else Retry()
+        self._size = MAX_BATCH
+        self._skipped: dict[str, None] = {}
+        self._doubted: dict[str, None] = {}
+        self._poison_run = 0
+        self._status = UploadStatus()
+
+    @property
+    def status(self) -> UploadStatus:
+        """How it stands."""
+        return self._status
+
+    def retry_now(self) -> None:
+        """Forget the patience: the device was paired anew, the network came back, a technician asks."""
+        self._retry = Retry()
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Upload until cancelled."""
+        while True:
+            self._wake.clear()
+            delay_s = await self.step()
+            await self._wait(self._wake, delay_s)
+
+    async def step(self) -> float | None:
+        """Do what is due. Seconds until there may be something to do again; None: not before `wake`."""
+        while True:
+            remaining_s = self._retry.remaining_s(self._clock().boot_ms)
+            if remaining_s > 0:
+                await self._count_pending()
+                return remaining_s
+            try:
+                records = await self._next_batch()
+                if not records:
+                    break
+                await self._send(records)
+            except OperatorError as error:
+                self._note_failure(error, Trouble.of(error))
+            except Exception as error:  # noqa: BLE001 - the outbox's errors are its own; the records are still there
+                self._note_failure(error, Trouble.STORAGE)
+            else:
+                self._note_success()
+        self._retry = Retry()
+        await self._count_pending()
+        return None
+
+    async def _next_batch(self) -> list[Cdr]:
+        records = await self._outbox.pending(self._size + len(self._skipped))
+        fresh = [record for record in records if record.id not in self._skipped][: self._size]
+        if records and not fresh:
+            # Everything that waits has failed alone: begin another round, after the patience that is due.
+            self._skipped.clear()
+            return records[: self._size]
+        return fresh
+
+    async def _send(self, records: Sequence[Cdr]) -> None:
+        """Hand over these records and commit the verdicts. Raises OperatorError, and what the outbox raises."""
+        try:
+            batch = CdrBatch(epoch=await self._outbox.epoch(), records=list(records))
+            result = await self._client.upload(batch)
+        except Rejected as error:
+            if len(records) == 1:
+                await self._turned_down_alone(records[0].id, error)
+                return
+            middle = len(records) // 2
+            await self._send(records[:middle])
+            await self._send(records[middle:])
+            return
+        except Broken:
+            self._isolate(records)
+            raise
+        if not await self._commit(records, result):
+            self._isolate(records)
+            raise Broken("the operator's answer holds no verdict for any record that was sent", 200)
+
+    async def _turned_down_alone(self, cdr_id: str, error: Rejected) -> None:
+        """Quarantine a poison record. Raises Broken where it is more likely that the operator is in trouble.
+
+        A lone 409 may only mean that an earlier request with this very record is still being worked on; and a server
+        that turns everything down must not empty the queue of a whole fleet.
+        """
+        doubtful = error.status == _STILL_RUNNING and cdr_id not in self._doubted
+        if doubtful or self._poison_run >= MAX_POISON_RUN:
+            if len(self._doubted) >= MAX_SKIPPED:
+                self._doubted.clear()
+            self._doubted[cdr_id] = None
+            self._pass_by(cdr_id)
+            raise Broken(str(error), error.status)
+        self._poison_run += 1
+        await self._quarantine(cdr_id, f"the operator answered {error.status} to this record alone")
+
+    async def _commit(self, records: Sequence[Cdr], result: CdrBatchResult) -> bool:
+        """Whether any record left the queue."""
+        verdicts = _verdicts(records, result)
+        taken = [id_ for id_, answer in verdicts.items() if answer.verdict in (Verdict.ACCEPTED, Verdict.DUPLICATE)]
+        if taken:
+            wall = self._clock().wall.astimezone(UTC)
+            acknowledged = await self._outbox.acknowledge(taken, wall.isoformat(timespec="seconds"))
+            self._status = replace(self._status, acknowledged=self._status.acknowledged + acknowledged)
+            self._poison_run = 0
+        for id_, answer in verdicts.items():
+            if answer.verdict in (Verdict.CONFLICT, Verdict.REJECTED):
+                await self._quarantine(id_, f"{answer.verdict}: {answer.reason}" if answer.reason else answer.verdict)
+        return bool(verdicts)
+
+    async def _quarantine(self, cdr_id: str, reason: str) -> None:
+        await self._outbox.quarantine(cdr_id, reason)
+        self._status = replace(self._status, quarantined=self._status.quarantined + 1)
+        _log.error("cdr_quarantined", call_id=cdr_id, reason=reason)
+
+    def _isolate(self, records: Sequence[Cdr]) -> None:
+        """After an answer that makes no sense: smaller batches, then past the record that provokes it alone.
+
+        It is not quarantined for that: an operator's broken server must not empty the queue of a whole fleet.
+        """
+        if len(records) > 1:
+            self._size = max(1, len(records) // 2)
+        else:
+            self._pass_by(records[0].id)
+
+    def _pass_by(self, cdr_id: str) -> None:
+        if len(self._skipped) >= MAX_SKIPPED:
+            self._skipped.clear()
+        self._skipped[cdr_id] = None
+
+    def _note_success(self) -> None:
+        self._retry = Retry()
+        self._size = min(MAX_BATCH, self._size * 2)
+        self._status = replace(
+            self._status,
+            failures=0,
+            last_success=self._clock().wall.astimezone(UTC).isoformat(timespec="seconds"),
+            last_error=None,
+            next_attempt_ms=None,
+        )
+
+    def _note_failure(self, error: Exception, trouble: Trouble) -> None:
+        now_ms = self._clock().boot_ms
+        if isinstance(error, Refused):
+            self._retry = self._retry.refused(now_ms, self._uniform)
+        else:
+            asked_s = error.retry_after_s if isinstance(error, Busy) else None
+            self._retry = self._retry.failed(now_ms, self._uniform, asked_s)
+        self._status = replace(
+            self._status,
+            failures=self._retry.failures,
+            errors=self._status.errors + 1,
+            last_error=trouble,
+            next_attempt_ms=self._retry.not_before_ms,
+        )
+        _log.warning("cdr_upload_failed", trouble=trouble, detail=str(error), failures=self._retry.failures)
+
+    async def _count_pending(self) -> None:
+        try:
+            count = await self._outbox.pending_count()
+        except Exception as error:  # noqa: BLE001 - a number for the page; the last one stands
+            _log.warning("outbox_unreadable", detail=str(error))
+            return
+        self._status = replace(self._status, pending=count)
+
+
+async def wait_for_wake(wake: asyncio.Event, seconds: float | None) -> None:
+    """Until `wake` is set, or `seconds` have passed (None: however long it takes)."""
+    try:
+        async with asyncio.timeout(seconds):
+            await wake.wait()
+    except TimeoutError:
+        pass
+
+
+def _verdicts(records: Sequence[Cdr], result: CdrBatchResult) -> dict[str, CdrResult]:
+    """The one verdict for each record sent. Strangers are ignored; contradicting verdicts are none."""
+    sent = {record.id for record in records}
+    found: dict[str, CdrResult] = {}
+    contradicted: set[str] = set()
+    for answer in result.results:
+        if answer.id not in sent:
+            continue
+        if answer.id in found and found[answer.id].verdict is not answer.verdict:
+            contradicted.add(answer.id)
+        found.setdefault(answer.id, answer)
+    return {id_: answer for id_, answer in found.items() if id_ not in contradicted}
