@@ -1,0 +1,382 @@
+"""One call, from the last digit (or the arriving INVITE) to its record. Events in, decisions out.
+
+A call ends in two steps: `clear` and `over` fix cause, party and moment and set the line free at once; `finished` turns
+true when the SIP leg has reported its end with the statistics, or has been waited for long enough. Everything that ends
+a call goes through `_settle`, which works once. All times are milliseconds of the boot clock.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from agent.core.events import (
+    Answer,
+    CallKind,
+    CallOver,
+    CallPhase,
+    Cause,
+    Direction,
+    HangUp,
+    Invite,
+    MediaStats,
+    Party,
+    Reject,
+    Ringing,
+    SipAction,
+    Tone,
+)
+
+EARLY_HANG_UP_MS: Final = 200
+"""A call is ended this much before its granted moment: BYE and its answer take time that nobody may be charged for."""
+STATS_PATIENCE_MS: Final = 2_000
+"""How long an ended call's record waits for the SIP leg's own report."""
+SLOT_PATIENCE_MS: Final = 40_000
+"""A leg that never reports its end gives its call slot back after this (RFC 3261: Timer B and F end at 32 s)."""
+SILENT_TARGET_MS: Final = 8_000
+"""An emergency call leaves a target that has sent no response at all for the next one, where there is one."""
+
+SILENCE: Final = None
+
+
+class _Leg(enum.Enum):
+    """The SIP side of a call."""
+
+    NONE = enum.auto()
+    UP = enum.auto()
+    CLOSING = enum.auto()
+    GONE = enum.auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One way to set the call up: account, its target, and the SIP user part to call."""
+
+    account: str
+    target: int
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hear:
+    """The line of the call hears `tone` (None: silence) until told otherwise."""
+
+    tone: Tone | None
+
+
+@dataclass(frozen=True, slots=True)
+class Speak:
+    """Speech flows between line and call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Warn:
+    """The warning tone sounds into the conversation, once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """The call has left its line or lines; a handset that is up hears `tone`."""
+
+    tone: Tone
+
+
+CallDecision = SipAction | Hear | Speak | Warn | Leave
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a call that was never answered ended, read from the SIP status, and the tone for the caller."""
+
+    cause: Cause
+    party: Party
+    tone: Tone
+
+
+_ENDINGS: Final = {
+    404: Ending(Cause.NO_SUCH_NUMBER, Party.REMOTE, Tone.SPECIAL),
+    408: Ending(Cause.NO_ANSWER, Party.REMOTE, Tone.CONGESTION),
+    410: Ending(Cause.NO_SUCH_NUMBER, Party.REMOTE, Tone.SPECIAL),
+    480: Ending(Cause.NO_ANSWER, Party.REMOTE, Tone.CONGESTION),
+    484: Ending(Cause.NO_SUCH_NUMBER, Party.REMOTE, Tone.SPECIAL),
+    486: Ending(Cause.BUSY, Party.REMOTE, Tone.BUSY),
+    487: Ending(Cause.CANCELLED, Party.REMOTE, Tone.CONGESTION),
+    600: Ending(Cause.BUSY, Party.REMOTE, Tone.BUSY),
+    603: Ending(Cause.REMOTE_REFUSED, Party.REMOTE, Tone.BUSY),
+    604: Ending(Cause.NO_SUCH_NUMBER, Party.REMOTE, Tone.SPECIAL),
+}
+_USER_DECIDED: Final = frozenset({486, 600, 603})
+"""The far end itself said no: another target would ring the same telephone."""
+
+
+def unanswered(code: int, *, on_wire: bool) -> Ending:
+    """What a final status (RFC 3261 §21) says about a call that nobody answered."""
+    if not on_wire or 500 <= code < 600 or code < 300:
+        return Ending(Cause.NETWORK_FAILURE, Party.SYSTEM, Tone.CONGESTION)
+    return _ENDINGS.get(code, Ending(Cause.REMOTE_REFUSED, Party.REMOTE, Tone.CONGESTION))
+
+
+class Call:
+    """One call. `attempts`: how to set up an outgoing one, best first; `lines`: where it is (several while ringing)."""
+
+    def __init__(
+        self,
+        call_id: str,
+        direction: Direction,
+        kind: CallKind,
+        *,
+        account: str,
+        number: str,
+        own_number: str,
+        now: int,
+        lines: Sequence[int] = (),
+        attempts: Sequence[Attempt] = (),
+    ) -> None:
+        self.call_id = call_id
+        self.direction = direction
+        self.kind = kind
+        self.account = account
+        self.number = number
+        self.own_number = own_number
+        self.lines: tuple[int, ...] = tuple(lines)
+        self.line: int | None = lines[0] if direction is Direction.OUTGOING and lines else None
+        self.phase = CallPhase.ASKED
+        self.asked_ms = now
+        self.invited_ms: int | None = now if direction is Direction.INCOMING else None
+        self.ringing_ms: int | None = None
+        self.answered_ms: int | None = None
+        self.until_ms: int | None = None
+        self.ended_ms: int | None = None
+        self.cause: Cause | None = None
+        self.released_by: Party | None = None
+        self.refusal = ""
+        self.sip_code = 0
+        self.stats: MediaStats | None = None
+        self._attempts = tuple(attempts)
+        self._tried = 0
+        self._leg = _Leg.UP if direction is Direction.INCOMING else _Leg.NONE
+        self._leg_ends_ms: int | None = None
+        self._deadline_ms: int | None = None
+        self._warn_at_ms: int | None = None
+        self._early_media = False
+        self._abandoning = False
+
+    # --- what others ask ---------------------------------------------------------------------------------------------
+
+    @property
+    def emergency(self) -> bool:
+        """Whether this call asks nobody and yields to nobody."""
+        return self.kind is CallKind.EMERGENCY
+
+    @property
+    def live(self) -> bool:
+        """Whether the call still goes on for whoever holds the handset."""
+        return self.cause is None
+
+    @property
+    def finished(self) -> bool:
+        """Whether the record is complete: nothing about this call will change any more."""
+        return self.phase is CallPhase.ENDED
+
+    @property
+    def holds_slot(self) -> bool:
+        """Whether the SIP library still keeps a call slot for it."""
+        return self._leg in (_Leg.UP, _Leg.CLOSING)
+
+    def deadline(self) -> int | None:
+        """When `tick` wants to be called."""
+        warn_at_ms = self._warn_at_ms if self.phase is CallPhase.ANSWERED else None
+        wanted = [at for at in (self._leg_ends_ms, self._deadline_ms, warn_at_ms) if at is not None]
+        if self.live and self.until_ms is not None:
+            wanted.append(self.until_ms - EARLY_HANG_UP_MS)
+        return min(wanted, default=None)
+
+    # --- outgoing ----------------------------------------------------------------------------------------------------
+
+    def ask(self, timeout_ms: int) -> None:
+        """The agent has been asked and has this long."""
+        self._deadline_ms = self.asked_ms + timeout_ms
+
+    def grant(self, until_ms: int | None, warn_at_ms: int | None, now: int) -> list[CallDecision]:
+        """The agent's grant; for a call that is already going on, its new lease."""
+        if not self.live:
+            return []
+        self.until_ms, self._warn_at_ms = until_ms, warn_at_ms
+        return self.start(now) if self.phase is CallPhase.ASKED else []
+
+    def refuse(self, code: str, tone: Tone, now: int) -> list[CallDecision]:
+        """The agent's refusal."""
+        self.refusal = code
+        return self.clear(Cause.REFUSED, Party.SYSTEM, now, tone)
+
+    def await_slot(self, patience_ms: int, now: int) -> None:
+        """An emergency call stands by until there is a call slot, at most this long."""
+        self.phase = CallPhase.GRANTED
+        self._deadline_ms = now + patience_ms
+
+    @property
+    def awaits_slot(self) -> bool:
+        """Whether the call stands by for a slot."""
+        return self.live and self._leg is _Leg.NONE and self.phase is CallPhase.GRANTED
+
+    def start(self, now: int) -> list[CallDecision]:
+        """Send the INVITE of the next attempt."""
+        if self._expired(now):
+            return self.clear(Cause.LIMIT_REACHED, Party.SYSTEM, now, Tone.CONGESTION)
+        if self._tried >= len(self._attempts):
+            return self.clear(Cause.NETWORK_FAILURE, Party.SYSTEM, now, Tone.CONGESTION)
+        attempt = self._attempts[self._tried]
+        self._tried += 1
+        self.phase = CallPhase.GRANTED
+        self._leg = _Leg.UP
+        self._early_media = self._abandoning = False
+        self.sip_code = 0
+        self.account = attempt.account
+        if self.invited_ms is None:
+            self.invited_ms = now
+        more = self._tried < len(self._attempts)
+        self._deadline_ms = now + SILENT_TARGET_MS if self.emergency and more else None
+        line = 0 if self.line is None else self.line
+        return [Invite(self.call_id, attempt.account, attempt.user, line, self.emergency, attempt.target)]
+
+    def progress(self, code: int, now: int, *, early_media: bool) -> list[CallDecision]:
+        """A provisional response. 100 says only that the target lives."""
+        if not self.live or self._leg is not _Leg.UP or self._abandoning or self.phase is CallPhase.ANSWERED:
+            return []
+        self._deadline_ms = None
+        if code in (180, 183):
+            self.phase = CallPhase.RINGING
+            self.ringing_ms = now if self.ringing_ms is None else self.ringing_ms
+        if early_media:
+            self._early_media = True
+            return [Speak()]
+        return [Hear(Tone.RINGBACK)] if code == 180 and not self._early_media else []
+
+    # --- incoming ----------------------------------------------------------------------------------------------------
+
+    def ring(self, lines: Sequence[int], timeout_ms: int, now: int) -> list[CallDecision]:
+        """Ring on these lines."""
+        self.lines = tuple(lines)
+        self.phase = CallPhase.RINGING
+        self.ringing_ms = now
+        self._deadline_ms = now + timeout_ms
+        return [Ringing(self.call_id)]
+
+    def take(self, line: int) -> list[CallDecision]:
+        """The handset of `line` was lifted: answer there."""
+        self.line = line
+        self.lines = (line,)
+        self._deadline_ms = None
+        return [Answer(self.call_id, line)]
+
+    # --- both --------------------------------------------------------------------------------------------------------
+
+    def answered(self, at_ms: int) -> list[CallDecision]:
+        """Speech flows since `at_ms`. An answer that crossed our hang-up on the wire still was an answer."""
+        if self.phase is CallPhase.ENDED or self.answered_ms is not None or self._abandoning:
+            return []
+        if not self.live:
+            if self.ended_ms is not None and at_ms <= self.ended_ms:
+                self.answered_ms = at_ms
+                self.cause = Cause.NORMAL if self.cause is Cause.CANCELLED else self.cause
+            return []
+        self.phase = CallPhase.ANSWERED
+        self.answered_ms = at_ms
+        self._deadline_ms = None
+        return [Speak()]
+
+    def over(self, event: CallOver, now: int) -> list[CallDecision]:
+        """The SIP leg is gone; an emergency call tries its next attempt unless the far end itself declined."""
+        if self._leg is _Leg.GONE:
+            return []
+        self._leg, self._leg_ends_ms = _Leg.GONE, None
+        if self.finished:
+            return []
+        if event.stats is not None:
+            self.stats = event.stats
+        if not self.live:
+            if self.sip_code == 0:
+                self.sip_code = event.code
+            self.phase = CallPhase.ENDED
+            return []
+        self.sip_code = event.code
+        if self.answered_ms is not None:
+            if event.remote:
+                return self._settle(Cause.NORMAL, Party.REMOTE, now, Tone.CONGESTION)
+            return self._settle(Cause.NETWORK_FAILURE, Party.SYSTEM, now, Tone.CONGESTION)
+        if self.direction is Direction.INCOMING:
+            cause = Cause.CANCELLED if event.remote else Cause.NETWORK_FAILURE
+            party = Party.REMOTE if event.remote else Party.SYSTEM
+            return self._settle(cause, party, now, Tone.CONGESTION)
+        if self.emergency and event.code not in _USER_DECIDED and self._tried < len(self._attempts):
+            return [Hear(SILENCE), *self.start(now)]
+        ending = unanswered(event.code, on_wire=event.on_wire)
+        return self._settle(ending.cause, ending.party, now, ending.tone)
+
+    def clear(
+        self, cause: Cause, party: Party, now: int, tone: Tone = Tone.CONGESTION, *, sip_code: int = 0
+    ) -> list[CallDecision]:
+        """End the call from this side; `sip_code` is the final response for an incoming one that nobody took."""
+        if not self.live:
+            return []
+        unanswered_incoming = self.direction is Direction.INCOMING and self.line is None
+        actions: list[CallDecision] = []
+        if self._leg is _Leg.UP:
+            self._leg = _Leg.CLOSING
+            self._leg_ends_ms = now + STATS_PATIENCE_MS
+            if unanswered_incoming:
+                self.sip_code = sip_code or 480
+                actions.append(Reject(self.call_id, self.sip_code))
+            else:
+                actions.append(HangUp(self.call_id))
+        return [*actions, *self._settle(cause, party, now, tone)]
+
+    def tick(self, now: int) -> list[CallDecision]:
+        """Time has passed."""
+        if self._leg_ends_ms is not None and now >= self._leg_ends_ms:
+            self._wait_no_longer(now)
+        if not self.live:
+            return []
+        if self._expired(now):
+            return self.clear(Cause.LIMIT_REACHED, Party.SYSTEM, now)
+        if self._deadline_ms is not None and now >= self._deadline_ms:
+            self._deadline_ms = None
+            return self._impatient(now)
+        if self.phase is CallPhase.ANSWERED and self._warn_at_ms is not None and now >= self._warn_at_ms:
+            self._warn_at_ms = None
+            return [Warn()]
+        return []
+
+    # --- inside ------------------------------------------------------------------------------------------------------
+
+    def _expired(self, now: int) -> bool:
+        return self.until_ms is not None and now >= self.until_ms - EARLY_HANG_UP_MS
+
+    def _impatient(self, now: int) -> list[CallDecision]:
+        if self.direction is Direction.INCOMING:
+            return self.clear(Cause.NO_ANSWER, Party.LOCAL, now, sip_code=480)
+        if self.phase is CallPhase.ASKED:
+            return self.clear(Cause.AGENT_UNAVAILABLE, Party.SYSTEM, now)
+        if self._leg is _Leg.UP:
+            # The leg reports its end, and `over` goes on to the next target.
+            self._abandoning = True
+            return [HangUp(self.call_id)]
+        return self.start(now)
+
+    def _settle(self, cause: Cause, party: Party, now: int, tone: Tone) -> list[CallDecision]:
+        if not self.live:
+            return []
+        self.cause, self.released_by, self.ended_ms = cause, party, now
+        self._deadline_ms = self._warn_at_ms = None
+        if self._leg is not _Leg.CLOSING:
+            self.phase = CallPhase.ENDED
+        return [Leave(tone)]
+
+    def _wait_no_longer(self, now: int) -> None:
+        if self.finished:
+            self._leg, self._leg_ends_ms = _Leg.GONE, None
+        else:
+            self.phase = CallPhase.ENDED
+            self._leg_ends_ms = now + SLOT_PATIENCE_MS - STATS_PATIENCE_MS

@@ -1,0 +1,269 @@
+"""One analog line: hook, digits, and what is heard in the handset. Events in, actions for the card out.
+
+A line knows nothing of SIP. What it can't decide alone it hands on as `Dialled`: whoever owns the calls answers with
+`join`, `reorder` or nothing. All times are milliseconds of the boot clock.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import Final
+
+from agent.core.dialplan import DialPlan, Outcome
+from agent.core.events import CardAction, CloseAudio, OpenAudio, PlayTone, Ring, StopRing, StopTone, Tone
+
+HOWLER_AFTER_MS: Final = 60_000
+"""A handset that lies beside the telephone is called for after a minute of tone (off-hook warning)."""
+FRESH_START_MS: Final = 2_000
+"""Behind a tone that says no, digits count as a new number only after this much silence: the rest of a number that was
+refused on its way must not be taken for 112."""
+
+
+class LinePhase(enum.Enum):
+    """What a line is doing."""
+
+    IDLE = enum.auto()
+    RINGING = enum.auto()
+    COLLECTING = enum.auto()
+    IN_CALL = enum.auto()
+    REORDER = enum.auto()
+    HOWLER = enum.auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Dialled:
+    """A whole number, ready to be called: in canonical form where it is an emergency number, else as dialled."""
+
+    line: int
+    number: str
+    emergency: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Misdialled:
+    """The digits can't become a number (or are a service code nobody serves); the line says so with a tone."""
+
+    line: int
+    service_code: bool
+
+
+LineDecision = CardAction | Dialled | Misdialled
+
+
+class Line:
+    """One line; `index` counts from 0."""
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+        self.phase = LinePhase.IDLE
+        self.off_hook = False
+        self.digits = ""
+        self.tone: Tone | None = None
+        self.call_id = ""
+        """The call that rings here or that this handset is in; empty: none."""
+        self._audio = False
+        self._deadline_ms: int | None = None
+        self._exercise_ends_ms: int | None = None
+        self._deaf_until_ms = 0
+
+    @property
+    def ringing(self) -> bool:
+        """Whether the bell rings, for a call or for a trial."""
+        return self.phase is LinePhase.RINGING
+
+    @property
+    def free(self) -> bool:
+        """Whether a call may ring here: on-hook and in no call; a technician's trial gives way."""
+        return not self.off_hook and not self.call_id
+
+    def deadline(self) -> int | None:
+        """When `tick` wants to be called."""
+        return min((at for at in (self._deadline_ms, self._exercise_ends_ms) if at is not None), default=None)
+
+    # --- the handset -------------------------------------------------------------------------------------------------
+
+    def lift(self, plan: DialPlan, now: int) -> list[LineDecision]:
+        """The handset was lifted and no call rings: dial tone (over a trial tone only when that has ended)."""
+        if self.off_hook:
+            return []
+        self.off_hook = True
+        actions: list[LineDecision] = []
+        if self.phase is LinePhase.RINGING:
+            actions.append(StopRing(self.index))
+            self._exercise_ends_ms = None
+        self._collect(plan, now)
+        if self._exercise_ends_ms is None:
+            actions += self._play(Tone.DIAL)
+        return actions
+
+    def replace(self) -> list[CardAction]:
+        """The handset was replaced: silence, nothing dialled remains. The call is its owner's to end."""
+        self.off_hook = False
+        return self._rest()
+
+    def dial(self, digit: str, plan: DialPlan, now: int) -> list[LineDecision]:
+        """One digit outside a call. A digit from a handset that we believed to be down proves that it is up."""
+        actions: list[LineDecision] = []
+        if not self.off_hook:
+            actions += self.lift(plan, now)
+        if self.phase in (LinePhase.REORDER, LinePhase.HOWLER):
+            return [*actions, *self._dial_behind_tone(digit, plan, now)]
+        if self.phase is not LinePhase.COLLECTING:
+            return actions
+        self._exercise_ends_ms = None
+        actions += self._silence()
+        self.digits += digit
+        match = plan.match(self.digits)
+        if match.outcome is Outcome.COMPLETE:
+            return [*actions, self._whole(match.number, emergency=match.emergency)]
+        if match.outcome is Outcome.NEED_MORE:
+            self._deadline_ms = now + (plan.first_digit_ms if match.timer_ms is None else match.timer_ms)
+            return actions
+        misdialled = Misdialled(self.index, service_code=match.outcome is Outcome.SERVICE_CODE)
+        return [*actions, misdialled, *self.reorder(Tone.SPECIAL, now)]
+
+    def tick(self, plan: DialPlan, now: int) -> list[LineDecision]:
+        """Time has passed: a number may be whole, patience may have ended, a trial may be over."""
+        actions: list[LineDecision] = []
+        if self._exercise_ends_ms is not None and now >= self._exercise_ends_ms:
+            actions += self._end_exercise()
+        if self._deadline_ms is None or now < self._deadline_ms:
+            return actions
+        self._deadline_ms = None
+        if self.phase is LinePhase.COLLECTING:
+            match = plan.match(self.digits)
+            if match.outcome is Outcome.NEED_MORE and match.timer_ms is not None:
+                return [*actions, self._whole(match.number, emergency=match.emergency)]
+            return [*actions, *self.reorder(Tone.CONGESTION, now)]
+        if self.phase is LinePhase.REORDER:
+            self.phase = LinePhase.HOWLER
+            actions += self._play(Tone.HOWLER)
+        return actions
+
+    # --- what the owner of the calls decides -------------------------------------------------------------------------
+
+    def join(self, call_id: str) -> None:
+        """The handset is in this call from now on."""
+        self.call_id = call_id
+        self.phase = LinePhase.IN_CALL
+        self._deadline_ms = self._exercise_ends_ms = None
+
+    def ring(self, call_id: str, caller: str) -> list[CardAction]:
+        """Ring for an incoming call."""
+        actions = self._rest()
+        self.call_id = call_id
+        self.phase = LinePhase.RINGING
+        return [*actions, Ring(self.index, caller)]
+
+    def answer(self) -> list[CardAction]:
+        """The handset of the ringing line was lifted: it is in the call."""
+        self.off_hook = True
+        self.join(self.call_id)
+        return [StopRing(self.index)]
+
+    def hear(self, tone: Tone | None) -> list[CardAction]:
+        """Play `tone` into the call, or silence."""
+        return self._silence() if tone is None else self._play(tone)
+
+    def speak(self) -> list[CardAction]:
+        """Let speech flow."""
+        if self._audio:
+            return self._silence()
+        self._audio = True
+        return [*self._silence(), OpenAudio(self.index)]
+
+    def leave(self, tone: Tone, now: int) -> list[CardAction]:
+        """The call is over on this line: what rang falls silent, a lifted handset hears `tone` until it is replaced."""
+        self.call_id = ""
+        return self.reorder(tone, now) if self.off_hook else self._rest()
+
+    def reorder(self, tone: Tone, now: int) -> list[CardAction]:
+        """Play `tone` until on-hook, and the howler after a minute."""
+        actions = self._mute()
+        self.call_id = ""
+        self.digits = ""
+        self.phase = LinePhase.REORDER
+        self._deadline_ms = now + HOWLER_AFTER_MS
+        self._exercise_ends_ms = None
+        self._deaf_until_ms = now + FRESH_START_MS
+        return [*actions, *self._play(tone)]
+
+    def exercise_ring(self, duration_ms: int, now: int) -> list[CardAction]:
+        """A technician's trial: ring the bell of an idle line; nothing where the line is not idle."""
+        if self.phase is not LinePhase.IDLE or self.off_hook:
+            return []
+        actions = self._rest()
+        self.phase = LinePhase.RINGING
+        self._exercise_ends_ms = now + duration_ms
+        return [*actions, Ring(self.index, "")]
+
+    def exercise_tone(self, tone: Tone, duration_ms: int, now: int) -> list[CardAction]:
+        """A technician's trial: play a tone on a line in no call on which nothing has been dialled."""
+        listening = self.phase is LinePhase.COLLECTING and not self.digits
+        if self.call_id or not (self.phase is LinePhase.IDLE or listening):
+            return []
+        self._exercise_ends_ms = now + duration_ms
+        return self._play(tone)
+
+    # --- inside ------------------------------------------------------------------------------------------------------
+
+    def _collect(self, plan: DialPlan, now: int) -> None:
+        self.phase = LinePhase.COLLECTING
+        self.digits = ""
+        self._deadline_ms = now + plan.first_digit_ms
+
+    def _whole(self, number: str, *, emergency: bool) -> Dialled:
+        self._deadline_ms = None
+        return Dialled(self.index, number, emergency)
+
+    def _dial_behind_tone(self, digit: str, plan: DialPlan, now: int) -> list[LineDecision]:
+        """Whoever hears a tone and dials 112 without hanging up first is not made to."""
+        if not self.digits and now < self._deaf_until_ms:
+            self._deaf_until_ms = now + FRESH_START_MS
+            return []
+        match = plan.match(self.digits + digit)
+        if match.emergency:
+            self.digits += digit
+            self.phase = LinePhase.COLLECTING
+            return [*self._silence(), self._whole(match.number, emergency=True)]
+        if match.outcome is Outcome.NEED_MORE:
+            self.digits += digit
+        else:
+            self.digits = ""
+            self._deaf_until_ms = now + FRESH_START_MS
+        return []
+
+    def _end_exercise(self) -> list[CardAction]:
+        self._exercise_ends_ms = None
+        if self.phase is LinePhase.RINGING:
+            self.phase = LinePhase.IDLE
+            return [StopRing(self.index)]
+        return self._play(Tone.DIAL) if self.off_hook else self._silence()
+
+    def _rest(self) -> list[CardAction]:
+        """Stop everything the card does for this line, and wait for the next call or the next hand."""
+        actions: list[CardAction] = [StopRing(self.index)] if self.phase is LinePhase.RINGING else []
+        actions += self._mute() + self._silence()
+        self.phase = LinePhase.IDLE
+        self.digits = self.call_id = ""
+        self._deadline_ms = self._exercise_ends_ms = None
+        return actions
+
+    def _play(self, tone: Tone) -> list[CardAction]:
+        if tone is self.tone:
+            return []
+        self.tone = tone
+        return [PlayTone(self.index, tone)]
+
+    def _silence(self) -> list[CardAction]:
+        if self.tone is None:
+            return []
+        self.tone = None
+        return [StopTone(self.index)]
+
+    def _mute(self) -> list[CardAction]:
+        if not self._audio:
+            return []
+        self._audio = False
+        return [CloseAudio(self.index)]

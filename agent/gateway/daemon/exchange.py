@@ -1,0 +1,159 @@
+"""What the Switch knows at any moment, and how decisions of lines and calls become actions.
+
+One `Exchange` belongs to one Switch, and the parts of the Switch (outgoing, incoming, accounts, records) share it.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from agent.core.call import Call, CallDecision, Hear, Leave, Speak, Warn
+from agent.core.dialplan import DialPlan, compile_plan
+from agent.core.events import CardAction, Cause, Party, PlayTone, Tone
+from agent.core.line import Line
+from agent.core.numbers import EMERGENCY
+from agent.core.registration import Registration
+from agent.gateway.daemon.actions import Action, Publish
+from agent.gateway.protocol import MAX_UNRELEASED, CardState, Configure, Log
+from agent.gateway.protocol import Line as LineEntry
+
+RESERVED_SLOTS: Final = 1
+"""Call slots that only an emergency call may take."""
+DEFAULT_MAX_CALLS: Final = 4
+"""What the SIP library allows where it has not said so yet."""
+MAX_TURNED_AWAY: Final = MAX_UNRELEASED // 2
+"""Refused calls leave records up to this many unreleased ones, and only log lines beyond it: somebody who keeps
+dialling while the agent is gone must not use up the room that incoming calls need."""
+
+_LineChange = Callable[[Line], Sequence[CardAction]]
+
+_WARNING_MS: Final = 400
+_LONGEST_WARNING_MS: Final = 5_000
+
+
+class Exchange:
+    """Lines, calls, registrations and configuration of one telephone exchange, and the actions of the current event."""
+
+    def __init__(self, lines: int) -> None:
+        self.lines = [Line(index) for index in range(lines)]
+        self.calls: dict[str, Call] = {}
+        self.released: set[str] = set()
+        """Calls whose record is committed while the SIP library still holds their slot."""
+        self.registrations: dict[str, Registration] = {}
+        self.configuration: Configure | None = None
+        self.plan: DialPlan = compile_plan([], sorted(EMERGENCY))
+        self.card = CardState(up=False)
+        self.agent_up = False
+        self.sip_up = False
+        self.max_calls = DEFAULT_MAX_CALLS
+        self.stopping = False
+        self.now = 0
+        """Boot time of the event that is being handled."""
+        self._actions: list[Action] = []
+
+    def begin(self, now: int) -> None:
+        """Start handling an event that happened at `now`."""
+        self.now = now
+        self._actions = []
+
+    def act(self, *actions: Action) -> None:
+        """Decide on these actions, in this order."""
+        self._actions.extend(actions)
+
+    def decided(self) -> list[Action]:
+        """The actions of this event so far."""
+        return self._actions
+
+    def log(self, level: str, event: str, detail: str = "", *, line: int | None = None, call_id: str = "") -> None:
+        """Publish a log line. `detail` holds no full number and no secret."""
+        record = Log(level=level, event=event, at_ms=self.now, line=line, call_id=call_id, detail=detail[:1000])
+        self.act(Publish(record))
+
+    # --- questions ---------------------------------------------------------------------------------------------------
+
+    def line(self, index: int) -> Line | None:
+        """The line of this number; None where there is none."""
+        return self.lines[index] if 0 <= index < len(self.lines) else None
+
+    def call_of(self, line: Line) -> Call | None:
+        """The call that rings on the line or that its handset is in."""
+        return self.calls.get(line.call_id) if line.call_id else None
+
+    def entry(self, index: int) -> LineEntry | None:
+        """The line's account and number, as configured."""
+        entries = self.configuration.lines if self.configuration else []
+        return next((entry for entry in entries if entry.line == index), None)
+
+    def has_slot(self, *, emergency: bool) -> bool:
+        """Whether the SIP library has a call slot left for one more call."""
+        if emergency:
+            return sum(call.holds_slot for call in self.calls.values()) < self.max_calls
+        # An ordinary call that waits for the agent's answer has its slot booked.
+        used = sum(call.holds_slot or call.live for call in self.calls.values())
+        return used < self.max_calls - RESERVED_SLOTS
+
+    def unreleased(self) -> int:
+        """How many calls the agent has not released."""
+        return len(self.calls) - len(self.released)
+
+    def ringable(self) -> list[int]:
+        """Lines that the card has and on which a call may ring."""
+        if not self.card.up:
+            return []
+        return [line.index for line in self.lines[: self.card.lines] if line.free]
+
+    # --- carrying out ------------------------------------------------------------------------------------------------
+
+    def carry_out(self, call: Call, decisions: Sequence[CallDecision]) -> None:
+        """Turn what a call decided into actions of its line and of SIP."""
+        for decision in decisions:
+            match decision:
+                case Hear(tone):
+                    self._on_line(call, functools.partial(Line.hear, tone=tone))
+                case Speak():
+                    self._on_line(call, Line.speak)
+                case Warn():
+                    self._on_line(call, self._warning)
+                case Leave(tone):
+                    for index in call.lines:
+                        if self.lines[index].call_id == call.call_id:
+                            self.act(*self.lines[index].leave(tone, self.now))
+                case _:
+                    self.act(decision)
+
+    def end(self, call: Call, cause: Cause, party: Party, tone: Tone = Tone.CONGESTION, *, sip_code: int = 0) -> None:
+        """End a call from this side."""
+        self.carry_out(call, call.clear(cause, party, self.now, tone, sip_code=sip_code))
+
+    def turn_away(self, call: Call, cause: Cause, tone: Tone = Tone.CONGESTION, *, sip_code: int = 0) -> None:
+        """Refuse a call that has not begun: with a record where there is room for one, in the log in any case."""
+        line = call.line
+        if self.unreleased() < MAX_TURNED_AWAY:
+            self.calls[call.call_id] = call
+        else:
+            self.log("warning", "call_refused_without_record", cause.value, line=line, call_id=call.call_id)
+        self.end(call, cause, Party.SYSTEM, tone, sip_code=sip_code)
+        if line is not None and self.lines[line].off_hook and not self.lines[line].call_id:
+            self.act(*self.lines[line].reorder(tone, self.now))
+
+    def forget_lines(self) -> None:
+        """The card has lost or forgotten its lines: every handset is down until an event says otherwise."""
+        self.lines = [Line(line.index) for line in self.lines]
+
+    def tidy(self) -> None:
+        """Drop released calls whose slot is free again."""
+        for call_id in [call_id for call_id in self.released if not self.calls[call_id].holds_slot]:
+            self.released.discard(call_id)
+            del self.calls[call_id]
+
+    def _on_line(self, call: Call, do: _LineChange) -> None:
+        line = None if call.line is None else self.line(call.line)
+        if line is not None and line.call_id == call.call_id:
+            self.act(*do(line))
+
+    def _warning(self, line: Line) -> list[CardAction]:
+        spec = self.configuration.tones.get(Tone.WARNING) if self.configuration else None
+        length_ms = sum(segment.ms for segment in spec.segments) if spec else _WARNING_MS
+        return [PlayTone(line.index, Tone.WARNING, min(length_ms or _WARNING_MS, _LONGEST_WARNING_MS))]

@@ -1,0 +1,156 @@
+"""The records that the agent sees: built whole from the Switch's state, published where they have changed."""
+
+from __future__ import annotations
+
+from agent.core.call import Call
+from agent.core.events import CallPhase, Lamp, MediaStats, SetLamp
+from agent.core.line import Line
+from agent.core.registration import Registration
+from agent.gateway.daemon.actions import Publish
+from agent.gateway.daemon.exchange import Exchange
+from agent.gateway.protocol import AccountState, CallState, CallStats, CardState, GatewayRecord, LineState
+
+_SHORT = 128
+_TEXT = 1024
+
+_Key = tuple[type[GatewayRecord], str]
+
+
+class Records:
+    """What has been published of one exchange, so that only changes are published again."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._x = exchange
+        self._published: dict[_Key, GatewayRecord] = {}
+        self._lamps: dict[int, Lamp] = {}
+
+    def all(self) -> list[GatewayRecord]:
+        """Every record there is, for an agent that has just connected."""
+        x = self._x
+        return [
+            x.card,
+            *(line_state(line) for line in x.lines),
+            *(account_state(name, registration) for name, registration in x.registrations.items()),
+            *(call_state(call) for call in x.calls.values() if call.call_id not in x.released),
+        ]
+
+    def publish_changes(self) -> None:
+        """Publish every record that differs from what was published last, and log what it means."""
+        seen: set[_Key] = set()
+        for record in self.all():
+            key = _key(record)
+            seen.add(key)
+            before = self._published.get(key)
+            if before != record:
+                self._published[key] = record
+                self._x.act(Publish(record))
+                self._log_change(before, record)
+        for key in self._published.keys() - seen:
+            self._forget(key)
+        self._show_lamps()
+
+    def forget_lamps(self) -> None:
+        """The card has restarted: its lamps are dark whatever they were told."""
+        self._lamps.clear()
+
+    def _forget(self, key: _Key) -> None:
+        record = self._published.pop(key)
+        if isinstance(record, AccountState):
+            gone = AccountState(account=record.account, registered=False, reason="removed", since_ms=self._x.now)
+            self._x.act(Publish(gone))
+
+    def _log_change(self, before: GatewayRecord | None, record: GatewayRecord) -> None:
+        x = self._x
+        match record:
+            case CallState():
+                if not isinstance(before, CallState) or before.phase is not record.phase:
+                    x.log(
+                        "info", f"call_{record.phase}", _call_detail(record), line=record.line, call_id=record.call_id
+                    )
+            case AccountState():
+                if not isinstance(before, AccountState) or (before.registered, before.code, before.on_wire) != (
+                    record.registered,
+                    record.code,
+                    record.on_wire,
+                ):
+                    level = "info" if record.registered or not record.attempts else "warning"
+                    origin = "" if record.on_wire else " (no answer)"
+                    state = "registered" if record.registered else "not_registered"
+                    x.log(level, f"account_{state}", f"{record.account}: {record.code}{origin} {record.reason}")
+            case CardState():
+                if before is not None or record.up:
+                    x.log("info" if record.up else "error", "card_up" if record.up else "card_down", record.reason)
+            case LineState():
+                was_off_hook = isinstance(before, LineState) and before.off_hook
+                if was_off_hook is not record.off_hook:
+                    x.log("debug", "line_off_hook" if record.off_hook else "line_on_hook", line=record.line)
+
+    def _show_lamps(self) -> None:
+        for line in self._x.lines:
+            lamp = self._lamp(line)
+            if self._lamps.get(line.index, Lamp.OFF) is not lamp:
+                self._lamps[line.index] = lamp
+                self._x.act(SetLamp(line.index, lamp))
+
+    def _lamp(self, line: Line) -> Lamp:
+        if line.ringing:
+            return Lamp.BLINK
+        entry = self._x.entry(line.index)
+        registration = self._x.registrations.get(entry.account) if entry else None
+        return Lamp.ON if registration is not None and registration.registered else Lamp.OFF
+
+
+def line_state(line: Line) -> LineState:
+    """The record of a line."""
+    return LineState(
+        line=line.index, off_hook=line.off_hook, ringing=line.ringing, tone=line.tone, digits=len(line.digits),
+        call_id=line.call_id,
+    )  # fmt: skip
+
+
+def account_state(account: str, registration: Registration) -> AccountState:
+    """The record of a registration."""
+    return AccountState(
+        account=account, registered=registration.registered, code=registration.code,
+        reason=registration.reason[:_TEXT], on_wire=registration.on_wire, since_ms=registration.since_ms,
+        next_attempt_ms=registration.next_attempt_ms, attempts=registration.attempts,
+    )  # fmt: skip
+
+
+def call_state(call: Call) -> CallState:
+    """The record of a call. Cause, party and end appear with the ended phase, when they are final."""
+    ended = call.phase is CallPhase.ENDED
+    return CallState(
+        call_id=call.call_id, direction=call.direction, kind=call.kind, phase=call.phase, line=call.line,
+        account=call.account[:_SHORT], number=call.number[:_SHORT], own_number=call.own_number,
+        asked_ms=call.asked_ms, invited_ms=call.invited_ms, ringing_ms=call.ringing_ms, answered_ms=call.answered_ms,
+        until_ms=call.until_ms, ended_ms=call.ended_ms if ended else None, cause=call.cause if ended else None,
+        released_by=call.released_by if ended else None, refusal=call.refusal, sip_code=call.sip_code,
+        stats=_stats(call.stats) if call.stats is not None else None,
+    )  # fmt: skip
+
+
+def _stats(stats: MediaStats) -> CallStats:
+    return CallStats(
+        rx_packets=stats.rx_packets, tx_packets=stats.tx_packets, rx_lost=stats.rx_lost, tx_lost=stats.tx_lost,
+        rx_jitter_ms=stats.rx_jitter_ms, rtt_ms=stats.rtt_ms, codec=stats.codec[:_SHORT],
+    )  # fmt: skip
+
+
+def _key(record: GatewayRecord) -> _Key:
+    match record:
+        case CallState(call_id=name) | AccountState(account=name):
+            return type(record), name
+        case LineState(line=index):
+            return LineState, str(index)
+        case _:
+            return type(record), ""
+
+
+def _call_detail(record: CallState) -> str:
+    parts = [record.direction.value, record.kind.value]
+    if record.cause is not None and record.released_by is not None:
+        parts += [record.cause.value, f"by {record.released_by.value}"]
+    if record.sip_code:
+        parts.append(str(record.sip_code))
+    return " ".join(parts)

@@ -1,0 +1,251 @@
+"""The telephone itself: one pure object that hears everything and decides everything.
+
+`handle(event, now)` returns what is to be done, in order; `deadline()` says when it wants to hear `Tick`. It reads no
+clock, opens nothing and never raises because of what it is told: whatever the agent, the network or the card sends,
+the next 112 must go through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from agent.core import events
+from agent.core.call import Call
+from agent.core.events import Cause, Party
+from agent.core.line import Dialled, Line, LineDecision, Misdialled
+from agent.gateway.daemon.accounts import Accounts
+from agent.gateway.daemon.actions import Action, AgentDown, AgentUp, Finished, Stop, SwitchEvent
+from agent.gateway.daemon.exchange import Exchange
+from agent.gateway.daemon.incoming import Incoming
+from agent.gateway.daemon.outgoing import Outgoing
+from agent.gateway.daemon.records import Records
+from agent.gateway.protocol import CardState, Configure, Decide, End, Exercise, GatewayRecord, Release
+
+STOP_PATIENCE_MS: Final = 3_000
+"""How long a stopping gateway waits for calls and registrations to end."""
+MAX_LINES: Final = 8
+
+_DIGITS: Final = frozenset("0123456789*#ABCD")
+
+
+class Switch:
+    """The decisions of one gateway. `new_id` makes call ids, `uniform` random numbers in 0 ≤ u < 1."""
+
+    def __init__(self, new_id: Callable[[], str], uniform: Callable[[], float], lines: int = 2) -> None:
+        self._x = Exchange(min(max(lines, 1), MAX_LINES))
+        self._outgoing = Outgoing(self._x, new_id)
+        self._incoming = Incoming(self._x)
+        self._accounts = Accounts(self._x, uniform)
+        self._records = Records(self._x)
+        self._stop_ends_ms: int | None = None
+        self._finished = False
+
+    @property
+    def call_count(self) -> int:
+        """How many calls are going on."""
+        return sum(call.live for call in self._x.calls.values())
+
+    def records(self) -> list[GatewayRecord]:
+        """Every record for an agent that has just connected: card, lines, accounts, calls not yet released."""
+        return self._records.all()
+
+    def deadline(self) -> int | None:
+        """The boot time at which `Tick` is due; None: never, until something happens."""
+        wanted = [
+            self._accounts.deadline(),
+            None if self._finished else self._stop_ends_ms,
+            *(line.deadline() for line in self._x.lines),
+            *(call.deadline() for call in self._x.calls.values()),
+        ]
+        return min((at for at in wanted if at is not None), default=None)
+
+    def handle(self, event: SwitchEvent, now: int) -> list[Action]:
+        """Decide what to do about `event`, which happened at `now` (never earlier than the event before)."""
+        self._x.begin(now)
+        self._pass_time()
+        self._hear(event)
+        self._pass_time()
+        self._outgoing.use_free_slots()
+        self._accounts.use_waiting()
+        self._accounts.register_due()
+        self._x.tidy()
+        self._records.publish_changes()
+        self._finish()
+        return self._x.decided()
+
+    # --- what is heard -----------------------------------------------------------------------------------------------
+
+    def _hear(self, event: SwitchEvent) -> None:
+        match event:
+            case events.OffHook() | events.OnHook() | events.DigitDialled() | events.HookFlash():
+                self._hear_line(event)
+            case events.CardUp() | events.CardDown():
+                self._hear_card(event)
+            case events.IncomingInvite() | events.Progress() | events.CallAnswered() | events.CallOver():
+                self._hear_call(event)
+            case events.Registered() | events.Unregistered() | events.RegistrationFailed():
+                self._accounts.heard(event)
+            case events.SipReady():
+                self._x.sip_up = True
+                self._x.max_calls = max(1, event.max_calls)
+            case events.ButtonPressed():
+                self._x.log("info", "button_pressed", f"{event.held_ms} ms")
+            case events.Tick():
+                pass
+            case Stop():
+                self._stop()
+            case _:
+                self._hear_agent(event)
+
+    def _hear_line(self, event: events.OffHook | events.OnHook | events.DigitDialled | events.HookFlash) -> None:
+        line = self._x.line(event.line)
+        if line is None:
+            return
+        call = self._x.call_of(line)
+        match event:
+            case events.OffHook():
+                if call is not None and line.ringing:
+                    self._incoming.lifted(line, call)
+                else:
+                    self._perform(line.lift(self._x.plan, self._x.now))
+            case events.OnHook():
+                self._replaced(line, call)
+            case events.DigitDialled(digit=digit):
+                if digit in _DIGITS:
+                    self._dialled(line, call, digit)
+            case events.HookFlash():
+                self._x.log("debug", "hook_flash", line=line.index)
+
+    def _replaced(self, line: Line, call: Call | None) -> None:
+        if call is not None and line.ringing:
+            return
+        self._x.act(*line.replace())
+        if call is not None:
+            cause = Cause.CANCELLED if call.answered_ms is None else Cause.NORMAL
+            self._x.end(call, cause, Party.LOCAL)
+
+    def _dialled(self, line: Line, call: Call | None, digit: str) -> None:
+        if call is None:
+            self._perform(line.dial(digit, self._x.plan, self._x.now))
+        elif line.ringing:
+            # A digit from a handset that we believe to be down: its off-hook event was lost.
+            self._incoming.lifted(line, call)
+        elif call.answered_ms is not None:
+            self._x.act(events.SendDtmf(call.call_id, digit))
+
+    def _hear_card(self, event: events.CardUp | events.CardDown) -> None:
+        x = self._x
+        if isinstance(event, events.CardDown):
+            self._lose_card()
+            x.card = CardState(up=False, reason=event.reason[:1024])
+            return
+        if x.card.up:
+            self._lose_card()
+        x.forget_lines()
+        self._records.forget_lamps()
+        x.card = CardState(up=True, lines=max(0, event.lines), firmware=event.firmware[:128])
+
+    def _lose_card(self) -> None:
+        """The handsets are out of reach: nobody can speak in these calls, and nobody could end them."""
+        held = [call for call in self._x.calls.values() if call.live and call.lines]
+        self._x.forget_lines()
+        self._records.forget_lamps()
+        for call in held:
+            self._x.end(call, Cause.CARD_LOST, Party.SYSTEM, sip_code=480)
+
+    def _hear_call(
+        self, event: events.IncomingInvite | events.Progress | events.CallAnswered | events.CallOver
+    ) -> None:
+        if isinstance(event, events.IncomingInvite):
+            self._incoming.invited(event)
+            return
+        call = self._x.calls.get(event.call_id)
+        if call is None:
+            if isinstance(event, events.CallAnswered):
+                self._x.act(events.HangUp(event.call_id))
+            return
+        match event:
+            case events.Progress(code=code, early_media=early_media):
+                self._x.carry_out(call, call.progress(code, self._x.now, early_media=early_media))
+            case events.CallAnswered(at_ms=at_ms):
+                self._x.carry_out(call, call.answered(at_ms))
+            case events.CallOver():
+                self._x.carry_out(call, call.over(event, self._x.now))
+
+    def _hear_agent(self, event: Configure | Decide | End | Exercise | Release | AgentUp | AgentDown) -> None:
+        match event:
+            case Configure():
+                self._accounts.configure(event)
+            case Decide():
+                self._outgoing.decide(event)
+            case End():
+                self._outgoing.end(event)
+            case Exercise():
+                self._exercise(event)
+            case Release():
+                self._release(event)
+            case AgentUp():
+                self._x.agent_up = True
+                self._x.log("info", "agent_connected")
+            case AgentDown():
+                self._x.agent_up = False
+                self._x.log("warning", "agent_lost")
+                self._outgoing.agent_gone()
+
+    def _exercise(self, order: Exercise) -> None:
+        line = self._x.line(order.line)
+        if line is None:
+            return
+        if order.what == "ring":
+            actions = line.exercise_ring(order.duration_ms, self._x.now)
+        else:
+            actions = line.exercise_tone(order.tone, order.duration_ms, self._x.now)
+        if not actions:
+            self._x.log("info", "exercise_refused", "the line is in use", line=line.index)
+        self._x.act(*actions)
+
+    def _release(self, order: Release) -> None:
+        call = self._x.calls.get(order.call_id)
+        if call is not None and call.finished:
+            self._x.released.add(call.call_id)
+
+    # --- time and end ------------------------------------------------------------------------------------------------
+
+    def _pass_time(self) -> None:
+        x = self._x
+        for line in x.lines:
+            self._perform(line.tick(x.plan, x.now))
+        for call in list(x.calls.values()):
+            x.carry_out(call, call.tick(x.now))
+        for registration in x.registrations.values():
+            registration.tick(x.now)
+
+    def _perform(self, decisions: Sequence[LineDecision]) -> None:
+        for decision in decisions:
+            match decision:
+                case Dialled():
+                    self._outgoing.dialled(decision)
+                case Misdialled(line=line, service_code=service_code):
+                    self._x.log("info", "service_code_unknown" if service_code else "number_impossible", line=line)
+                case _:
+                    self._x.act(decision)
+
+    def _stop(self) -> None:
+        if self._x.stopping:
+            return
+        self._x.stopping = True
+        self._stop_ends_ms = self._x.now + STOP_PATIENCE_MS
+        self._x.log("info", "stopping", f"{self.call_count} calls")
+        for call in list(self._x.calls.values()):
+            if call.live:
+                self._x.end(call, Cause.SHUTDOWN, Party.SYSTEM, sip_code=480)
+        self._accounts.leave()
+
+    def _finish(self) -> None:
+        if self._stop_ends_ms is None or self._finished:
+            return
+        waiting = self._accounts.any_registered() or any(not call.finished for call in self._x.calls.values())
+        if not waiting or self._x.now >= self._stop_ends_ms:
+            self._finished = True
+            self._x.act(Finished())
