@@ -1,0 +1,1 @@
+"""A whole operator on loopback, simulated phones and scripted calls, for newcomers and tests."""

@@ -1,0 +1,75 @@
+"""The operator's office: the subscription as it is now, and the faults that were ordered. Pure state, one thread."""
+
+from __future__ import annotations
+
+import msgspec
+
+from agent.lab.operator.bodies import Faults, SubscriptionChange
+from agent.lab.operator.config import LabConfig, LabConfigError, LabSubscription, check
+from agent.lab.operator.published import Published, price_list_name
+from agent.operator.api import FileInfo, Registration, Subscription
+
+
+class Desk:
+    """Answers what the customer has. `sip_target` is `host:port` of the SIP platform."""
+
+    def __init__(self, config: LabConfig, published: Published, sip_target: str) -> None:
+        self._config = config
+        self._published = published
+        self._sip_target = sip_target
+        self._plan: LabSubscription = config.subscription
+        self._changes = 0
+        self.faults = Faults()
+
+    @property
+    def product(self) -> str:
+        """The product subscribed to."""
+        return self._plan.product
+
+    def subscription(self, price_list: FileInfo) -> Subscription:
+        """Return the subscription with the current price list."""
+        plan = self._plan
+        return Subscription(
+            revision=plan.revision if not self._changes else f"{plan.revision}.{self._changes}",
+            customer=plan.customer,
+            product=plan.product,
+            registrations=[self._registration(name) for name in plan.registrations],
+            numbers=plan.numbers,
+            lines=plan.lines,
+            price_list=price_list,
+            profile=plan.profile,
+            active=plan.active,
+        )
+
+    def price_list(self) -> FileInfo | None:
+        """Return the current price list of the product, if one is published."""
+        return self._published.current(price_list_name(self._plan.product))
+
+    def change(self, change: SubscriptionChange) -> None:
+        """Apply a change. Raises LabConfigError naming the field; nothing has changed then."""
+        new = {name: value for name in change.__struct_fields__ if (value := getattr(change, name)) is not None}
+        plan = msgspec.structs.replace(self._plan, **new)
+        check(msgspec.structs.replace(self._config, subscription=plan))
+        if self._published.current(price_list_name(plan.product)) is None:
+            raise LabConfigError(f"product: no price list {price_list_name(plan.product)} is published")
+        self._plan = plan
+        self._changes += 1
+
+    def take(self, fault: str) -> bool:
+        """Whether a counted fault strikes now; one of its count is used up."""
+        left: int = getattr(self.faults, fault)
+        if left:
+            self.faults = msgspec.structs.replace(self.faults, **{fault: left - 1})
+        return left > 0
+
+    def _registration(self, name: str) -> Registration:
+        user = next(user for user in self._config.users if user.user == name)
+        return Registration(
+            id=user.user,
+            user=user.user,
+            domain=self._config.domain,
+            auth_user=user.digest_user,
+            password=user.password,
+            targets=[f"{self._sip_target};transport=udp"],
+            expires_s=self._plan.expires_s,
+        )

@@ -1,0 +1,163 @@
+"""The operator's ledger of received records: commit first, acknowledge afterwards, each id counted once."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from agent.core.cdr import Cdr
+from agent.operator.api import Verdict
+
+_OSLO = ZoneInfo("Europe/Oslo")
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS record (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    device TEXT NOT NULL,
+    id TEXT NOT NULL,
+    epoch TEXT NOT NULL,
+    sha256 TEXT NOT NULL,
+    body BLOB NOT NULL,
+    received_at TEXT NOT NULL,
+    month TEXT NOT NULL,
+    seconds INTEGER NOT NULL CHECK (seconds >= 0),
+    amount_micro INTEGER NOT NULL CHECK (amount_micro >= 0),
+    UNIQUE (device, id)
+) STRICT;
+CREATE INDEX IF NOT EXISTS record_month ON record (device, month);
+"""
+
+
+class LedgerError(Exception):
+    """The ledger cannot be opened, read or written; nothing of the batch was kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A record as the ledger holds it."""
+
+    device: str
+    received_at: str
+    sha256: str
+    record: Cdr
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Acknowledged calls of a month: how many, answered seconds (each call rounded up), cost in micro-units."""
+
+    calls: int
+    seconds: int
+    amount_micro: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unplaceable:
+    """A record that no month can be given: `reason` names the field."""
+
+    reason: str
+
+
+def billing_month(record: Cdr) -> str | Unplaceable:
+    """Return `YYYY-MM` in Europe/Oslo of the call's beginning."""
+    try:
+        began = datetime.fromisoformat(record.began_at)
+    except ValueError:
+        return Unplaceable("began_at is not an RFC 3339 time")
+    if began.tzinfo is None:
+        return Unplaceable("began_at has no time zone")
+    try:
+        return began.astimezone(_OSLO).strftime("%Y-%m")
+    except (OverflowError, ValueError):
+        return Unplaceable("began_at is out of range")
+
+
+class Ledger:
+    """SQLite, WAL, synchronous=FULL. Belongs to the thread that opens it."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._db = sqlite3.connect(path, isolation_level=None)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.executescript(_SCHEMA)
+        except sqlite3.Error as error:
+            raise LedgerError(f"the ledger {path} cannot be opened: {error}") from error
+
+    def close(self) -> None:
+        """Close the database."""
+        self._db.close()
+
+    def receive(self, device: str, epoch: str, records: Sequence[Cdr], now: datetime) -> list[tuple[Verdict, str]]:
+        """Keep a batch in one transaction; return verdict and reason per record, after the commit. Raises LedgerError.
+
+        The same id with the same content is a duplicate; with other content a conflict, and the first one stands.
+        """
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                verdicts = [self._keep(device, epoch, record, now) for record in records]
+                self._db.execute("COMMIT")
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+        except sqlite3.Error as error:
+            raise LedgerError(f"the ledger cannot be written: {error}") from error
+        return verdicts
+
+    def totals(self, device: str, month: str) -> Totals:
+        """Return what a device has used in a month. Raises LedgerError."""
+        sql = (
+            "SELECT count(*), coalesce(sum(seconds), 0), coalesce(sum(amount_micro), 0)"
+            " FROM record WHERE device = ? AND month = ?"
+        )
+        try:
+            calls, seconds, amount = self._db.execute(sql, (device, month)).fetchone()
+        except sqlite3.Error as error:
+            raise LedgerError(f"the ledger cannot be read: {error}") from error
+        return Totals(calls, seconds, amount)
+
+    def records(self) -> list[Received]:
+        """Return everything that was received, in order. Raises LedgerError."""
+        try:
+            rows = self._db.execute("SELECT device, received_at, sha256, body FROM record ORDER BY seq").fetchall()
+        except sqlite3.Error as error:
+            raise LedgerError(f"the ledger cannot be read: {error}") from error
+        return [Received(device, at, sha, msgspec.json.decode(body, type=Cdr)) for device, at, sha, body in rows]
+
+    def _keep(self, device: str, epoch: str, record: Cdr, now: datetime) -> tuple[Verdict, str]:
+        month = billing_month(record)
+        if isinstance(month, Unplaceable):
+            return Verdict.REJECTED, month.reason
+        body = msgspec.json.encode(record)
+        sha256 = hashlib.sha256(body).hexdigest()
+        amount = 0 if record.price is None else record.price.amount_micro
+        inserted = self._db.execute(
+            "INSERT INTO record (device, id, epoch, sha256, body, received_at, month, seconds, amount_micro)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (device, id) DO NOTHING",
+            (
+                device,
+                record.id,
+                epoch,
+                sha256,
+                body,
+                now.astimezone(UTC).isoformat(timespec="milliseconds"),
+                month,
+                -(-record.duration_ms // 1000),
+                amount,
+            ),
+        )
+        if inserted.rowcount == 1:
+            return Verdict.ACCEPTED, ""
+        sql = "SELECT sha256 FROM record WHERE device = ? AND id = ?"
+        (kept,) = self._db.execute(sql, (device, record.id)).fetchone()
+        if kept == sha256:
+            return Verdict.DUPLICATE, ""
+        return Verdict.CONFLICT, "this id was received before with other content"
