@@ -1,0 +1,249 @@
+"""One function prices every call, refuses what has no price, and explains itself in both languages."""
+
+from __future__ import annotations
+
+import json
+import string
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from agent.core.cdr import Price
+from agent.core.money import Rounding, parse_amount
+from agent.core.tariff import Vat, price
+from agent.paths import data_dir
+from agent.rating.cli_rate import find_deck, rate_report
+from agent.rating.deck import parse
+from agent.rating.errors import NoPriceList, NoRate, NoRateReason
+from agent.rating.rater import explain, rate_call
+from agent.rating.table import RateTable
+
+Write = Callable[..., str]
+LISTS = data_dir() / "price-lists"
+CASES = json.loads((Path(__file__).parents[2] / "data" / "rating_cases.json").read_text(encoding="utf-8"))
+METHODS = {"*up": "up", "*middle": "half_up", "*down": "down"}
+SENTENCES: dict[str, dict[str, str]] = tomllib.loads(
+    (data_dir() / "texts.d" / "price.toml").read_text(encoding="utf-8")
+)["price"]
+
+
+class Catalogue:
+    def say(self, key: str, lang: str, **values: str) -> str:
+        return SENTENCES[key.removeprefix("price.")][lang].format(**values)
+
+
+def said(priced: Price, lang: str = "en") -> list[str]:
+    return explain(priced, lang, Catalogue())
+
+
+@pytest.fixture
+def table(deck_text: Write) -> RateTable:
+    return RateTable.of(parse(deck_text(), "privat.csv"))
+
+
+def deck_of(case: dict[str, Any], deck_text: Write) -> str:
+    """Write a case's rows as a deck: its prefixes become numbers of country code 99, its catch-all row that code."""
+    tariffs: dict[str, list[dict[str, Any]]] = {}
+    for row in case["rates"]:
+        tariffs.setdefault("99" + row["prefix"].removeprefix("+"), []).append(row)
+    lines = []
+    for prefix, rows in sorted(tariffs.items()):
+        first, *later = sorted(rows, key=lambda row: row["group_interval_start_s"])
+        following = ";".join(
+            f"{row['group_interval_start_s']}:{row['rate']}/{row['rate_unit_s']}/{row['rate_increment_s']}"
+            for row in later
+        )
+        lines.append(
+            f"{prefix},Sample,{first['connect_fee']},{first['rate']},{first['rate_unit_s']},"
+            f"{first['rate_increment_s']},{following},"
+        )
+    matched = case["rates"][0]
+    return deck_text(*lines, rounding=METHODS[matched["rounding_method"]], decimals=str(matched["rounding_decimals"]))
+
+
+@pytest.mark.parametrize("case", CASES["rating_cases"], ids=lambda case: case["id"])
+def test_published_cases_cost_exactly_what_they_should(case: dict[str, Any], deck_text: Write) -> None:
+    table = RateTable.of(parse(deck_of(case, deck_text), "case.csv"))
+    rate = table.look_up("99" + case["destination"].removeprefix("+"))
+    assert rate is not None
+    assert price(rate, case["duration_s"] * 1000, table.rules).amount_micro == parse_amount(case["exact_cost"])
+
+
+@pytest.mark.parametrize(
+    "case", CASES["billable_seconds_cases"], ids=lambda case: f"{case['initial_s']}/{case['next_s']}"
+)
+def test_published_billed_seconds(case: dict[str, int], deck_text: Write) -> None:
+    row = f"46,Sverige,0,1,60,{case['initial_s']},{case['initial_s']}:1/60/{case['next_s']},"
+    table = RateTable.of(parse(deck_text(row), "case.csv"))
+    assert rate_call(table, "+4681234567", case["duration_s"] * 1000, "privat").billed_s == case["expected_billed_s"]
+
+
+def test_a_price_carries_everything_that_explains_it(table: RateTable) -> None:
+    priced = rate_call(table, "+4681234567", 124_001, "privat")
+    assert (priced.amount_micro, priced.exact, priced.billed_s) == (604_200, "29/48", 125)
+    assert (priced.prefix, priced.destination, priced.price_list, priced.version) == ("46", "Sverige", "privat", "7")
+    assert (priced.product, priced.currency, priced.vat) == ("privat", "NOK", "included")
+    assert msgspec.json.decode(msgspec.json.encode(priced), type=Price) == priced
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [
+        ("+33123456789", NoRateReason.NO_MATCH),
+        ("+4791234567", NoRateReason.NO_MATCH),
+        ("175", NoRateReason.NO_MATCH),
+        ("+472233445", NoRateReason.IMPOSSIBLE_NUMBER),
+        ("+4702800123", NoRateReason.IMPOSSIBLE_NUMBER),
+        ("4711", NoRateReason.IMPOSSIBLE_NUMBER),
+        ("anonymous", NoRateReason.IMPOSSIBLE_NUMBER),
+        ("+8812345678", NoRateReason.BLOCKED),
+    ],
+)
+def test_no_rate_is_never_free(table: RateTable, number: str, reason: NoRateReason) -> None:
+    for duration_ms in (0, 60_000):
+        with pytest.raises(NoRate) as refused:
+            rate_call(table, number, duration_ms, "privat")
+        assert refused.value.reason is reason
+        assert number not in str(refused.value) or len(number) <= 4 or number == "anonymous"
+
+
+def test_a_product_never_falls_through_to_another_list(table: RateTable) -> None:
+    with pytest.raises(NoRate, match="bedrift") as refused:
+        rate_call(table, "+4681234567", 1000, "bedrift")
+    assert refused.value.reason is NoRateReason.WRONG_PRODUCT
+
+
+@pytest.mark.parametrize("number", ["110", "112", "113", "1412"])
+def test_emergency_calls_are_free_whatever_the_list_says(table: RateTable, number: str) -> None:
+    priced = rate_call(table, number, 600_000, "any product")
+    assert priced.amount_micro == 0
+    assert said(priced) == [f"{number} is an emergency number: the call is always free."]
+
+
+@pytest.mark.parametrize(
+    ("number", "amount"),
+    [
+        ("+4722334455", 0),
+        ("+4741234567", 0),
+        ("+4781569060", 690_000),
+        ("+4782012345", 25_000_000),
+        ("02800", 490_000),
+        ("1881", 38_000_000),
+    ],
+)
+def test_free_norwegian_calls_do_not_leak_into_premium(table: RateTable, number: str, amount: int) -> None:
+    assert rate_call(table, number, 60_000, "privat").amount_micro == amount
+
+
+def test_the_explanation_in_norwegian_and_english(table: RateTable) -> None:
+    priced = rate_call(table, "+4930123456", 75_000, "privat")
+    assert said(priced, "nb") == [
+        "Mest spesifikke oppføring: 49 Tyskland (prisliste privat, versjon 7, linje 21).",
+        "75000 ms taletid regnes som 75 s (rundet opp).",
+        "Fra sekund 0: 1 × 60 s = 60 s à 0,20 kr per 60 s = 0,20 kr.",
+        "Fra sekund 60: 15 × 1 s = 15 s à 0,10 kr per 60 s = 0,025 kr.",
+        "Startavgift: 0,40 kr.",
+        "Sum 0,625 kr, avrundet én gang til 4 desimaler (halve opp): 0,625 kr.",
+        "Merverdiavgift er inkludert i prisene.",
+    ]
+    assert said(priced)[-2] == "Sum NOK 0.625, rounded once to 4 decimals (halves up): NOK 0.625."
+
+
+@pytest.mark.parametrize("mode", Rounding)
+@pytest.mark.parametrize("vat", Vat)
+def test_every_step_has_its_sentences(deck_text: Write, mode: Rounding, vat: Vat) -> None:
+    rows = ("46,Sverige,1,1,60,1,60:0/60/1,9", "49,Tyskland,0,0,60,1,,")
+    table = RateTable.of(parse(deck_text(*rows, rounding=mode, seconds=mode, vat=vat), "x"))
+    for number in ("+4681234567", "+4930123456"):
+        for duration_ms in (0, 5_000, 90_000):
+            priced = rate_call(table, number, duration_ms, "privat")
+            for lang in ("nb", "en"):
+                assert all(said(priced, lang))
+
+
+def test_both_languages_tell_the_same() -> None:
+    def fields(sentence: str) -> set[str]:
+        return {name for _, name, _, _ in string.Formatter().parse(sentence) if name}
+
+    for sentences in SENTENCES.values():
+        assert fields(sentences["nb"]) == fields(sentences["en"])
+
+
+# --- the shipped lists -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("typed", ["4681234567", "+4681234567", "004681234567", "+46 8 123 45 67"])
+def test_sweden_however_it_is_typed(typed: str) -> None:
+    priced = rate_report(typed, "privat", 125, LISTS)
+    assert (priced.prefix, priced.amount_micro, priced.exact, priced.billed_s) == ("46", 600_000, "29/48", 125)
+
+
+@pytest.mark.parametrize(
+    "number", ["22334455", "33445566", "50123456", "57123456", "61234567", "77123456", "41234567", "91234567"]
+)
+def test_privat_calls_norwegian_fixed_and_mobile_for_nothing(number: str) -> None:
+    assert rate_report(number, "privat", 3600, LISTS).amount_micro == 0
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        "82012345",
+        "82912345",
+        "82312345",
+        "81012345",
+        "81569060",
+        "85012345",
+        "88012345",
+        "02800",
+        "1881",
+        "59123456",
+        "581234567890",
+    ],
+)
+def test_privat_pays_for_everything_else_in_norway(number: str) -> None:
+    assert rate_report(number, "privat", 60, LISTS).amount_micro > 0
+
+
+@pytest.mark.parametrize("product", ["bedrift", "sentralbord"])
+@pytest.mark.parametrize(("seconds", "amount"), [(60, 150_000), (61, 150_000), (120, 300_000), (3600, 9_000_000)])
+def test_business_calls_to_norwegian_fixed_numbers_cost_15_ore_a_minute(
+    product: str, seconds: int, amount: int
+) -> None:
+    assert rate_report("22334455", product, seconds, LISTS).amount_micro == amount
+
+
+@pytest.mark.parametrize("product", ["privat", "bedrift"])
+def test_toll_free_and_social_numbers_are_free(product: str) -> None:
+    for number in ("80012345", "80112345", "116117"):
+        assert rate_report(number, product, 600, LISTS).amount_micro == 0
+
+
+@pytest.mark.parametrize("number", ["123", "0123", "4711", "58123456", "190"])
+def test_what_the_lists_do_not_know_is_refused(number: str) -> None:
+    with pytest.raises(NoRate):
+        rate_report(number, "privat", 60, LISTS)
+
+
+@pytest.mark.parametrize("product", ["privat", "bedrift"])
+def test_what_the_plan_does_not_state_calls_itself_a_sample(product: str) -> None:
+    deck = find_deck(product, LISTS)
+    assert any("SAMPLE DATA" in note for note in deck.notes)
+    assert "sample" in deck.header.rules.version
+    stated = [rate for rate in deck.rates if "eksempel" not in rate.destination]
+    assert all(rate.prefix.startswith("47") for rate in stated)
+    per_minute = {rate.tariff.intervals[0].rate_micro for rate in stated}
+    assert per_minute == ({0} if product == "privat" else {0, 150_000})
+
+
+def test_an_unknown_product_has_no_price_list(tmp_path: Path) -> None:
+    with pytest.raises(NoPriceList, match="gull"):
+        rate_report("22334455", "gull", 60, LISTS)
+    with pytest.raises(NoPriceList):
+        rate_report("22334455", "privat", 60, tmp_path)
+    with pytest.raises(ValueError, match="-1"):
+        rate_report("22334455", "privat", -1, LISTS)

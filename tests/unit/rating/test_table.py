@@ -1,0 +1,180 @@
+"""A table finds the most specific row, and a file that is not this table is refused with its reason."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.rating.deck import Deck, parse
+from agent.rating.errors import TableError
+from agent.rating.table import RateTable, build, encode, open_or_build, rating_key
+
+Write = Callable[..., str]
+
+
+@pytest.fixture
+def deck(deck_text: Write) -> Deck:
+    return parse(deck_text(), "privat.csv")
+
+
+@pytest.fixture
+def path(tmp_path: Path, deck: Deck) -> Path:
+    target = tmp_path / "privat.table"
+    build(deck, target)
+    return target
+
+
+@pytest.mark.parametrize(
+    ("number", "prefix"),
+    [
+        ("+4681234567", "46"),
+        ("+46701234567", "467"),
+        ("+4722334455", "472"),
+        ("+4741234567", "474"),
+        ("+4781569060", "47815"),
+        ("+4782012345", "47820"),
+        ("02800", "470"),
+        ("1881", "4718"),
+        ("+18035551234", "1803"),
+        ("+12125551234", "1"),
+        ("1803", "4718"),  # a Norwegian short number, not South Carolina
+        ("+4791234567", None),
+        ("+33123456789", None),
+        ("+472233445", None),  # one digit short: no such number
+        ("+47223344556", None),
+        ("+4702800123", None),
+        ("anonymous", None),
+        ("", None),
+    ],
+)
+def test_the_most_specific_entry_applies(deck: Deck, path: Path, number: str, prefix: str | None) -> None:
+    for table in (RateTable.of(deck), RateTable.open(path)):
+        rate = table.find(number)
+        assert (rate.prefix if rate else None) == prefix
+
+
+def test_a_row_comes_back_whole(deck: Deck, path: Path) -> None:
+    table = RateTable.open(path, deck_sha256=deck.sha256)
+    assert len(table) == len(deck.rates)
+    assert table.rules == deck.header.rules
+    for rate in deck.rates:
+        assert table.look_up(rate.prefix) == rate
+
+
+def test_a_customer_looks_up_a_prefix(deck: Deck) -> None:
+    table = RateTable.of(deck)
+    found = table.look_up("47815")
+    assert found is not None
+    assert found.destination == "Bedriftsnummer"
+    assert table.look_up("4") is None
+
+
+def test_short_numbers_stand_behind_the_country_code() -> None:
+    assert rating_key("1881") == "471881"
+    assert rating_key("02800") == "4702800"
+    assert rating_key("+18035551234") == "18035551234"
+    assert rating_key("12345") is None
+
+
+def test_the_table_agrees_with_probing_every_prefix_of_a_big_list(deck_text: Write) -> None:
+    random.seed(4711)
+    prefixes = sorted({str(random.randint(1, 10 ** random.randint(1, 9))) for _ in range(20_000)})
+    rows = [f"{prefix},D{int(prefix) % 97},0,{int(prefix) % 7 + 1}.25,60,1,," for prefix in prefixes]
+    deck = parse(deck_text(*rows), "big.csv")
+    table = RateTable.of(deck)
+    known = {rate.prefix: rate for rate in deck.rates}
+    for _ in range(5_000):
+        digits = str(random.randint(10**9, 10**12))
+        expected = next((known[digits[:n]] for n in range(len(digits), 0, -1) if digits[:n] in known), None)
+        assert table.look_up(digits) == expected
+
+
+def test_prices_and_destinations_are_stored_once(deck_text: Write) -> None:
+    rows = [f"46{i:05d},Sverige,0,0.29,60,1,," for i in range(5_000)]
+    assert len(encode(parse(deck_text(*rows), "x"))) < 5_000 * 18
+
+
+def test_a_new_version_takes_over_and_a_call_in_progress_keeps_its_price(deck_text: Write, path: Path) -> None:
+    old = RateTable.open(path)
+    build(parse(deck_text("46,Sverige,0,9.99,60,1,,", version="8"), "privat.csv"), path)
+    new = RateTable.open(path)
+    gc.collect()
+    assert [table.rules.version for table in (old, new)] == ["7", "8"]
+    rates = [table.find("+4681234567") for table in (old, new)]
+    assert [rate and rate.tariff.intervals[0].rate_micro for rate in rates] == [290_000, 9_990_000]
+
+
+def test_nothing_is_left_beside_the_table(path: Path) -> None:
+    assert [entry.name for entry in path.parent.iterdir()] == ["privat.table"]
+
+
+def test_a_disk_that_refuses_leaves_the_old_table(deck: Deck, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    before = path.read_bytes()
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(TableError, match="No space left"):
+        build(deck, path)
+    assert path.read_bytes() == before
+    assert [entry.name for entry in path.parent.iterdir()] == ["privat.table"]
+
+
+def resealed(data: bytes) -> bytes:
+    return data[:-32] + hashlib.sha256(data[:-32]).digest()
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda data: b"", "0 bytes"),
+        (lambda data: data[:40], "40 bytes"),
+        (lambda data: b"SQLite format 3\0" + data[16:], "no rate table"),
+        (lambda data: data[:8] + b"\x63\x00" + data[10:], "format 99"),
+        (lambda data: data[:-1], "checksum"),
+        (lambda data: data[: len(data) // 2], "checksum"),
+        (lambda data: data + b"\0", "checksum"),
+        (lambda data: data[:700] + bytes([data[700] ^ 1]) + data[701:], "checksum"),
+        (lambda data: resealed(data[:12] + b"\xff\xff\xff\xff" + data[16:]), "head cannot be read"),
+        (lambda data: resealed(data[:-64] + data[-32:]), "do not fill"),
+        (lambda data: resealed(data.replace(b'"prefixes":12', b'"prefixes":11')), "do not fit"),
+        (lambda data: resealed(data.replace(b"We love Marisa.", b"We love Nobody.")), "trie cannot be read"),
+        (lambda data: resealed(data.replace(b'"decimals":"4"', b'"decimals":"9"')), "describes no price list"),
+    ],
+)
+def test_a_foreign_or_damaged_file_is_refused(path: Path, change: Callable[[bytes], bytes], reason: str) -> None:
+    path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(TableError, match=reason) as refused:
+        RateTable.open(path)
+    assert "privat.table" in str(refused.value)
+
+
+def test_a_missing_table_and_one_of_another_list_are_refused(tmp_path: Path, path: Path) -> None:
+    with pytest.raises(TableError, match="No such file"):
+        RateTable.open(tmp_path / "none.table")
+    with pytest.raises(TableError, match="another price list"):
+        RateTable.open(path, deck_sha256="0" * 64)
+
+
+def test_a_damaged_cache_is_built_again(tmp_path: Path, deck_text: Write, path: Path) -> None:
+    source = tmp_path / "privat.csv"
+    source.write_text(deck_text(version="9"), encoding="utf-8")
+    for damage in (b"", b"junk" * 100):
+        path.write_bytes(damage)
+        assert open_or_build(source, path).rules.version == "9"
+    kept = path.stat().st_ino
+    assert open_or_build(source, path).rules.version == "9"
+    assert path.stat().st_ino == kept
+
+
+@given(st.binary(max_size=300))
+def test_no_bytes_can_do_more_than_be_refused(data: bytes) -> None:
+    with pytest.raises(TableError):
+        RateTable(data, "x.table")
