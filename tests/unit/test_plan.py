@@ -1,0 +1,185 @@
+"""What the customer has, put to work: the telephone's configuration, admission, and price."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import msgspec
+import pytest
+
+from agent.clock import Moment
+from agent.core.cdr import OpenCall
+from agent.core.events import CallKind, CallPhase, Direction
+from agent.data import load_numbering, load_products, load_tones
+from agent.gateway.protocol import CallState
+from agent.operator.api import FileInfo, Number, OutgoingLine, Registration, Subscription
+from agent.paths import data_dir
+from agent.plan import MAX_ACCOUNTS, Plan, Shipped
+from agent.rating.deck import load
+from agent.rating.errors import TableError
+from agent.rating.table import RateTable
+
+NOW = Moment("boot", 5_000_000, datetime(2026, 11, 22, 20, tzinfo=UTC), True)
+
+
+def registration(name: str) -> Registration:
+    return Registration(
+        id=name, user=name, domain="sip.example", auth_user=name, password="long-enough", targets=["192.0.2.1:5060"]
+    )
+
+
+def subscription(product: str = "privat", *, lines: int = 2, numbers: int = 2, active: bool = True) -> Subscription:
+    names = [f"line{n}" for n in range(max(lines, numbers))]
+    return Subscription(
+        revision="1", customer="Nordmann", product=product, registrations=[registration(name) for name in names],
+        numbers=[
+            Number(number=f"+472100000{n}", registration=f"line{n}", lines=[n] if n < lines else [])
+            for n in range(numbers)
+        ],
+        lines=[OutgoingLine(line=n, registration=f"line{n}", number=f"+472100000{n}") for n in range(lines)],
+        price_list=FileInfo(name="price-list-privat", version="1", length=1, sha256="0" * 64), active=active,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def table() -> RateTable:
+    return RateTable.of(load(data_dir() / "price-lists/privat.csv"))
+
+
+@pytest.fixture(scope="module")
+def business_table() -> RateTable:
+    return RateTable.of(load(data_dir() / "price-lists/bedrift.csv"))
+
+
+def missing(sha256: str) -> RateTable:
+    raise TableError(f"{sha256[:8]} is gone")
+
+
+@pytest.fixture
+def plan() -> Plan:
+    shipped = Shipped(load_products(), load_numbering(), load_tones())
+    return Plan(shipped, ZoneInfo("Europe/Oslo"), missing)
+
+
+def asked(number: str, line: int = 0) -> CallState:
+    return CallState(
+        call_id="a", direction=Direction.OUTGOING, kind=CallKind.ORDINARY, phase=CallPhase.ASKED, line=line,
+        number=number, own_number=f"+472100000{line}", asked_ms=4_999_000,
+    )  # fmt: skip
+
+
+def test_a_privat_subscription_gives_two_lines_that_may_call_sweden(plan: Plan, table: RateTable) -> None:
+    plan.use_subscription(subscription(), NOW)
+    plan.use_table(table, "t")
+    for line in (0, 1):
+        decision = plan.judge(asked("+4681234567", line), NOW).decision
+        assert decision.granted
+        assert decision.until_ms is not None
+        assert decision.until_ms > NOW.boot_ms
+        assert decision.warn_at_ms is not None
+        assert NOW.boot_ms < decision.warn_at_ms < decision.until_ms
+
+
+def test_a_third_line_is_refused_while_the_first_two_work(plan: Plan, table: RateTable) -> None:
+    plan.use_subscription(subscription(lines=3, numbers=2), NOW)
+    plan.use_table(table, "t")
+    assert [part.code.value for part in plan.refused] == ["too_many_lines"]
+    assert [plan.judge(asked("+4681234567", n), NOW).decision.granted for n in range(3)] == [True, True, False]
+    configuration = plan.configuration()
+    assert configuration is not None
+    assert [line.line for line in configuration.lines] == [0, 1]
+
+
+def test_a_fifth_business_number_is_refused_while_four_ring(plan: Plan, business_table: RateTable) -> None:
+    plan.use_subscription(subscription("bedrift", lines=1, numbers=5), NOW)
+    plan.use_table(business_table, "t")
+    assert [part.code.value for part in plan.refused] == ["too_many_numbers"]
+    configuration = plan.configuration()
+    assert configuration is not None
+    assert [route.number for route in configuration.routes] == [f"+472100000{n}" for n in range(4)]
+
+
+@pytest.mark.parametrize(
+    ("prepare", "number", "refusal"),
+    [
+        (lambda plan, table: None, "+4681234567", "no_subscription"),
+        (lambda plan, table: plan.use_subscription(subscription(), NOW), "+4681234567", "no_price_list"),
+        (
+            lambda plan, table: (plan.use_subscription(subscription(active=False), NOW), plan.use_table(table, "t")),
+            "+4681234567",
+            "subscription_inactive",
+        ),
+        (
+            lambda plan, table: (plan.use_subscription(subscription("gold"), NOW), plan.use_table(table, "t")),
+            "+4681234567",
+            "no_subscription",
+        ),
+        (
+            lambda plan, table: (plan.use_subscription(subscription("bedrift"), NOW), plan.use_table(table, "t")),
+            "+4681234567",
+            "no_price_list",
+        ),
+    ],
+    ids=["nothing known", "no price list", "ended", "unknown product", "another product's price list"],
+)
+def test_ordinary_calls_are_refused_with_their_reason_and_emergency_calls_never(
+    plan: Plan, table: RateTable, prepare: Callable[[Plan, RateTable], object], number: str, refusal: str
+) -> None:
+    prepare(plan, table)
+    assert plan.judge(asked(number), NOW).decision.refusal == refusal
+    for emergency in ("110", "112", "113", "1412"):
+        assert plan.judge(asked(emergency), NOW).decision.granted
+
+
+def opened(sha256: str) -> OpenCall:
+    return OpenCall(
+        id="a", instance="g", direction=Direction.OUTGOING, kind=CallKind.ORDINARY, line=0, account="line0",
+        own_number="+4721000000", number="+4681234567", boot_id="boot", began_ms=0, began_at="2026-11-22T20:00:00Z",
+        time_trusted=True, last_alive_ms=0, product="privat", price_list_sha256=sha256,
+    )  # fmt: skip
+
+
+def test_a_call_without_its_price_list_is_unpriced_and_never_free(plan: Plan, table: RateTable) -> None:
+    plan.use_subscription(subscription(), NOW)
+    plan.use_table(table, "new")
+    assert plan.price(opened("old"), 10_000) == (None, "old is gone")
+    assert plan.price(opened(""), 10_000)[0] is None
+    price, why = plan.price(opened("new"), 10_000)
+    assert price is not None
+    assert price.amount_micro > 0
+    assert why == ""
+
+
+def test_the_revision_changes_with_the_content_and_only_with_it(plan: Plan) -> None:
+    plan.use_subscription(subscription(), NOW)
+    first = plan.configuration()
+    plan.use_subscription(msgspec.structs.replace(subscription(), revision="2", customer="Someone"), NOW)
+    second = plan.configuration()
+    changed = subscription()
+    plan.use_subscription(
+        msgspec.structs.replace(changed, registrations=[registration("line0"), registration("other")]), NOW
+    )
+    third = plan.configuration()
+    assert first is not None
+    assert second is not None
+    assert third is not None
+    assert first.revision == second.revision != third.revision
+
+
+def test_more_registrations_than_the_library_carries_are_left_out_by_name(plan: Plan) -> None:
+    plan.use_subscription(subscription("sentralbord", lines=0, numbers=10), NOW)
+    configuration = plan.configuration()
+    assert configuration is not None
+    assert len(configuration.accounts) == MAX_ACCOUNTS
+    assert plan.surplus_registrations() == ["line8", "line9"]
+
+
+def test_own_emergency_numbers_join_the_built_in_ones() -> None:
+    shipped = Shipped(load_products(), load_numbering(), load_tones(), frozenset({"2222"}))
+    plan = Plan(shipped, ZoneInfo("Europe/Oslo"), missing)
+    plan.use_subscription(subscription(), NOW)
+    configuration = plan.configuration()
+    assert configuration is not None
+    assert {"110", "112", "113", "1412", "2222"} <= set(configuration.digit_map.emergency)
