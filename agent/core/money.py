@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 import re
 from fractions import Fraction
 from typing import Final
@@ -33,20 +34,23 @@ class Rounding(enum.StrEnum):
     DOWN = "down"
 
 
-def round_fraction(value: Fraction, rounding: Rounding) -> int:
-    """Round a non-negative fraction to an integer. Raises ValueError for a negative one: no price is below zero."""
-    if value < 0:
-        raise ValueError(f"cannot round {value}: only amounts and durations from zero up are rounded")
+def round_ratio(numerator: int, denominator: int, rounding: Rounding) -> int:
+    """Round `numerator/denominator` to an integer; the denominator is positive.
+
+    Raises ValueError below zero: no price and no duration is negative.
+    """
+    if numerator < 0:
+        raise ValueError(f"cannot round {numerator}/{denominator}: only amounts and durations from zero up are rounded")
+    floor, rest = divmod(numerator, denominator)
     match rounding:
         case Rounding.UP:
-            return -((-value.numerator) // value.denominator)
+            return floor + (rest > 0)
         case Rounding.DOWN:
-            return value.numerator // value.denominator
+            return floor
         case Rounding.HALF_EVEN:
-            floor, rest = divmod(value.numerator, value.denominator)
-            return floor + int(2 * rest > value.denominator or (2 * rest == value.denominator and floor % 2 == 1))
+            return floor + (2 * rest > denominator or (2 * rest == denominator and floor % 2 == 1))
         case Rounding.HALF_UP:
-            return (2 * value.numerator + value.denominator) // (2 * value.denominator)
+            return floor + (2 * rest >= denominator)
 
 
 def round_amount(exact_micro: Fraction, rounding: Rounding, decimals: int) -> int:
@@ -54,7 +58,7 @@ def round_amount(exact_micro: Fraction, rounding: Rounding, decimals: int) -> in
     if not 0 <= decimals <= MAX_DECIMALS:
         raise ValueError(f"{decimals} decimals: money has 0 to {MAX_DECIMALS}")
     quantum = _QUANTA[decimals]
-    return round_fraction(exact_micro / quantum, rounding) * quantum
+    return round_ratio(exact_micro.numerator, exact_micro.denominator * quantum, rounding) * quantum
 
 
 def parse_amount(text: str) -> int:
@@ -78,8 +82,9 @@ def amount_text(micro: int) -> str:
 
 def exact_text(exact_micro: Fraction) -> str:
     """Return an exact amount as `numerator/denominator` of the currency unit (`5/4` is 1.25)."""
-    exact = exact_micro / MICRO
-    return f"{exact.numerator}/{exact.denominator}"
+    numerator, denominator = exact_micro.numerator, exact_micro.denominator * MICRO
+    common = math.gcd(numerator, denominator)
+    return f"{numerator // common}/{denominator // common}"
 
 
 def parse_exact(text: str) -> Fraction:

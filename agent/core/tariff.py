@@ -15,7 +15,7 @@ from fractions import Fraction
 from typing import Final
 
 from agent.core.cdr import Step
-from agent.core.money import Rounding, exact_text, round_amount, round_fraction
+from agent.core.money import Rounding, exact_text, round_amount, round_ratio
 
 MAX_RATE_MICRO: Final = 10**9
 """A thousand currency units: nothing in a rate may be dearer, so that a call of weeks fits a record's amount."""
@@ -131,7 +131,7 @@ def validate(tariff: Tariff) -> None:
 
 def whole_seconds(duration_ms: int, rule: Rounding) -> int:
     """Return the seconds that `duration_ms` counts as; a duration below zero counts as none."""
-    return round_fraction(Fraction(max(duration_ms, 0), 1000), rule)
+    return round_ratio(max(duration_ms, 0), 1000, rule)
 
 
 def price(rate: Rate, duration_ms: int, rules: PriceRules) -> Charge:
@@ -185,7 +185,7 @@ def _usage(intervals: tuple[Interval, ...], seconds: int) -> tuple[Fraction, int
         increments = -(-used // interval.increment_s)
         charged_s = increments * interval.increment_s
         cost = Fraction(charged_s * interval.rate_micro, interval.unit_s)
-        exact += cost
+        exact = exact + cost if exact else cost
         billed_s += charged_s
         shown = {"from_s": interval.from_s, "increments": increments, "increment_s": interval.increment_s}
         if interval.rate_micro:

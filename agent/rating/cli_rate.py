@@ -30,7 +30,7 @@ def rate_report(number_as_typed: str, product: str, duration_s: int, price_list_
 def find_deck(product: str, price_list_dir: Path) -> Deck:
     """Return the price list that names `product` in its header: the file of the product's name first, then the others.
 
-    Raises NoPriceList, and PriceListError where the product's own file is refused.
+    Raises NoPriceList, and PriceListError where a list is refused before the right one is found: it might be the one.
     """
     paths = sorted(price_list_dir.glob("*.csv"), key=lambda path: (path.stem != product, path.name))
     for path in paths[:MAX_LISTS]:

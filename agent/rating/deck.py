@@ -64,13 +64,17 @@ class Deck:
 
 
 def load(path: Path) -> Deck:
-    """Read a deck from a file. Raises DeckError, and PriceListError where the file cannot be read or is too long."""
+    """Read a deck from a file. Raises DeckError, and PriceListError where the file cannot be read."""
+    return parse(read_bytes(path), path.name)
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the bytes of a deck file, at most one more than a deck may have. Raises PriceListError."""
     try:
         with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+            return file.read(MAX_BYTES + 1)
     except OSError as error:
         raise PriceListError(f"{path.name}: the price list cannot be read: {error.strerror}") from error
-    return parse(data, path.name)
 
 
 def parse(data: bytes | str, name: str) -> Deck:

@@ -6,7 +6,7 @@ from typing import Final, Protocol
 
 from agent.core.cdr import Price, Step
 from agent.core.money import exact_text, format_amount, format_exact, parse_exact
-from agent.core.numbers import NumberClass, classify, mask
+from agent.core.numbers import EMERGENCY, mask
 from agent.core.tariff import Rate, price
 from agent.rating.errors import NoRate, NoRateReason
 from agent.rating.table import RateTable, rating_key
@@ -44,7 +44,7 @@ def rate_call(table: RateTable, number: str, duration_ms: int, product: str) -> 
 
     Emergency calls are free by law (ekomloven § 2-6) and need no row.
     """
-    if classify(number) is NumberClass.EMERGENCY:
+    if number in EMERGENCY:
         return emergency_price(table, number, product)
     rate = find_rate(table, number, product)
     rules = table.rules

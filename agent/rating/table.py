@@ -26,7 +26,7 @@ from msgspec import Meta, Struct
 from agent.core.numbers import NumberClass, classify
 from agent.core.tariff import Interval, PriceRules, Rate, Tariff
 from agent.rating import header
-from agent.rating.deck import MAX_ROWS, Deck, load
+from agent.rating.deck import MAX_ROWS, Deck, parse, read_bytes
 from agent.rating.errors import TableError
 from agent.rating.header import Header
 
@@ -244,12 +244,13 @@ def open_or_build(deck_path: Path, table_path: Path) -> RateTable:
 
     Raises DeckError where the deck is refused, PriceListError where it cannot be read, TableError.
     """
-    deck = load(deck_path)
+    data = read_bytes(deck_path)
+    digest = hashlib.sha256(data).hexdigest()
     try:
-        return RateTable.open(table_path, deck_sha256=deck.sha256)
+        return RateTable.open(table_path, deck_sha256=digest)
     except TableError:
-        build(deck, table_path)
-        return RateTable.open(table_path, deck_sha256=deck.sha256)
+        build(parse(data, deck_path.name), table_path)
+        return RateTable.open(table_path, deck_sha256=digest)
 
 
 def _write_atomically(path: Path, data: bytes) -> None:

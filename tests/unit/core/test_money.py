@@ -20,7 +20,7 @@ from agent.core.money import (
     parse_amount,
     parse_exact,
     round_amount,
-    round_fraction,
+    round_ratio,
 )
 
 CASES = json.loads((Path(__file__).parents[2] / "data" / "rating_cases.json").read_text(encoding="utf-8"))
@@ -50,7 +50,7 @@ def test_published_roundings(case: dict[str, str | int]) -> None:
 )
 def test_halves(value: str, up: int, half_up: int, half_even: int, down: int) -> None:
     modes = (Rounding.UP, Rounding.HALF_UP, Rounding.HALF_EVEN, Rounding.DOWN)
-    assert [round_fraction(Fraction(value), mode) for mode in modes] == [up, half_up, half_even, down]
+    assert [round_ratio(*Fraction(value).as_integer_ratio(), mode) for mode in modes] == [up, half_up, half_even, down]
 
 
 @given(fractions, st.sampled_from(Rounding), st.integers(0, 6))
@@ -68,7 +68,7 @@ def test_rounding_moves_less_than_one_unit_of_the_last_decimal_and_once_is_enoug
 
 def test_a_price_below_zero_is_not_rounded_away() -> None:
     with pytest.raises(ValueError, match="zero"):
-        round_fraction(Fraction(-1, 2), Rounding.DOWN)
+        round_ratio(-1, 2, Rounding.DOWN)
     with pytest.raises(ValueError, match="decimals"):
         round_amount(Fraction(1), Rounding.UP, 7)
 
