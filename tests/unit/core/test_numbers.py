@@ -46,7 +46,9 @@ def test_one_number_whatever_way_it_is_written(typed: str, canonical: str) -> No
     assert normalise(typed) == canonical
 
 
-@pytest.mark.parametrize("text", ["", "anonymous", "*21*22334455#", "00", "+", "+0123456789", "12345", "0123", "0012a"])
+@pytest.mark.parametrize(
+    "text", ["", "anonymous", "*21*22334455#", "00", "+", "+0123456789", "12345", "12345678", "0123", "0012a"]
+)
 def test_what_is_no_number_stays_as_it_is(text: str) -> None:
     assert normalise(text) == text
 

@@ -136,6 +136,11 @@ def test_the_explanation_adds_up_to_the_price() -> None:
     assert int(steps[5].values["total_micro"]) == 625_000
 
 
+def test_an_interval_that_was_not_reached_is_not_explained() -> None:
+    keys = [step.key for step in charge(TWO_STEPS, 60).steps]
+    assert keys.count("price.interval") == 1
+
+
 def test_a_free_call_says_so() -> None:
     assert [step.key for step in charge(rate_of((0, 0, 60, 1)), 9).steps][-2:] == ["price.interval_free", "price.free"]
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import os
 import random
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -113,6 +115,26 @@ def test_a_new_version_takes_over_and_a_call_in_progress_keeps_its_price(deck_te
 
 def test_nothing_is_left_beside_the_table(path: Path) -> None:
     assert [entry.name for entry in path.parent.iterdir()] == ["privat.table"]
+
+
+def test_a_table_is_on_the_disk_before_it_gets_its_name_and_so_is_the_name(
+    deck: Deck, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    fsync, replace = os.fsync, Path.replace
+
+    def watched_fsync(handle: int) -> None:
+        done.append("folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file")
+        fsync(handle)
+
+    def watched_replace(source: Path, target: Path) -> Path:
+        done.append("rename")
+        return replace(source, target)
+
+    monkeypatch.setattr("os.fsync", watched_fsync)
+    monkeypatch.setattr(Path, "replace", watched_replace)
+    build(deck, tmp_path / "privat.table")
+    assert done == ["file", "rename", "folder"]
 
 
 def test_a_disk_that_refuses_leaves_the_old_table(deck: Deck, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
