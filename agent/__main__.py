@@ -1,0 +1,5 @@
+"""`python -m agent` is `iplink-agent`."""
+
+from agent.cli import main
+
+main()

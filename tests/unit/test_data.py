@@ -1,0 +1,93 @@
+"""The shipped data loads, and a wrong file is named with its key."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.core.events import Tone
+from agent.core.numbers import EMERGENCY
+from agent.data import DataError, load_numbering, load_products, load_tones
+from agent.paths import data_dir
+
+LOADERS = {"products.toml": load_products, "numbering.toml": load_numbering, "tones.toml": load_tones}
+
+
+def test_every_product_has_its_price_list_among_the_shipped_ones():
+    lists = {path.stem for path in (data_dir() / "price-lists").glob("*.csv")}
+    assert {product.price_list for product in load_products().products} <= lists
+
+
+def test_the_numbering_plan_knows_every_emergency_number():
+    numbering = load_numbering()
+    assert set(numbering.digit_map.emergency) == EMERGENCY
+    assert (numbering.numbers.country_code, numbering.numbers.international_prefix) == ("47", "00")
+
+
+def test_every_tone_is_there_and_ringing_has_a_cadence():
+    tones = load_tones()
+    assert set(tones.tones) == set(Tone)
+    assert tones.ring_cadence_ms == (1000, 4000)
+    assert tones.tones[Tone.DIAL].segments[0].frequencies == [425]
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "sentence"),
+    [
+        ("products.toml", 'monthly_fee = "149"', "monthly_fee = 149", "products[0].monthly_fee: Expected `str`"),
+        ("products.toml", '"ring_group", ', '"ring_grup", ', "products[2].features[4]: Invalid enum value 'ring_grup'"),
+        ("products.toml", "lines_max = 2", "lines_min = 2", "products[0].limits: Object contains unknown field"),
+        ("products.toml", 'id = "bedrift"', 'id = "privat"', "product privat is there twice"),
+        ("products.toml", "effective_from = 2019-01-01", 'effective_from = "soon"', "effective_from: Invalid"),
+        ("numbering.toml", '"1412"]', '""]\nextra = 1', "digit_map: Object contains unknown field"),
+        ("tones.toml", "[tones.howler]", "[tones.growler]", "tones"),
+        ("tones.toml", "ring_cadence_ms = [1000, 4000]", "ring_cadence_ms = [1000, 0]", "ring_cadence_ms[1]: Expected"),
+    ],
+)
+def test_a_wrong_entry_is_named_with_file_and_key(tmp_path: Path, name, old, new, sentence):
+    text = (data_dir() / name).read_text(encoding="utf-8")
+    assert old in text
+    (tmp_path / name).write_text(text.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(DataError) as caught:
+        LOADERS[name](tmp_path)
+    assert str(caught.value).startswith(f"{tmp_path / name}: ")
+    assert sentence in str(caught.value)
+
+
+def test_a_tone_that_lacks_is_named(tmp_path: Path):
+    lines = (data_dir() / "tones.toml").read_text(encoding="utf-8")
+    start = lines.index("[tones.warning]")
+    following = lines.find("\n[tones.", start)
+    (tmp_path / "tones.toml").write_text(lines[:start] + (lines[following:] if following > 0 else ""), encoding="utf-8")
+    with pytest.raises(DataError, match="tones: warning not there"):
+        load_tones(tmp_path)
+
+
+@pytest.mark.parametrize("name", list(LOADERS))
+def test_a_missing_or_undecodable_file_is_named(tmp_path: Path, name):
+    with pytest.raises(DataError, match="there is no such file"):
+        LOADERS[name](tmp_path)
+    (tmp_path / name).write_bytes(b"\xff")
+    with pytest.raises(DataError, match="not UTF-8"):
+        LOADERS[name](tmp_path)
+
+
+@pytest.mark.parametrize("name", list(LOADERS))
+def test_another_folder_may_take_the_place_of_the_shipped_one(tmp_path: Path, name):
+    shutil.copy(data_dir() / name, tmp_path / name)
+    assert LOADERS[name](tmp_path) == LOADERS[name]()
+
+
+@given(st.sampled_from(sorted(LOADERS)), st.integers(0, 6000), st.binary(min_size=1, max_size=4))
+def test_a_file_with_changed_bytes_loads_or_is_refused(tmp_path_factory, name, position, change):
+    folder = tmp_path_factory.mktemp("data")
+    body = (data_dir() / name).read_bytes()
+    position %= len(body)
+    (folder / name).write_bytes(body[:position] + change + body[position + len(change) :])
+    with contextlib.suppress(DataError):
+        LOADERS[name](folder)
