@@ -66,7 +66,7 @@ class _Group(TyperGroup):
             for line in str(error).splitlines():
                 typer.echo(f"iplink-agent: {line}", err=True)
             raise typer.Exit(error.exit_code) from error
-        except (typer.Exit, typer.Abort):
+        except (typer.Exit, typer.Abort, BrokenPipeError):
             raise
         except Exception as error:
             if _is_usage_error(error) or ctx.invoked_subcommand in _DAEMONS or os.environ.get("IPLINK_AGENT_DEBUG"):

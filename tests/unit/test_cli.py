@@ -90,6 +90,17 @@ def test_python_dash_m_agent_is_the_same_program():
     assert "nonsense" in done.stderr
 
 
+def test_a_reader_that_goes_away_is_no_error_worth_a_sentence():
+    command = [sys.executable, "-m", "agent", "check-config", "--schema"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        told = process.stderr.read()
+    assert told == ""
+    assert process.returncode == cli.Exit.FAILED
+
+
 # --- check-config --------------------------------------------------------------------------------------------------
 
 
