@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import warnings
 from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
@@ -83,7 +84,10 @@ class Platform:
         SipConf.autoconvert_tel_url = True
         SipTransactionManager.model_udp_server = (Udp_server, _OneReader)
         try:
-            manager = SipTransactionManager(self._settings, self._on_request)
+            with warnings.catch_warnings():
+                # The library tries an IPv6 socket and leaves it to the garbage collector.
+                warnings.simplefilter("ignore", ResourceWarning)
+                manager = SipTransactionManager(self._settings, self._on_request)
         except OSError as error:
             message = f"cannot bind SIP to {self._config.host}:{self._config.sip_port}: {error.strerror}"
             raise PlatformError(message) from error
