@@ -1,0 +1,1 @@
+"""The status page: what household and technician see of the adapter, read-only, with numbers masked."""

@@ -1,0 +1,107 @@
+"""Counters and gauges for Prometheus, in a registry of their own. No number and no name of a person is a label."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+from agent.core.events import CallPhase, Cause, Direction
+from agent.status.snapshot import Snapshot
+
+CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
+
+
+class Metrics:
+    """What the agent counts. The composition root calls `count_*`; gauges are taken from the snapshot when asked."""
+
+    def __init__(self) -> None:
+        registry = self._registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        self._calls = Counter("iplink_calls", "Ended calls.", ("direction", "cause"), registry=registry)
+        self._refusals = Counter("iplink_refused_calls", "Calls that were refused.", ("code",), registry=registry)
+        self._seconds = Counter("iplink_call_seconds", "Answered time.", ("direction",), registry=registry)
+        self._upload_errors = Counter("iplink_upload_errors", "Failed deliveries of records.", registry=registry)
+        self._uploaded = Counter("iplink_uploaded_records", "Acknowledged records.", registry=registry)
+        self._requests = Counter(
+            "iplink_page_requests", "Answers of the status page.", ("route", "status"), registry=registry
+        )
+        self._live = Gauge("iplink_live_calls", "Calls in progress.", ("phase",), registry=registry)
+        self._registered = Gauge(
+            "iplink_registered", "1 where a registration stands.", ("registration",), registry=registry
+        )
+        self._code = Gauge(
+            "iplink_registration_code", "Last final response; 0: none received.", ("registration",), registry=registry
+        )
+        self._single = {
+            name: Gauge(f"iplink_{name}", text, registry=registry)
+            for name, text in (
+                ("gateway_connected", "1 while the gateway process is connected."),
+                ("card_up", "1 while the line card answers."),
+                ("store_working", "1 while the store takes records."),
+                ("pending_records", "Records that wait for the operator."),
+                ("quarantined_records", "Records that the operator does not take."),
+                ("price_list_installed", "1 where a price list is installed."),
+                ("price_list_age_seconds", "Since the price list in force was installed."),
+                ("last_good_configuration", "1 while an older configuration stands in for a broken one."),
+                ("time_trusted", "1 where somebody vouches for the wall clock."),
+                ("problems", "Problems that the page shows."),
+                ("uptime_seconds", "Since the agent began."),
+                ("page_watchers", "Browsers that watch the page."),
+                ("page_refused_connections", "Connections that were one too many."),
+            )
+        }
+        for direction in Direction:
+            for cause in Cause:
+                self._calls.labels(direction.value, cause.value)
+
+    def count_call(self, direction: Direction, cause: Cause, duration_ms: int) -> None:
+        """Count one ended call."""
+        self._calls.labels(direction.value, cause.value).inc()
+        self._seconds.labels(direction.value).inc(duration_ms / 1000)
+
+    def count_refusal(self, code: str) -> None:
+        """Count one refused call by the code of its refusal."""
+        self._refusals.labels(code).inc()
+
+    def count_upload(self, acknowledged: int) -> None:
+        """Count records that the operator has taken."""
+        self._uploaded.inc(acknowledged)
+
+    def count_upload_error(self) -> None:
+        """Count one delivery that failed."""
+        self._upload_errors.inc()
+
+    def count_request(self, route: str, status: int) -> None:
+        """Count one answer of the page; `route` is a fixed path or `other`."""
+        self._requests.labels(route, str(status)).inc()
+
+    def render(self, snapshot: Snapshot, *, watchers: int = 0, refused_connections: int = 0) -> bytes:
+        """All metrics in the text format (`CONTENT_TYPE`)."""
+        for phase in CallPhase:
+            self._live.labels(phase.value).set(sum(call.phase is phase for call in snapshot.calls))
+        self._registered.clear()
+        self._code.clear()
+        for position, account in enumerate(snapshot.accounts, start=1):
+            self._registered.labels(str(position)).set(account.registered)
+            self._code.labels(str(position)).set(account.code if account.on_wire else 0)
+        installed = snapshot.price_list.installed_at if snapshot.price_list else None
+        values: dict[str, float] = {
+            "gateway_connected": snapshot.gateway.connected,
+            "card_up": snapshot.card.up,
+            "store_working": snapshot.store.working,
+            "pending_records": snapshot.upload.pending,
+            "quarantined_records": snapshot.upload.quarantined,
+            "price_list_installed": snapshot.price_list is not None,
+            "price_list_age_seconds": (snapshot.at - installed).total_seconds() if installed else 0,
+            "last_good_configuration": bool(snapshot.configuration.error),
+            "time_trusted": snapshot.time_trusted,
+            "problems": len(snapshot.problems),
+            "uptime_seconds": snapshot.uptime_s,
+            "page_watchers": watchers,
+            "page_refused_connections": refused_connections,
+        }
+        for name, value in values.items():
+            self._single[name].set(value)
+        return generate_latest(self._registry)

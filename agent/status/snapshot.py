@@ -1,0 +1,228 @@
+"""Everything the status page shows, at one moment, as the composition root fills it in.
+
+Numbers arrive whole and are masked by `agent.status.masking` before anything is rendered. Sentences travel as catalogue
+keys, so that one snapshot can be read in every language. Wall times are UTC; `*_s` are whole seconds.
+"""
+
+from __future__ import annotations
+
+import enum
+from datetime import datetime
+from typing import Protocol
+
+import msgspec
+from msgspec import Struct
+
+from agent.core.events import CallKind, CallPhase, Cause, Direction, Tone
+
+
+class View(Struct, frozen=True, kw_only=True):
+    """Base of the snapshot and of its parts."""
+
+
+class Notice(View, frozen=True, kw_only=True):
+    """A sentence of the text catalogue, by key, with the values of its fields."""
+
+    key: str
+    values: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+class GatewayView(View, frozen=True, kw_only=True):
+    """The gateway process, as its `Hello` described it. `since`: when this connection began."""
+
+    connected: bool = False
+    version: str = ""
+    sip_version: str = ""
+    instance: str = ""
+    configuration: str = ""
+    since: datetime | None = None
+
+
+class CardView(View, frozen=True, kw_only=True):
+    """The line card; `reason` says why it is down."""
+
+    up: bool = False
+    lines: int = 0
+    firmware: str = ""
+    reason: str = ""
+
+
+class LineView(View, frozen=True, kw_only=True):
+    """One analog line, numbered from 0 (shown from 1), and what the subscription gives it."""
+
+    line: int
+    number: str = ""
+    account: str = ""
+    off_hook: bool = False
+    ringing: bool = False
+    tone: Tone | None = None
+    call_id: str = ""
+
+
+class AccountView(View, frozen=True, kw_only=True):
+    """One registration. `since`: when it was made, or lost; `code` 0 or `on_wire` false: the registrar said nothing."""
+
+    account: str
+    registered: bool = False
+    since: datetime | None = None
+    code: int = 0
+    reason: str = ""
+    on_wire: bool = True
+    attempts: int = 0
+    next_attempt_s: int | None = None
+
+
+class LiveCallView(View, frozen=True, kw_only=True):
+    """A call in progress. `seconds` since answer; `amount_micro` its price if it ended now (None: not known, or free).
+
+    `until_s`: seconds until the granted moment (None: no limit).
+    """
+
+    id: str
+    direction: Direction
+    phase: CallPhase
+    kind: CallKind = CallKind.ORDINARY
+    line: int | None = None
+    number: str = ""
+    seconds: int = 0
+    amount_micro: int | None = None
+    currency: str = ""
+    until_s: int | None = None
+
+
+class NumberCost(View, frozen=True, kw_only=True):
+    """What one of the own numbers has cost, and the month's answered outgoing calls and their seconds."""
+
+    own_number: str
+    today_micro: int = 0
+    month_micro: int = 0
+    calls: int = 0
+    seconds: int = 0
+
+
+class MoneyView(View, frozen=True, kw_only=True):
+    """Cost of calls today and this calendar month. `vat`: `included`, `excluded` or `not_stated`."""
+
+    today_micro: int = 0
+    month_micro: int = 0
+    currency: str = "NOK"
+    vat: str = "not_stated"
+    numbers: list[NumberCost] = msgspec.field(default_factory=list)
+
+
+class CdrUpload(enum.StrEnum):
+    """How far a record has come on its way to the operator."""
+
+    PENDING = "pending"
+    ACKNOWLEDGED = "acknowledged"
+    QUARANTINED = "quarantined"
+
+
+class CdrView(View, frozen=True, kw_only=True):
+    """One ended call. `amount_micro` None: it costs nothing by its nature, or `unpriced` says why it has no price."""
+
+    id: str
+    began_at: datetime
+    direction: Direction
+    cause: Cause
+    upload: CdrUpload
+    time_trusted: bool = True
+    kind: CallKind = CallKind.ORDINARY
+    line: int | None = None
+    own_number: str = ""
+    number: str = ""
+    duration_ms: int = 0
+    amount_micro: int | None = None
+    currency: str = ""
+    unpriced: str = ""
+    refusal: str = ""
+
+
+class PriceListView(View, frozen=True, kw_only=True):
+    """The price list in force. `valid_from`: a civil date as the list writes it."""
+
+    name: str
+    version: str
+    installed_at: datetime | None = None
+    valid_from: str = ""
+
+
+class SubscriptionView(View, frozen=True, kw_only=True):
+    """What the customer has; `refused`: what the operator sent that the product does not include."""
+
+    product: str
+    product_nb: str = ""
+    product_en: str = ""
+    customer: str = ""
+    revision: str = ""
+    active: bool = True
+    refused: list[Notice] = msgspec.field(default_factory=list)
+
+
+class UploadView(View, frozen=True, kw_only=True):
+    """The queue of records to the operator."""
+
+    pending: int = 0
+    quarantined: int = 0
+    last_success: datetime | None = None
+    last_error: str = ""
+    last_error_at: datetime | None = None
+    next_attempt_s: int | None = None
+
+
+class StoreView(View, frozen=True, kw_only=True):
+    """Whether the store takes records; `reason` where it does not."""
+
+    working: bool = True
+    reason: str = ""
+
+
+class ConfigurationView(View, frozen=True, kw_only=True):
+    """Where the settings came from. `error` not empty: the last good ones are in force, and this is why."""
+
+    source: str = ""
+    error: str = ""
+
+
+class Versions(View, frozen=True, kw_only=True):
+    """Versions of the agent's own parts; gateway and card tell theirs themselves."""
+
+    agent: str = ""
+    python: str = ""
+
+
+class Snapshot(View, frozen=True, kw_only=True):
+    """The whole adapter at `at` (UTC). `time_trusted` false: nobody vouches for `at` and the other wall times."""
+
+    at: datetime
+    time_trusted: bool = True
+    uptime_s: int = 0
+    device_id: str = ""
+    gateway: GatewayView = GatewayView()
+    card: CardView = CardView()
+    lines: list[LineView] = msgspec.field(default_factory=list)
+    accounts: list[AccountView] = msgspec.field(default_factory=list)
+    calls: list[LiveCallView] = msgspec.field(default_factory=list)
+    money: MoneyView = msgspec.field(default_factory=MoneyView)
+    cdrs: list[CdrView] = msgspec.field(default_factory=list)
+    """Newest first; the page shows at most 20."""
+    price_list: PriceListView | None = None
+    subscription: SubscriptionView | None = None
+    upload: UploadView = UploadView()
+    store: StoreView = StoreView()
+    configuration: ConfigurationView = ConfigurationView()
+    problems: list[Notice] = msgspec.field(default_factory=list)
+    versions: Versions = Versions()
+
+
+class StatusSource(Protocol):
+    """Where the page gets its facts."""
+
+    async def snapshot(self) -> Snapshot:
+        """The adapter as it is now."""
+
+    async def wait_change(self, since: int) -> int:
+        """Wait until something shown has changed after change number `since`; return the newest number.
+
+        Change numbers start at 1 and only grow; `since=0` returns at once.
+        """

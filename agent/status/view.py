@@ -1,0 +1,181 @@
+"""How the page writes things: sentences, money, times and durations in the reader's language and zone.
+
+Pure. It sees masked snapshots only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from typing import Protocol
+
+from agent.core.events import CallKind, CallPhase
+from agent.core.money import format_amount
+from agent.status.snapshot import AccountView, CdrView, LineView, LiveCallView, Notice, Snapshot
+
+_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+
+
+class Sentences(Protocol):
+    """The text catalogue, as far as the page needs it."""
+
+    def say(self, key: str, lang: str, **values: object) -> str:
+        """The sentence `key` in `lang` with its fields filled in."""
+
+    def fields(self, key: str) -> Set[str]:
+        """Names of the fields that a sentence needs."""
+
+    def __contains__(self, key: object) -> bool:
+        """Whether there is such a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Badge:
+    """A state in words and colour: `level` is `good`, `bad`, `busy` or `idle`."""
+
+    level: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """Writes the page in `lang`, with wall times of `zone`; `now` is the snapshot's moment."""
+
+    texts: Sentences
+    lang: str
+    zone: tzinfo
+    now: datetime
+
+    def say(self, key: str, **values: object) -> str:
+        """The page's own sentence `page.KEY`."""
+        return self.texts.say(f"page.{key}", self.lang, **values)
+
+    def word(self, section: str, key: str) -> str:
+        """The catalogue's word for an enum value or code; the code itself where the catalogue is older than it."""
+        name = f"{section}.{key}"
+        return self.texts.say(name, self.lang) if key and name in self.texts else key
+
+    def notice(self, notice: Notice) -> str:
+        """A notice as a sentence: its bare key where the catalogue lacks it, a dash for a value that was not given."""
+        if notice.key not in self.texts:
+            return notice.key
+        values = dict.fromkeys(self.texts.fields(notice.key), "–") | notice.values
+        return self.texts.say(notice.key, self.lang, **values)
+
+    def money(self, micro: int, currency: str) -> str:
+        """An amount as people write it."""
+        return format_amount(micro, currency, self.lang)
+
+    def when(self, at: datetime) -> str:
+        """A wall time in civil time: the clock for today, date and clock otherwise."""
+        local, today = at.astimezone(self.zone), self.now.astimezone(self.zone)
+        if local.date() == today.date():
+            return f"{local:%H:%M}"
+        return f"{local:%d.%m.%Y %H:%M}" if self.lang == "nb" else f"{local:%Y-%m-%d %H:%M}"
+
+    def iso(self, at: datetime) -> str:
+        """A wall time for machines (HTML `datetime`)."""
+        return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def clock(self, seconds: int) -> str:
+        """A duration as on a telephone's display: `0:07`, `12:05`, `1:02:03`."""
+        minutes, rest = divmod(max(0, seconds), _MINUTE)
+        hours, minutes = divmod(minutes, 60)
+        return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+    def span(self, seconds: int) -> str:
+        """A rough duration in words, in its largest one or two units."""
+        seconds = max(0, seconds)
+        if seconds < _MINUTE:
+            return self.say("span_seconds", seconds=seconds)
+        if seconds < _HOUR:
+            return self.say("span_minutes", minutes=seconds // _MINUTE)
+        if seconds < _DAY:
+            return self.say("span_hours", hours=seconds // _HOUR, minutes=seconds % _HOUR // _MINUTE)
+        return self.say("span_days", days=seconds // _DAY, hours=seconds % _DAY // _HOUR)
+
+    def line_name(self, line: int | None) -> str:
+        """Lines are numbered from 0 inside and from 1 for people."""
+        return "–" if line is None else str(line + 1)
+
+    def line_state(self, line: LineView) -> Badge:
+        """What the telephone on a line does."""
+        if line.ringing:
+            return Badge("busy", self.say("line_ringing"))
+        if line.call_id:
+            return Badge("busy", self.say("line_in_call"))
+        if line.off_hook:
+            tone = self.word("page", f"tone_{line.tone.value}") if line.tone else ""
+            return Badge("busy", f"{self.say('line_off_hook')} – {tone}" if tone else self.say("line_off_hook"))
+        return Badge("idle", self.say("line_on_hook"))
+
+    def registration(self, account: AccountView | None) -> Badge:
+        """Whether an account is registered, and if not since when."""
+        if account is None:
+            return Badge("bad", self.say("not_registered"))
+        level, key = ("good", "registered") if account.registered else ("bad", "not_registered")
+        if account.since is None:
+            return Badge(level, self.say(key))
+        return Badge(level, self.say(f"{key}_since", when=self.when(account.since)))
+
+    def answer(self, account: AccountView) -> str:
+        """What the registrar said, in its own words: code and reason."""
+        if not account.on_wire or not account.code:
+            detail = account.reason or self.say("no_answer_yet")
+            return detail if account.registered or not account.attempts else self.say("no_answer", detail=detail)
+        return f"{account.code} {account.reason}".strip()
+
+    def advice(self, account: AccountView) -> str:
+        """What a failed registration means, in a sentence; empty for a working one."""
+        if account.registered:
+            return ""
+        if not account.on_wire or not account.code:
+            return self.say("advice_no_answer") if account.attempts else ""
+        for codes, key in (
+            ((401, 407), "advice_credentials"),
+            ((403,), "advice_forbidden"),
+            ((404, 410, 604), "advice_unknown"),
+            ((408,), "advice_no_answer"),
+        ):
+            if account.code in codes:
+                return self.say(key)
+        return self.say("advice_server") if account.code >= 500 else self.say("advice_other")
+
+    def call_state(self, call: LiveCallView) -> Badge:
+        """How far a live call has come."""
+        level = "good" if call.phase is CallPhase.ANSWERED else "busy"
+        return Badge(level, self.word("phase", call.phase.value))
+
+    def call_price(self, call: LiveCallView) -> str:
+        """The running price: an amount, free, or not known."""
+        if call.amount_micro is not None:
+            return self.money(call.amount_micro, call.currency)
+        if call.kind is CallKind.EMERGENCY or call.direction.value == "incoming":
+            return self.say("free")
+        return "–"
+
+    def cdr_price(self, cdr: CdrView) -> str:
+        """What an ended call cost; a call without a price that should have one says so."""
+        if cdr.amount_micro is not None:
+            return self.money(cdr.amount_micro, cdr.currency)
+        if cdr.unpriced:
+            return self.say("unpriced")
+        return self.say("free") if cdr.duration_ms and cdr.kind is CallKind.EMERGENCY else "–"
+
+    def cdr_cause(self, cdr: CdrView) -> str:
+        """Why a call ended; a refusal by its own sentence."""
+        return self.word("refusal", cdr.refusal) if cdr.refusal else self.word("cause", cdr.cause.value)
+
+    def headline(self, snapshot: Snapshot) -> Badge:
+        """The whole adapter in one line."""
+        if not snapshot.gateway.connected:
+            return Badge("bad", self.say("headline_gateway"))
+        if not snapshot.card.up:
+            return Badge("bad", self.say("headline_card"))
+        down = sum(not account.registered for account in snapshot.accounts)
+        if down or not snapshot.accounts:
+            return Badge("bad", self.say("headline_registration", down=down, all=len(snapshot.accounts)))
+        if snapshot.problems or not snapshot.store.working:
+            return Badge("busy", self.say("headline_problems"))
+        return Badge("good", self.say("headline_good"))
