@@ -114,7 +114,7 @@ class Registration:
         if on_wire and retry_after_s is not None:
             asked_ms = min(max(0, retry_after_s) * 1000, MAX_RETRY_AFTER_MS)
             # Everybody was told the same moment: come a little later, never earlier.
-            return asked_ms + int(_JITTER_MS * self._uniform())
+            return max(_MIN_DELAY_MS, asked_ms + int(_JITTER_MS * self._uniform()))
         if on_wire and code in _CREDENTIAL_REFUSED:
             return REFUSED_DELAY_MS + int(_JITTER_MS * self._uniform())
         if self._failures > 1 and (self._failures - 1) % self._targets == 0:
