@@ -1,0 +1,340 @@
+"""The line card as its owner sees it: commands that never block, events, and speech in 10 ms frames."""
+
+from __future__ import annotations
+
+import enum
+import logging
+import secrets
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from firmware_bridge import g711
+from firmware_bridge import messages as m
+from firmware_bridge.link import Answered, AudioReceived, LinkDown, LinkEvent, LinkUp, Received
+from firmware_bridge.messages import ToneProgram
+from firmware_bridge.port import PortThread
+from firmware_bridge.reliable import LinkBusyError
+from firmware_bridge.session import HostLink
+from firmware_bridge.vocabulary import LampColour, LampPattern, ResetMode, Status
+
+DEFAULT_BAUD = 1_000_000
+SILENCE_FRAME = bytes([g711.SILENCE]) * m.AUDIO_BYTES
+_CALLER_BYTES = 32
+_OUTBOX = 256
+_FRAME_SAMPLES = m.AUDIO_BYTES
+
+_log = logging.getLogger(__name__)
+
+
+class LampState(enum.StrEnum):
+    """What a lamp shows."""
+
+    OFF = "off"
+    ON = "on"
+    BLINK = "blink"
+
+
+_PATTERN = {LampState.OFF: LampPattern.OFF, LampState.ON: LampPattern.ON, LampState.BLINK: LampPattern.BLINK}
+
+
+@dataclass(frozen=True, slots=True)
+class CardUp:
+    """The card answered: all lines are on-hook and idle until an event says otherwise."""
+
+    lines: int
+    firmware: str
+
+
+@dataclass(frozen=True, slots=True)
+class CardDown:
+    """The card is gone, restarted or refused; whatever was asked of it is forgotten. `reason` is a sentence."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """The handset of `line` was lifted or replaced."""
+
+    line: int
+    off_hook: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Digit:
+    """One complete digit: `0`-`9`, `*`, `#` or `A`-`D`."""
+
+    line: int
+    digit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Flash:
+    """A hook press of `ms` inside the flash window."""
+
+    line: int
+    ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Button:
+    """The adapter's button was released after `held_ms`."""
+
+    held_ms: int
+
+
+CardEvent = CardUp | CardDown | Hook | Digit | Flash | Button
+
+
+@dataclass(frozen=True, slots=True)
+class CardStats:
+    """Counters since `start`; frames unless said otherwise."""
+
+    up: bool
+    opens: int
+    sessions: int
+    rtt_ms: int
+    bytes_in: int
+    frames_in: int
+    crc_errors: int
+    cobs_errors: int
+    overruns: int
+    malformed: int
+    unknown: int
+    retransmissions: int
+    sequence_gaps: int
+    duplicates: int
+    audio_in: int
+    audio_out: int
+    audio_lost: int
+    audio_dropped: int
+    commands_dropped: int
+    commands_refused: int
+    last_refusal: str
+    callback_errors: int
+
+
+class LineCard:
+    """The client of a line card on a serial port.
+
+    All methods may be called from any thread and return at once. `on_event` and `on_audio` are called on the card's
+    thread and must not block: `on_audio(line, alaw)` gets 10 ms of A-law (80 bytes) and returns the 10 ms to send
+    back, None for silence; exactly one frame goes back for each received, so that the line's clock rules.
+    A command given while the card is away, or before it came back, is dropped: the owner orders anew after CardUp.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        on_event: Callable[[CardEvent], None],
+        on_audio: Callable[[int, bytes], bytes | None],
+        baud: int = DEFAULT_BAUD,
+        software: str = "iplink",
+    ) -> None:
+        self._on_event = on_event
+        self._on_audio = on_audio
+        self._link = HostLink(secrets.randbits(32), software)
+        self._port = PortThread(path, baud, self._link, self)
+        self._outbox: deque[tuple[int, int, object]] = deque()
+        self._outbox_lock = threading.Lock()
+        self._generation = 0
+        self._off_hook: dict[int, bool] = {}
+        self._expected_counter: dict[int, int] = {}
+        self._audio_open: set[int] = set()
+        self._down_reason: str | None = None
+        self._commands_dropped = 0
+        self._commands_refused = 0
+        self._last_refusal = ""
+        self._audio_lost = 0
+        self._callback_errors = 0
+
+    # --- for the owner, from any thread ---
+
+    def start(self) -> None:
+        """Open the port and keep it open. A card that is missing gives CardDown, and CardUp when it comes."""
+        self._port.start()
+
+    def stop(self) -> None:
+        """Leave the card idle and close the port."""
+        self._port.stop()
+
+    def ring(self, line: int, cadence_ms: Sequence[int], caller: str) -> None:
+        """Ring in `cadence_ms` (on, off, ...) until `stop_ring` or off-hook, showing `caller` (at most 32 bytes)."""
+        shown = caller.encode("utf-8", "ignore")[:_CALLER_BYTES].decode("utf-8", "ignore")
+        self._post(line, m.RingStart(cadence_ms=tuple(cadence_ms), caller=shown))
+
+    def stop_ring(self, line: int) -> None:
+        """Stop ringing."""
+        self._post(line, m.RingStop())
+
+    def tone(self, line: int, program: ToneProgram, duration_ms: int = 0) -> None:
+        """Play `program` instead of any other tone, for `duration_ms` (0: until `stop_tone`)."""
+        self._post(line, m.ToneStart(program, duration_ms))
+
+    def stop_tone(self, line: int) -> None:
+        """Stop the tone."""
+        self._post(line, m.ToneStop())
+
+    def open_audio(self, line: int) -> None:
+        """Let speech flow: from now on `on_audio` is called 100 times a second."""
+        self._post(line, m.AudioStart())
+
+    def close_audio(self, line: int) -> None:
+        """Stop speech."""
+        self._post(line, m.AudioStop())
+
+    def lamp(self, line: int, state: LampState) -> None:
+        """Show `state` for `line`."""
+        self._post(line, m.Led(line, LampColour.GREEN, _PATTERN[LampState(state)]))
+
+    def stats(self) -> CardStats:
+        """The counters now."""
+        link = self._link
+        framing, counters = link.decoder.counters, link.counters
+        return CardStats(
+            up=link.up,
+            opens=self._port.opens,
+            sessions=counters.sessions,
+            rtt_ms=link.rtt_ms,
+            bytes_in=framing.bytes,
+            frames_in=framing.frames,
+            crc_errors=framing.crc_errors,
+            cobs_errors=framing.cobs_errors + framing.short,
+            overruns=framing.overruns,
+            malformed=counters.malformed,
+            unknown=counters.unknown,
+            retransmissions=link.retransmissions,
+            sequence_gaps=link.sequence_gaps,
+            duplicates=link.duplicates,
+            audio_in=counters.audio_in,
+            audio_out=counters.audio_out,
+            audio_lost=self._audio_lost,
+            audio_dropped=counters.audio_dropped,
+            commands_dropped=self._commands_dropped,
+            commands_refused=self._commands_refused,
+            last_refusal=self._last_refusal,
+            callback_errors=self._callback_errors,
+        )
+
+    def _post(self, line: int, message: object) -> None:
+        """Queue a command. Raises MessageError at once where it could never be sent."""
+        if not 0 <= line < m.MAX_LINES:
+            raise m.MessageError(f"line {line} does not exist, lines are 0 to {m.MAX_LINES - 1}")
+        m.pack(message)
+        with self._outbox_lock:
+            if len(self._outbox) >= _OUTBOX:
+                self._commands_dropped += 1
+                return
+            self._outbox.append((self._generation, line, message))
+        self._port.wake()
+
+    # --- on the card's thread ---
+
+    def woken(self, link: HostLink) -> None:
+        """Send what was posted in this session; drop what was meant for an earlier one."""
+        while self._outbox:
+            generation, line, message = self._outbox[0]
+            if not link.up or generation != self._generation:
+                self._commands_dropped += 1
+            else:
+                try:
+                    link.send(message, line)
+                except LinkBusyError:
+                    return  # The window is full: the next acknowledgement brings us here again.
+                self._note_audio(line, message)
+            self._outbox.popleft()
+
+    def leaving(self, link: HostLink) -> None:
+        """Give the session back, so that the card falls silent now and not when its lease ends."""
+        self.woken(link)
+        if link.up:
+            try:
+                link.send(m.Reset(ResetMode.LINK_ONLY))
+            except LinkBusyError:
+                return
+
+    def port_lost(self, reason: str) -> None:
+        """The port cannot be opened or is gone."""
+        self._down(reason)
+
+    def link_event(self, link: HostLink, event: LinkEvent) -> None:
+        """Turn what the link says into what the owner understands."""
+        match event:
+            case AudioReceived():
+                self._audio(link, event)
+            case Received(line=line, message=message):
+                self._received(line, message)
+            case Answered() if event.status is not Status.OK:
+                self._commands_refused += 1
+                self._last_refusal = f"{type(event.command).__name__} on line {event.line}: {event.status.name}"
+            case LinkUp(peer=m.HelloAck() as card):
+                self._down_reason = None
+                self._emit(CardUp(card.lines, card.firmware))
+            case LinkDown(detail=detail):
+                self._down(detail)
+            case _:
+                pass
+
+    def _note_audio(self, line: int, message: object) -> None:
+        if isinstance(message, m.AudioStart):
+            self._audio_open.add(line)
+            self._expected_counter.pop(line, None)
+        elif isinstance(message, m.AudioStop):
+            self._audio_open.discard(line)
+
+    def _down(self, reason: str) -> None:
+        with self._outbox_lock:
+            self._generation += 1
+        self._audio_open.clear()
+        self._expected_counter.clear()
+        self._off_hook.clear()
+        if self._down_reason is None:
+            self._down_reason = reason
+            self._emit(CardDown(reason))
+
+    def _audio(self, link: HostLink, frame: AudioReceived) -> None:
+        line = frame.line
+        if line not in self._audio_open or len(frame.data) != m.AUDIO_BYTES:
+            return
+        expected = self._expected_counter.get(line, frame.counter)
+        missing = (frame.counter - expected) & 0xFFFFFFFF
+        if missing < 0x8000_0000:
+            self._audio_lost += missing // _FRAME_SAMPLES
+        self._expected_counter[line] = (frame.counter + _FRAME_SAMPLES) & 0xFFFFFFFF
+        try:
+            answer = self._on_audio(line, frame.data)
+        except Exception:  # noqa: BLE001 -- a fault of the owner must not silence the other line
+            self._callback_failed()
+            answer = None
+        if answer is None or len(answer) != m.AUDIO_BYTES:
+            answer = SILENCE_FRAME
+        link.send_audio(line, frame.counter, 0, answer)
+
+    def _received(self, line: int, message: object) -> None:
+        match message:
+            case m.HookEvent(off_hook=off_hook) | m.LineStatus(off_hook=off_hook):
+                if self._off_hook.get(line, False) is not off_hook:
+                    self._off_hook[line] = off_hook
+                    self._emit(Hook(line, off_hook))
+            case m.DigitEvent(digit=digit) if digit and digit in "0123456789*#ABCD":
+                self._emit(Digit(line, digit))
+            case m.FlashEvent(ms=ms):
+                self._emit(Flash(line, ms))
+            case m.ButtonEvent(down=False, held_ms=held_ms):
+                self._emit(Button(held_ms))
+            case _:
+                pass
+
+    def _emit(self, event: CardEvent) -> None:
+        try:
+            self._on_event(event)
+        except Exception:  # noqa: BLE001 -- a fault of the owner must not end the card's thread
+            self._callback_failed()
+
+    def _callback_failed(self) -> None:
+        self._callback_errors += 1
+        if self._callback_errors == 1:
+            _log.exception("a callback of the line card failed; later failures are only counted")

@@ -1,0 +1,422 @@
+"""One end of the line-card link, without any input or output: bytes and the time in, bytes and events out.
+
+The owner passes what it read to `receive`, writes what `data_to_send` gives, calls `on_timer` when `next_timer` is
+due, and takes events from `next_event` until there are none. `now` is milliseconds of a monotonic clock.
+`session.py` has the two ends that open and lose sessions; here is what they share.
+"""
+
+from __future__ import annotations
+
+import enum
+import struct
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+from firmware_bridge import messages as m
+from firmware_bridge.framing import FLAG_RETRANSMITTED, Decoder, Frame, encode
+from firmware_bridge.messages import Direction, MessageError, Spec
+from firmware_bridge.reliable import QUEUE_LIMIT, Arrival, Receiver, Sender
+from firmware_bridge.vocabulary import Kind, NakReason, Status
+
+SILENCE_MS = 3000
+"""A peer that is not heard for this long is gone."""
+
+HEARTBEAT_MS = 1000
+REPLY_TIMEOUT_MS = 2000
+_AUDIO_QUEUE = 8
+_LOG_QUEUE = 16
+_BURST_BYTES = 1024
+"""At most this much is handed out at once, so that speech overtakes what is less urgent."""
+
+_SEQUENCED = (Kind.CMD, Kind.RSP, Kind.EVT)
+_AUDIO_HEAD = struct.Struct("<IB")
+
+
+class DownReason(enum.StrEnum):
+    """Why a session ended or did not begin."""
+
+    SILENT = "silent"
+    RESET = "reset"
+    SESSION_LOST = "session_lost"
+    REPLACED = "replaced"
+    UNACKNOWLEDGED = "unacknowledged"
+    UNANSWERED = "unanswered"
+    REFUSED = "refused"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class LinkUp:
+    """A session began; `peer` is what the other end said of itself."""
+
+    peer: m.Hello | m.HelloAck
+
+
+@dataclass(frozen=True, slots=True)
+class LinkDown:
+    """The session ended, or was refused; `detail` is a sentence for a technician."""
+
+    reason: DownReason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A command, event or log line. A command (`kind` CMD) must be answered with `Link.respond`."""
+
+    kind: Kind
+    line: int
+    seq: int
+    message: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The reply to the command that `send` numbered `seq`; `result` is the record the table names, or None."""
+
+    seq: int
+    line: int
+    command: Any
+    status: Status
+    result: Any
+
+
+@dataclass(frozen=True, slots=True)
+class AudioReceived:
+    """A frame of speech; `flags` are bits of AudioFlag."""
+
+    line: int
+    counter: int
+    flags: int
+    data: bytes
+
+
+LinkEvent = LinkUp | LinkDown | Received | Answered | AudioReceived
+
+
+@dataclass(slots=True)
+class LinkCounters:
+    """What this end has met since it was made."""
+
+    sessions: int = 0
+    unknown: int = 0
+    malformed: int = 0
+    audio_in: int = 0
+    audio_out: int = 0
+    audio_dropped: int = 0
+    retransmissions: int = 0
+    sequence_gaps: int = 0
+    duplicates: int = 0
+
+
+@dataclass(slots=True)
+class _Pending:
+    command: Any
+    spec: Spec
+    line: int
+    first_sent_ms: int | None = None
+
+
+class Link:
+    """What both ends do. Not usable by itself: see HostLink and CardLink."""
+
+    _hears: Direction
+    _audio_out: int
+    _audio_in: int
+
+    def __init__(self) -> None:
+        self.decoder = Decoder()
+        self.counters = LinkCounters()
+        self.up = False
+        self._heard_ms = 0
+        self._events: deque[LinkEvent] = deque()
+        self._raw: deque[bytes] = deque()
+        self._clear()
+
+    def _clear(self) -> None:
+        """Forget everything that belongs to one session."""
+        self._sender = Sender()
+        self._receiver = Receiver()
+        self._pending: dict[int, _Pending] = {}
+        self._link_queue: deque[object] = deque()
+        self._audio_queue: deque[tuple[int, int, int, bytes]] = deque()
+        self._log_queue: deque[m.LogLine] = deque()
+        self._ack_due = False
+        self._owed = 0
+
+    # --- what the two ends add ---
+
+    def _handshake(self, message: object, now: int) -> None:
+        """A HELLO or HELLO_ACK arrived."""
+        raise NotImplementedError
+
+    def _without_session(self, now: int) -> None:
+        """A frame of a session that this end does not have arrived."""
+
+    def _lost(self, now: int) -> None:
+        """The session has just ended."""
+        raise NotImplementedError
+
+    def _lose(self, reason: DownReason, detail: str, now: int) -> None:
+        """End the session and say why."""
+        self.up = False
+        self._note_session_counters()
+        self._clear()
+        self._events.append(LinkDown(reason, detail))
+        self._lost(now)
+
+    # --- in ---
+
+    def receive(self, data: bytes, now: int) -> None:
+        """Take bytes as they come, in pieces of any size. Damaged ones are counted and dropped."""
+        for frame in self.decoder.feed(data):
+            self._frame(frame, now)
+
+    def next_event(self) -> LinkEvent | None:
+        """The oldest event, None where there is none."""
+        return self._events.popleft() if self._events else None
+
+    def _frame(self, frame: Frame, now: int) -> None:
+        if frame.kind == Kind.LINK and frame.id in (0x01, 0x02):
+            message = self._parse(frame)
+            if message is not None:
+                self._handshake(message, now)
+            return
+        if not self.up:
+            self._without_session(now)
+            return
+        self._heard_ms = now
+        self._sender.acknowledge(frame.ack, now)
+        if frame.kind == Kind.AUDIO:
+            self._audio(frame)
+        elif frame.kind in _SEQUENCED:
+            self._sequenced(frame)
+        elif frame.kind == Kind.LINK:
+            self._link(frame, now)
+        elif frame.kind == Kind.LOG and (message := self._parse(frame)) is not None:
+            self._events.append(Received(Kind.LOG, frame.line, 0, message))
+
+    def _audio(self, frame: Frame) -> None:
+        payload = frame.payload
+        if frame.id != self._audio_in or len(payload) < _AUDIO_HEAD.size:
+            self.counters.malformed += 1
+            return
+        self.counters.audio_in += 1
+        counter, flags = _AUDIO_HEAD.unpack_from(payload)
+        self._events.append(AudioReceived(frame.line, counter, flags, payload[_AUDIO_HEAD.size :]))
+
+    def _sequenced(self, frame: Frame) -> None:
+        if frame.kind == Kind.CMD and self._sender.waiting + self._owed >= QUEUE_LIMIT // 2:
+            return  # There is no room for an answer: as if it had not arrived, it will come again.
+        arrival = self._receiver.arrive(frame.seq)
+        self._ack_due = True
+        if arrival is Arrival.GAP and self._receiver.complain():
+            self._link_queue.append(m.Nak(self._receiver.expected, NakReason.GAP))
+        if arrival is not Arrival.NEW:
+            return
+        if frame.kind == Kind.RSP:
+            self._reply(frame)
+            return
+        kind = Kind(frame.kind)
+        spec = self._spec(frame)
+        if spec is None:
+            if kind is Kind.CMD:
+                self._answer(frame.line, frame.id, frame.seq, Status.UNKNOWN)
+            return
+        try:
+            message = m.parse(spec, frame.payload)
+        except MessageError as error:
+            self.counters.malformed += 1
+            if kind is Kind.CMD:
+                text = str(error).encode("ascii", "replace")[:100]
+                self._answer(frame.line, frame.id, frame.seq, Status.INVALID, text)
+            return
+        self._owed += kind is Kind.CMD
+        self._events.append(Received(kind, frame.line, frame.seq, message))
+
+    def _reply(self, frame: Frame) -> None:
+        try:
+            reply = m.parse_reply(frame.payload)
+        except MessageError:
+            self.counters.malformed += 1
+            return
+        pending = self._pending.pop(reply.command_seq, None)
+        if pending is None or pending.spec.id != frame.id:
+            self.counters.unknown += 1
+            return
+        result = None
+        if reply.status is Status.OK:
+            try:
+                result = m.parse_result(pending.spec, reply.result)
+            except MessageError:
+                self.counters.malformed += 1
+        self._events.append(Answered(reply.command_seq, pending.line, pending.command, reply.status, result))
+
+    def _link(self, frame: Frame, now: int) -> None:
+        match self._parse(frame):
+            case m.Ping(t_sender):
+                self._link_queue.append(m.Pong(t_sender, now & 0xFFFFFFFF))
+            case m.Nak(expected):
+                self._sender.acknowledge(expected, now)
+                self._sender.rewind()
+            case _:
+                pass
+
+    def _spec(self, frame: Frame) -> Spec | None:
+        spec = m.find_spec(frame.kind, frame.id)
+        if spec is None or spec.direction not in (self._hears, Direction.BOTH):
+            self.counters.unknown += 1
+            return None
+        return spec
+
+    def _parse(self, frame: Frame) -> Any:
+        spec = self._spec(frame)
+        if spec is None:
+            return None
+        try:
+            return m.parse(spec, frame.payload)
+        except MessageError:
+            self.counters.malformed += 1
+            return None
+
+    # --- out ---
+
+    def send(self, message: object, line: int = 0) -> int:
+        """Queue a command or event; its sequence number, by which `Answered` names it.
+
+        Raises LinkBusyError where too much waits already, MessageError where the message does not fit its fields.
+        """
+        spec = m.spec_of(message)
+        if not 0 <= line < m.MAX_LINES:
+            raise MessageError(f"line {line} does not exist, lines are 0 to {m.MAX_LINES - 1}")
+        if spec.kind not in _SEQUENCED:
+            raise MessageError(f"{spec.name} is sent by the link itself")
+        seq = self._sender.offer(spec.kind, line, spec.id, m.pack(message))
+        if spec.kind is Kind.CMD:
+            self._pending[seq] = _Pending(message, spec, line)
+        return seq
+
+    def respond(self, command: Received, status: Status, result: object | None = None) -> None:
+        """Answer a command; `result` is the record the table names. Raises as `send` does."""
+        self._owed = max(0, self._owed - 1)
+        packed = m.pack_result(command.message, result) if status is Status.OK else b""
+        self._answer(command.line, m.spec_of(command.message).id, command.seq, status, packed)
+
+    def send_audio(self, line: int, counter: int, flags: int, data: bytes) -> None:
+        """Queue a frame of speech; the oldest is dropped where the wire cannot keep up."""
+        if len(self._audio_queue) >= _AUDIO_QUEUE:
+            self._audio_queue.popleft()
+            self.counters.audio_dropped += 1
+        self._audio_queue.append((line, counter, flags, data))
+
+    def send_log(self, level: int, text: str) -> None:
+        """Queue a line for the other end's log; lost where too many wait."""
+        if len(self._log_queue) < _LOG_QUEUE:
+            self._log_queue.append(m.LogLine(level, text[:40]))
+
+    def data_to_send(self, now: int) -> bytes:
+        """The next bytes for the wire, most urgent first (LINK, AUDIO, CMD/RSP/EVT, LOG); empty: nothing to say."""
+        out: list[bytes] = []
+        size = 0
+        while size < _BURST_BYTES and (data := self._next_data(now)):
+            out.append(data)
+            size += len(data)
+        return b"".join(out)
+
+    def _next_data(self, now: int) -> bytes:
+        if self._raw:
+            return self._raw.popleft()
+        if self._link_queue:
+            return self._encode_message(Kind.LINK, self._link_queue.popleft())
+        if self._audio_queue:
+            line, counter, flags, data = self._audio_queue.popleft()
+            self.counters.audio_out += 1
+            return self._encode(Kind.AUDIO, line, 0, 0, self._audio_out, _AUDIO_HEAD.pack(counter, flags) + data)
+        if self.up:
+            frame = self._sender.take(now)
+            if frame is not None:
+                if frame.kind == Kind.CMD and (pending := self._pending.get(frame.seq)) and frame.sends == 1:
+                    pending.first_sent_ms = now
+                flags = FLAG_RETRANSMITTED if frame.sends > 1 else 0
+                return self._encode(frame.kind, frame.line, flags, frame.seq, frame.id, frame.payload)
+            if self._ack_due:
+                return self._encode_message(Kind.LINK, m.Ack())
+        if self._log_queue:
+            return self._encode_message(Kind.LOG, self._log_queue.popleft())
+        return b""
+
+    def _encode_message(self, kind: Kind, message: object) -> bytes:
+        return self._encode(kind, 0, 0, 0, m.spec_of(message).id, m.pack(message))
+
+    def _encode(self, kind: int, line: int, flags: int, seq: int, ident: int, payload: bytes) -> bytes:
+        self._ack_due = False
+        return encode(bytes((kind << 5 | line << 2 | flags, seq, self._receiver.expected, ident)) + payload)
+
+    def _answer(self, line: int, ident: int, seq: int, status: Status, result: bytes = b"") -> None:
+        self._sender.offer(Kind.RSP, line, ident, m.pack_reply(m.Reply(seq, status, result)))
+
+    # --- time ---
+
+    def next_timer(self) -> int | None:
+        """When `on_timer` wants to be called next."""
+        if not self.up:
+            return None
+        due = self._heard_ms + SILENCE_MS
+        retransmit = self._sender.deadline()
+        if retransmit is not None:
+            due = min(due, retransmit)
+        oldest = self._oldest_command_ms()
+        if oldest is not None:
+            due = min(due, oldest + REPLY_TIMEOUT_MS)
+        return due
+
+    def on_timer(self, now: int) -> None:
+        """Do what is due. Calling it early or often does no harm."""
+        if not self.up:
+            return
+        oldest = self._oldest_command_ms()
+        if now - self._heard_ms >= SILENCE_MS:
+            self._lose(DownReason.SILENT, f"nothing was heard for {SILENCE_MS} ms", now)
+        elif not self._sender.expire(now):
+            self._lose(DownReason.UNACKNOWLEDGED, "frames are no longer acknowledged", now)
+        elif oldest is not None and now - oldest >= REPLY_TIMEOUT_MS:
+            self._lose(DownReason.UNANSWERED, f"a command was not answered within {REPLY_TIMEOUT_MS} ms", now)
+
+    def _oldest_command_ms(self) -> int | None:
+        for pending in self._pending.values():
+            return pending.first_sent_ms
+        return None
+
+    def _begin(self, peer: m.Hello | m.HelloAck, now: int) -> None:
+        self._clear()
+        self._sender.use_window(peer.window)
+        self.up = True
+        self._heard_ms = now
+        self.counters.sessions += 1
+        self._events.append(LinkUp(peer))
+
+    def _note_session_counters(self) -> None:
+        self.counters.retransmissions += self._sender.retransmissions
+        self.counters.sequence_gaps += self._receiver.gaps
+        self.counters.duplicates += self._receiver.duplicates
+
+    @property
+    def rtt_ms(self) -> int:
+        """The smoothed round trip of this session, 0 before the first measurement."""
+        return self._sender.rtt_ms
+
+    @property
+    def retransmissions(self) -> int:
+        """Frames sent again, over all sessions."""
+        return self.counters.retransmissions + self._sender.retransmissions
+
+    @property
+    def sequence_gaps(self) -> int:
+        """Frames that arrived before their turn, over all sessions."""
+        return self.counters.sequence_gaps + self._receiver.gaps
+
+    @property
+    def duplicates(self) -> int:
+        """Frames that arrived again, over all sessions."""
+        return self.counters.duplicates + self._receiver.duplicates

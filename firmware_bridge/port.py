@@ -1,0 +1,212 @@
+"""The serial port and the thread that serves it; the only importer of pyserial and the bridge's only clock."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import termios
+import threading
+import time
+from typing import Protocol
+
+import serial
+
+from firmware_bridge.link import LinkEvent
+from firmware_bridge.session import HostLink
+
+_READ_BYTES = 4096
+_BACKOFF_FIRST_MS = 100
+_BACKOFF_MAX_MS = 2000
+
+
+class PortError(Exception):
+    """The port cannot be opened, or is gone; the text is a sentence for a technician."""
+
+
+def boot_ms() -> int:
+    """Milliseconds of CLOCK_BOOTTIME."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
+
+
+class SerialPort:
+    """An open serial device: exclusive, non-blocking, with low latency where the driver has it."""
+
+    def __init__(self, path: str, baud: int) -> None:
+        """Open `path`. Raises PortError."""
+        self._path = path
+        self._serial = serial.Serial()
+        self._serial.port = path
+        self._serial.baudrate = baud
+        self._serial.exclusive = True
+        self._serial.timeout = 0
+        # Set before opening, so that boards which wire DTR and RTS to reset see no edge after it.
+        self._serial.dtr = True
+        self._serial.rts = True
+        try:
+            self._serial.open()
+            self.fd: int = self._serial.fileno()
+            self._keep_lines_on_close()
+        except (OSError, ValueError, termios.error) as error:
+            raise PortError(f"cannot open {path}: {error}") from error
+        # A pseudo-terminal and many USB drivers have no such mode; the link works without it.
+        with contextlib.suppress(OSError, ValueError, AttributeError, NotImplementedError):
+            self._serial.set_low_latency_mode(True)
+
+    def _keep_lines_on_close(self) -> None:
+        attributes = termios.tcgetattr(self.fd)
+        attributes[2] &= ~termios.HUPCL
+        termios.tcsetattr(self.fd, termios.TCSANOW, attributes)
+
+    def read(self) -> bytes:
+        """What has arrived; empty: nothing. Raises PortError where the device is gone."""
+        try:
+            data = os.read(self.fd, _READ_BYTES)
+        except BlockingIOError:
+            return b""
+        except OSError as error:
+            raise PortError(f"{self._path} is gone: {error.strerror}") from error
+        if not data:
+            raise PortError(f"{self._path} is gone: end of file")
+        return data
+
+    def write(self, data: bytes) -> int:
+        """How much of `data` the driver took. Raises PortError where the device is gone."""
+        try:
+            return os.write(self.fd, data)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            raise PortError(f"{self._path} is gone: {error.strerror}") from error
+
+    def close(self) -> None:
+        """Close the device; a device that is gone makes no difference."""
+        with contextlib.suppress(OSError, termios.error):
+            self._serial.close()
+
+
+class PortOwner(Protocol):
+    """Who uses the link. Every method is called on the port's thread and must not block."""
+
+    def link_event(self, link: HostLink, event: LinkEvent) -> None:
+        """Something came from the link."""
+
+    def woken(self, link: HostLink) -> None:
+        """`PortThread.wake` was called, or something else happened: send what waits."""
+
+    def leaving(self, link: HostLink) -> None:
+        """The thread was told to stop: send the last words."""
+
+    def port_lost(self, reason: str) -> None:
+        """The port could not be opened or is gone."""
+
+
+class PortThread:
+    """A thread with a selector around a HostLink; reopens the port by its path for ever, with backoff."""
+
+    def __init__(self, path: str, baud: int, link: HostLink, owner: PortOwner) -> None:
+        self._path = path
+        self._baud = baud
+        self._link = link
+        self._owner = owner
+        self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="line-card", daemon=True)
+        self.opens = 0
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 2.0) -> None:
+        """Stop the thread and close the port. Does not wait when called on the thread itself."""
+        self._stopping = True
+        self.wake()
+        if self._thread.is_alive() and threading.current_thread() is not self._thread:
+            self._thread.join(timeout_s)
+
+    def wake(self) -> None:
+        """Let the thread call its owner's `woken`; from any thread, never blocks."""
+        with contextlib.suppress(OSError):
+            os.eventfd_write(self._wake_fd, 1)
+
+    def _run(self) -> None:
+        backoff = _BACKOFF_FIRST_MS
+        while not self._stopping:
+            try:
+                port = SerialPort(self._path, self._baud)
+            except PortError as error:
+                self._owner.port_lost(str(error))
+                self._pause(backoff)
+                backoff = min(2 * backoff, _BACKOFF_MAX_MS)
+                continue
+            self.opens += 1
+            backoff = _BACKOFF_FIRST_MS
+            try:
+                self._serve(port)
+            except PortError as error:
+                self._close_link()
+                self._owner.port_lost(str(error))
+                self._pause(backoff)
+            finally:
+                port.close()
+        self._close_link()
+
+    def _pause(self, ms: int) -> None:
+        """Wait; commands that arrive meanwhile are thrown away by the owner, a stop ends the wait."""
+        until = boot_ms() + ms
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._wake_fd, selectors.EVENT_READ)
+            while not self._stopping and (left := until - boot_ms()) > 0:
+                if selector.select(left / 1000):
+                    self._drain_wake()
+                    self._owner.woken(self._link)
+
+    def _drain_wake(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._wake_fd)
+
+    def _close_link(self) -> None:
+        self._link.close(boot_ms())
+        self._deliver()
+
+    def _deliver(self) -> None:
+        while (event := self._link.next_event()) is not None:
+            self._owner.link_event(self._link, event)
+
+    def _serve(self, port: SerialPort) -> None:
+        link, owner = self._link, self._owner
+        link.start(boot_ms())
+        unsent = b""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._wake_fd, selectors.EVENT_READ)
+            selector.register(port.fd, selectors.EVENT_READ)
+            wants_write = False
+            while not self._stopping:
+                owner.woken(link)
+                now = boot_ms()
+                unsent = self._write(port, unsent, now)
+                if bool(unsent) is not wants_write:
+                    wants_write = bool(unsent)
+                    mask = selectors.EVENT_READ | (selectors.EVENT_WRITE if wants_write else 0)
+                    selector.modify(port.fd, mask)
+                due = link.next_timer()
+                timeout = None if due is None else max(0, due - now) / 1000
+                for key, mask in selector.select(timeout):
+                    if key.fd == self._wake_fd:
+                        self._drain_wake()
+                    elif mask & selectors.EVENT_READ:
+                        link.receive(port.read(), boot_ms())
+                # After reading, so that a late thread does not take its own delay for the card's silence.
+                link.on_timer(boot_ms())
+                self._deliver()
+            owner.leaving(link)
+            self._write(port, unsent, boot_ms())
+
+    def _write(self, port: SerialPort, unsent: bytes, now: int) -> bytes:
+        """Write until there is nothing more to say or the driver is full; what the driver did not take."""
+        while data := unsent or self._link.data_to_send(now):
+            unsent = data[port.write(data) :]
+            if unsent:
+                break
+        return unsent

@@ -1,0 +1,7 @@
+"""A simulated line card with telephones on it: the far end of the link, for tests, the lab and people."""
+
+from firmware_bridge.simulator.card import SimulatedCard
+from firmware_bridge.simulator.phone import SimulatedPhone, TranscriptEntry
+from firmware_bridge.simulator.pty import PtyCard
+
+__all__ = ["PtyCard", "SimulatedCard", "SimulatedPhone", "TranscriptEntry"]

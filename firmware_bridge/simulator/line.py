@@ -1,0 +1,249 @@
+"""One simulated analog line: hook, ringing, tone, speech, and the script of the telephone on it."""
+
+from __future__ import annotations
+
+import array
+import enum
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from firmware_bridge import messages as m
+from firmware_bridge import tonemeter
+from firmware_bridge.g711 import SILENCE, encode_alaw
+from firmware_bridge.simulator.player import RATE, SILENT_TICK, TICK_MS, TICK_SAMPLES, Playout, TonePlayer
+from firmware_bridge.vocabulary import AudioFlag, DoneResult, HookCause, Linefeed, Status
+
+SPEECH_DBM0 = -10
+_SILENT_ALAW = bytes([SILENCE]) * TICK_SAMPLES
+_HEARD_TICKS = 40
+_SAMPLE_MIN, _SAMPLE_MAX = -32_768, 32_767
+
+
+class Act(enum.Enum):
+    """What a telephone can be told to do."""
+
+    LIFT = "lift"
+    REPLACE = "replace"
+    PRESS = "press"
+    RELEASE = "release"
+    FLASH_BEGIN = "flash_begin"
+    FLASH_END = "flash_end"
+    WAIT = "wait"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One act of a script; the next follows `ms` later."""
+
+    act: Act
+    ms: int = 0
+    digit: str = ""
+
+
+def _add(one: bytes, other: bytes) -> bytes:
+    """The sum of two ticks, clipped."""
+    if one is SILENT_TICK:
+        return other
+    if other is SILENT_TICK:
+        return one
+    pairs = zip(array.array("h", one), array.array("h", other), strict=True)
+    return array.array("h", [max(_SAMPLE_MIN, min(_SAMPLE_MAX, a + b)) for a, b in pairs]).tobytes()
+
+
+class SimulatedLine:
+    """The card's half of a line and the telephone's half; `tick` moves both on by 10 ms.
+
+    `emit(event, line)` sends an event to the host, `speak(line, counter, flags, alaw)` a frame of speech,
+    `note(line, what)` writes the transcript.
+    """
+
+    def __init__(
+        self,
+        index: int,
+        emit: Callable[[object, int], None],
+        speak: Callable[[int, int, int, bytes], None],
+        note: Callable[[int, str], None],
+    ) -> None:
+        self.index = index
+        self.off_hook = False
+        self.ringing = False
+        self.bursts = 0
+        self.caller = ""
+        self.player: TonePlayer | None = None
+        self.playout: Playout | None = None
+        self.script: deque[Step] = deque()
+        self.frames_in = 0
+        self.frames_out = 0
+        self.heard: deque[bytes] = deque([SILENT_TICK] * _HEARD_TICKS, maxlen=_HEARD_TICKS)
+        self._emit, self._speak, self._note = emit, speak, note
+        self._busy_until = 0
+        self._cadence: tuple[int, ...] = ()
+        self._ring_started = 0
+        self._ring_max = 0
+        self._burst_on = False
+        self._counter = 0
+        self._voice = b""
+        self._voice_at = 0
+        self._key = ""
+
+    # --- the card's half ---
+
+    def idle(self) -> None:
+        """The card forgets what it was asked; the handset stays where it is."""
+        if self.ringing:
+            self._note(self.index, "ringing ends")
+        self.ringing = self._burst_on = False
+        self.player = None
+        self.playout = None
+
+    def ring(self, order: m.RingStart, now: int) -> Status:
+        """Begin to ring."""
+        if not order.cadence_ms or len(order.cadence_ms) % 2 or not sum(order.cadence_ms):
+            return Status.INVALID
+        if self.off_hook:
+            return Status.OFF_HOOK
+        self.ringing, self.caller = True, order.caller
+        self._cadence, self._ring_started, self._ring_max = order.cadence_ms, now, order.max_ms
+        self._burst_on, self.bursts = False, 0
+        self._note(self.index, "ringing begins")
+        return Status.OK
+
+    def stop_ring(self) -> None:
+        """Stop ringing."""
+        if self.ringing:
+            self.ringing = self._burst_on = False
+            self._note(self.index, "ringing ends")
+
+    def play(self, order: m.ToneStart) -> Status:
+        """Begin a tone, instead of any other."""
+        if not order.program.segments:
+            return Status.INVALID
+        self.player = TonePlayer(order.program, order.duration_ms)
+        self._note(self.index, "tone begins")
+        return Status.OK
+
+    def stop_tone(self) -> None:
+        """Stop the tone."""
+        if self.player is not None:
+            self.player = None
+            self._note(self.index, "tone ends")
+
+    def open_audio(self) -> None:
+        """Let speech flow; a second order changes nothing."""
+        if self.playout is None:
+            self.playout = Playout()
+            self._note(self.index, "speech begins")
+
+    def close_audio(self) -> None:
+        """Stop speech."""
+        if self.playout is not None:
+            self.playout = None
+            self._note(self.index, "speech ends")
+
+    def hear(self, alaw: bytes) -> None:
+        """A frame of speech came from the host."""
+        self.frames_in += 1
+        if self.playout is not None:
+            self.playout.put(alaw)
+
+    def status(self, now: int) -> m.LineStatus:
+        """The line as it is."""
+        feed = Linefeed.RINGING if self.ringing else Linefeed.FORWARD_ACTIVE
+        return m.LineStatus(
+            t_us=now * 1000, off_hook=self.off_hook, linefeed=feed, ringing=self.ringing,
+            tone=self.player is not None, audio=self.playout is not None,
+            tip_ring_mv=8000 if self.off_hook else 48_000, loop_ua=23_000 if self.off_hook else 0,
+        )  # fmt: skip
+
+    # --- the telephone's half ---
+
+    def use_voice(self, hz: float | None) -> None:
+        """Speak a steady tone, None: nothing."""
+        self._voice_at = 0
+        self._voice = b"" if hz is None else encode_alaw(tonemeter.tone(hz, 1000, SPEECH_DBM0))
+
+    @property
+    def scripted(self) -> bool:
+        """Whether the script still has something to do."""
+        return bool(self.script)
+
+    def tick(self, now: int) -> None:
+        """Live through 10 ms."""
+        while self.script and now >= self._busy_until:
+            step = self.script.popleft()
+            self._perform(step, now)
+            self._busy_until = now + step.ms
+        self._tick_ring(now)
+        self._tick_earpiece(now)
+        if self.playout is not None:
+            self._tick_microphone()
+
+    def _perform(self, step: Step, now: int) -> None:
+        t_us = now * 1000
+        match step.act:
+            case Act.LIFT if not self.off_hook:
+                cause = HookCause.RING_TRIP if self.ringing else HookCause.LOOP
+                self.stop_ring()  # Ring trip is the card's own business; no host could be fast enough.
+                self.off_hook = True
+                self._note(self.index, "off-hook")
+                self._emit(m.HookEvent(t_us, off_hook=True, cause=cause), self.index)
+            case Act.REPLACE if self.off_hook:
+                self.off_hook = False
+                self._note(self.index, "on-hook")
+                self._emit(m.HookEvent(t_us, off_hook=False), self.index)
+            case Act.PRESS if self.off_hook:
+                self._key = step.digit
+                self._note(self.index, f"digit {step.digit}")
+                self._emit(m.DigitEvent(t_us, step.digit), self.index)
+            case Act.RELEASE if self._key:
+                self._emit(m.DigitEndEvent(t_us, self._key, step.ms), self.index)
+                self._key = ""
+            case Act.FLASH_END if self.off_hook:
+                self._note(self.index, "flash")
+                self._emit(m.FlashEvent(t_us, int(step.digit)), self.index)
+            case Act.PRESS | Act.FLASH_END:
+                self._note(self.index, f"{step.act.value} ignored: the handset is on the hook")
+            case _:
+                pass
+
+    def _tick_ring(self, now: int) -> None:
+        if not self.ringing:
+            return
+        elapsed = now - self._ring_started
+        if self._ring_max and elapsed >= self._ring_max:
+            self.stop_ring()
+            return
+        rest = elapsed % sum(self._cadence)
+        on = False
+        for part, length in enumerate(self._cadence):
+            if rest < length:
+                on = part % 2 == 0
+                break
+            rest -= length
+        if on is not self._burst_on:
+            self._burst_on = on
+            self.bursts += on
+            self._emit(m.RingPhaseEvent(now * 1000, self.bursts, on), self.index)
+
+    def _tick_earpiece(self, now: int) -> None:
+        pcm = SILENT_TICK if self.playout is None else self.playout.tick()
+        if self.player is not None:
+            pcm = _add(pcm, self.player.tick())
+            if self.player.done:
+                self.stop_tone()
+                self._emit(m.ToneDoneEvent(now * 1000, DoneResult.COMPLETE), self.index)
+        self.heard.append(pcm if self.off_hook else SILENT_TICK)
+
+    def _tick_microphone(self) -> None:
+        alaw = _SILENT_ALAW
+        if self._voice and self.off_hook:
+            alaw = self._voice[self._voice_at : self._voice_at + TICK_SAMPLES]
+            self._voice_at = (self._voice_at + TICK_SAMPLES) % RATE
+        flags = (AudioFlag.OFF_HOOK if self.off_hook else 0) | (AudioFlag.DTMF if self._key else 0)
+        self._speak(self.index, self._counter, flags, alaw)
+        self._counter = (self._counter + TICK_SAMPLES) & 0xFFFFFFFF
+        self.frames_out += 1
+
+
+assert TICK_MS * RATE == TICK_SAMPLES * 1000

@@ -1,0 +1,106 @@
+"""What a simulated card plays into an earpiece: tones by their program, speech through a short playout buffer."""
+
+from __future__ import annotations
+
+import functools
+from collections import deque
+
+from firmware_bridge import tonemeter
+from firmware_bridge.g711 import decode_alaw
+from firmware_bridge.messages import ToneProgram
+
+RATE = 8000
+TICK_MS = 10
+TICK_SAMPLES = RATE * TICK_MS // 1000
+SILENT_TICK = bytes(2 * TICK_SAMPLES)
+_PLAYOUT_DEPTH = 2
+_PLAYOUT_LIMIT = 8
+
+
+@functools.lru_cache(maxsize=64)
+def _second(frequencies: tuple[int, ...], level_dbm0: int) -> bytes:
+    """One second of a tone: whole hertz fit it without a seam, so that it can be played round and round."""
+    return tonemeter.mix(frequencies, RATE, level_dbm0)
+
+
+class TonePlayer:
+    """Plays a tone program sample by sample."""
+
+    def __init__(self, program: ToneProgram, duration_ms: int) -> None:
+        self.program = program
+        self._left = duration_ms * RATE // 1000 if duration_ms else None
+        self._segment = 0
+        self._position = 0
+        self.done = False
+
+    def tick(self) -> bytes:
+        """The next 10 ms; silence once it is done."""
+        out = bytearray()
+        while len(out) < len(SILENT_TICK) and not self.done:
+            wanted = TICK_SAMPLES - len(out) // 2
+            if self._left is not None:
+                wanted = min(wanted, self._left)
+            out += self._run(wanted)
+        return bytes(out.ljust(len(SILENT_TICK), b"\0"))
+
+    def _run(self, wanted: int) -> bytes:
+        """At most `wanted` samples of the present segment."""
+        segment = self.program.segments[self._segment]
+        if segment.ms:
+            wanted = min(wanted, segment.ms * RATE // 1000 - self._position)
+        start = self._position % RATE
+        wanted = min(wanted, RATE - start)
+        pcm = bytes(2 * wanted)
+        if segment.frequencies:
+            pcm = _second(segment.frequencies, self.program.level_dbm0)[2 * start : 2 * (start + wanted)]
+        self._position += wanted
+        if self._left is not None:
+            self._left -= wanted
+            self.done = self._left <= 0
+        if segment.ms and self._position >= segment.ms * RATE // 1000:
+            self._position = 0
+            self._segment += 1
+            if self._segment == len(self.program.segments):
+                self._segment = 0
+                self.done = self.done or self.program.once
+        return pcm
+
+
+class Playout:
+    """Holds speech back for two frames; conceals one missing frame by repeating the last, then falls silent."""
+
+    def __init__(self) -> None:
+        self.underruns = 0
+        self.overruns = 0
+        self._frames: deque[bytes] = deque()
+        self._filled = False
+        self._last = SILENT_TICK
+        self._repeated = True
+
+    @property
+    def depth(self) -> int:
+        """How many frames wait."""
+        return len(self._frames)
+
+    def put(self, alaw: bytes) -> None:
+        """A frame came from the host."""
+        self._frames.append(decode_alaw(alaw).ljust(len(SILENT_TICK), b"\0")[: len(SILENT_TICK)])
+        if len(self._frames) > _PLAYOUT_LIMIT:
+            self._frames.popleft()
+            self.overruns += 1
+
+    def tick(self) -> bytes:
+        """The next 10 ms for the earpiece."""
+        if not self._filled:
+            if len(self._frames) < _PLAYOUT_DEPTH:
+                return SILENT_TICK
+            self._filled = True
+        if self._frames:
+            self._last, self._repeated = self._frames.popleft(), False
+            return self._last
+        self.underruns += 1
+        if self._repeated:
+            self._filled = False
+            return SILENT_TICK
+        self._repeated = True
+        return self._last

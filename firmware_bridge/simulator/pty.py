@@ -1,0 +1,228 @@
+"""The simulated card behind a pseudo-terminal, with a real 10 ms clock: a host opens it like a serial port."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import selectors
+import threading
+import tty
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+from firmware_bridge.port import boot_ms
+from firmware_bridge.simulator.card import FIRMWARE, SimulatedCard
+from firmware_bridge.simulator.phone import SimulatedPhone, TranscriptEntry
+from firmware_bridge.simulator.player import TICK_MS
+
+_READ_BYTES = 4096
+_TRANSCRIPT = 5000
+_BEHIND_MS = 500
+_STOP_S = 2.0
+
+
+class PtyCard:
+    """A card with telephones on a pty. `link_path`: a symbolic link that stays when the pty's own name changes."""
+
+    def __init__(
+        self, lines: int = 2, link_path: str | os.PathLike[str] | None = None, firmware: str = FIRMWARE
+    ) -> None:
+        self._condition = threading.Condition()
+        self._transcript: deque[TranscriptEntry] = deque(maxlen=_TRANSCRIPT)
+        self._observer: Callable[[TranscriptEntry], None] | None = None
+        self._link_path = None if link_path is None else Path(link_path)
+        self._lines, self._firmware = lines, firmware
+        self._card = SimulatedCard(lines, boot_id=secrets.randbits(63) + 1, firmware=firmware, note=self._note)
+        self.phones = [SimulatedPhone(line, self._condition) for line in self._card.lines]
+        self._thread: threading.Thread | None = None
+        self._running = False
+        self._plugged = True
+        self._reset_wanted = False
+        self._master = self._slave = -1
+        self._device = ""
+        self.ticks_lost = 0
+
+    # --- life ---
+
+    @property
+    def path(self) -> str:
+        """What the host opens."""
+        return self._device if self._link_path is None else str(self._link_path)
+
+    def start(self) -> PtyCard:
+        """Power on: make the pty and start the clock."""
+        with self._condition:
+            if self._running:
+                return self
+            self._running = self._plugged = True
+            self._open()
+            now = boot_ms()
+            if self._thread is None:
+                self._card.start(now)
+            else:
+                self._card.reset(now)
+            self._thread = threading.Thread(target=self._run, name="simulated-card", daemon=True)
+            self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """Power off; the pty is gone. `start` powers on again: a new start of the same card."""
+        with self._condition:
+            self._running = False
+            thread = self._thread
+        if thread is not None:
+            thread.join(_STOP_S)
+
+    kill = stop
+
+    def __enter__(self) -> PtyCard:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def reset(self) -> None:
+        """The microcontroller restarts by itself (watchdog): the port stays, all that was asked is forgotten."""
+        with self._condition:
+            self._reset_wanted = True
+            self._condition.wait_for(lambda: not self._reset_wanted or not self._running, _STOP_S)
+
+    def unplug(self) -> None:
+        """Pull the cable: the device disappears, the card goes on."""
+        self._plug(plugged=False)
+
+    def plug(self) -> None:
+        """Put the cable in again: a new device, under a new name unless there is a link."""
+        self._plug(plugged=True)
+
+    def press_button(self, held_ms: int) -> None:
+        """Press the adapter's button and release it after `held_ms`."""
+        with self._condition:
+            self._card.press_button(held_ms)
+
+    # --- what can be seen ---
+
+    @property
+    def connected(self) -> bool:
+        """Whether a host has a session."""
+        return self._card.connected
+
+    def lamp(self, line: int) -> str:
+        """What the lamp of a line shows: off, on, blink or flash."""
+        pattern = self._card.lamps.get(line)
+        return "off" if pattern is None else pattern.name.lower()
+
+    @property
+    def transcript(self) -> list[TranscriptEntry]:
+        """What happened, oldest first."""
+        with self._condition:
+            return list(self._transcript)
+
+    def observe(self, observer: Callable[[TranscriptEntry], None]) -> None:
+        """Call `observer` with each entry as it is written, on the card's thread."""
+        self._observer = observer
+
+    def wait_for(self, predicate: Callable[[], bool], timeout: float) -> bool:
+        """Wait until `predicate()` is true, asked again every 10 ms of the card's clock; false after `timeout` s."""
+        with self._condition:
+            return self._condition.wait_for(predicate, timeout)
+
+    # --- the card's thread ---
+
+    def _note(self, now: int, line: int, what: str) -> None:
+        entry = TranscriptEntry(now, line, what)
+        self._transcript.append(entry)
+        if self._observer is not None:
+            self._observer(entry)
+
+    def _plug(self, *, plugged: bool) -> None:
+        with self._condition:
+            self._plugged = plugged
+            done = self._condition.wait_for(lambda: (self._master >= 0) is plugged or not self._running, _STOP_S)
+            if not done:
+                raise TimeoutError("the simulated card did not react")
+
+    def _open(self) -> None:
+        self._master, self._slave = os.openpty()
+        # The card keeps the slave open: its raw mode stays, and a host that closes it is only silence.
+        tty.setraw(self._slave)
+        os.set_blocking(self._master, False)
+        self._device = os.ttyname(self._slave)
+        if self._link_path is not None:
+            fresh = self._link_path.with_name(self._link_path.name + ".new")
+            fresh.unlink(missing_ok=True)
+            fresh.symlink_to(self._device)
+            fresh.replace(self._link_path)
+
+    def _close(self) -> None:
+        if self._link_path is not None:
+            self._link_path.unlink(missing_ok=True)
+        for fd in (self._master, self._slave):
+            if fd >= 0:
+                os.close(fd)
+        self._master = self._slave = -1
+
+    def _run(self) -> None:
+        tick_ms = boot_ms()
+        selector = selectors.DefaultSelector()
+        watched = -1
+        try:
+            while True:
+                with self._condition:
+                    if not self._running:
+                        break
+                    self._follow_plug()
+                    tick_ms = self._live(tick_ms)
+                    master = self._master
+                    if watched != master:
+                        selector.close()
+                        selector = selectors.DefaultSelector()
+                        if master >= 0:
+                            selector.register(master, selectors.EVENT_READ)
+                        watched = master
+                    self._send()
+                    self._condition.notify_all()
+                if selector.select(max(0, tick_ms - boot_ms()) / 1000):
+                    with self._condition:
+                        self._read()
+        finally:
+            selector.close()
+            with self._condition:
+                self._running = False
+                self._close()
+                self._condition.notify_all()
+
+    def _follow_plug(self) -> None:
+        if self._plugged and self._master < 0:
+            self._open()
+        elif not self._plugged and self._master >= 0:
+            self._close()
+
+    def _live(self, tick_ms: int) -> int:
+        """Tick as often as time has passed; the time of the next tick."""
+        now = boot_ms()
+        if self._reset_wanted:
+            self._reset_wanted = False
+            self._card.reset(now)
+        if now - tick_ms > _BEHIND_MS:
+            self.ticks_lost += (now - tick_ms) // TICK_MS
+            tick_ms = now
+        while tick_ms <= now:
+            self._card.tick(tick_ms)
+            tick_ms += TICK_MS
+        return tick_ms
+
+    def _send(self) -> None:
+        """Write what the card has to say; without a reader it is lost, as on a wire."""
+        while data := self._card.data_to_send(boot_ms()):
+            if self._master >= 0:
+                with contextlib.suppress(BlockingIOError):
+                    os.write(self._master, data)
+
+    def _read(self) -> None:
+        if self._master < 0:
+            return
+        with contextlib.suppress(OSError):
+            self._card.receive(os.read(self._master, _READ_BYTES), boot_ms())
