@@ -1,0 +1,1 @@
+"""The gateway process: lines, SIP, audio and the Switch that joins them."""

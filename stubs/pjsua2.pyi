@@ -1,0 +1,247 @@
+"""What the gateway uses of pjsua2 2.15 - 2.17, and no more: the module itself is untyped."""
+
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+PJSIP_TRANSPORT_UDP: int
+PJSIP_TRANSPORT_UDP6: int
+PJSIP_EVENT_TSX_STATE: int
+PJSIP_EVENT_RX_MSG: int
+PJSIP_INV_STATE_EARLY: int
+PJSIP_INV_STATE_CONFIRMED: int
+PJSIP_INV_STATE_DISCONNECTED: int
+PJSUA_CALL_MEDIA_ACTIVE: int
+PJSUA_CALL_MEDIA_REMOTE_HOLD: int
+PJMEDIA_TYPE_AUDIO: int
+PJMEDIA_FORMAT_PCM: int
+PJMEDIA_FRAME_TYPE_AUDIO: int
+
+class Error(Exception):
+    status: int
+    reason: str
+
+class _Vector(Generic[T]):
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int) -> T: ...
+    def __iter__(self) -> Iterator[T]: ...
+    def append(self, item: T) -> None: ...
+
+class ByteVector(_Vector[int]):
+    this: int
+    def __init__(self, size: int) -> None: ...
+
+class StringVector(_Vector[str]): ...
+
+class MediaFormatAudio:
+    def init(self, format_id: int, clock_rate: int, channels: int, frame_us: int, bits: int) -> None: ...
+
+class MediaFrame:
+    type: int
+    buf: ByteVector
+
+class AudioMedia:
+    def startTransmit(self, sink: AudioMedia) -> None: ...
+    def stopTransmit(self, sink: AudioMedia) -> None: ...
+
+class AudioMediaPort(AudioMedia):
+    def __init__(self) -> None: ...
+    def createPort(self, name: str, fmt: MediaFormatAudio) -> None: ...
+    def onFrameRequested(self, frame: MediaFrame) -> None: ...
+    def onFrameReceived(self, frame: MediaFrame) -> None: ...
+
+class MathStat:
+    mean: int
+    max: int
+
+class RtcpStreamStat:
+    pkt: int
+    loss: int
+    jitterUsec: MathStat
+
+class RtcpStat:
+    rxStat: RtcpStreamStat
+    txStat: RtcpStreamStat
+    rttUsec: MathStat
+
+class StreamStat:
+    rtcp: RtcpStat
+
+class StreamInfo:
+    codecName: str
+    codecClockRate: int
+
+class SipRxData:
+    wholeMsg: str
+    srcAddress: str
+
+class TsxStateEvent:
+    type: int
+
+class SipEventBody:
+    tsxState: TsxStateEvent
+
+class SipEvent:
+    type: int
+    body: SipEventBody
+
+class OnCallStateParam:
+    e: SipEvent
+
+class OnCallMediaStateParam: ...
+
+class OnStreamDestroyedParam:
+    streamIdx: int
+
+class CallMediaInfo:
+    index: int
+    type: int
+    status: int
+
+class CallInfo:
+    state: int
+    lastStatusCode: int
+    lastReason: str
+    remoteUri: str
+    media: _Vector[CallMediaInfo]
+
+class CallSetting:
+    audioCount: int
+    videoCount: int
+
+class CallOpParam:
+    statusCode: int
+    opt: CallSetting
+    def __init__(self, useDefaultCallSetting: bool = ...) -> None: ...
+
+class Call:
+    def __init__(self, account: Account, call_id: int = ...) -> None: ...
+    def getId(self) -> int: ...
+    def getInfo(self) -> CallInfo: ...
+    def isActive(self) -> bool: ...
+    def makeCall(self, uri: str, prm: CallOpParam) -> None: ...
+    def answer(self, prm: CallOpParam) -> None: ...
+    def hangup(self, prm: CallOpParam) -> None: ...
+    def dialDtmf(self, digits: str) -> None: ...
+    def getAudioMedia(self, index: int) -> AudioMedia: ...
+    def getStreamStat(self, index: int) -> StreamStat: ...
+    def getStreamInfo(self, index: int) -> StreamInfo: ...
+    def onCallState(self, prm: OnCallStateParam) -> None: ...
+    def onCallMediaState(self, prm: OnCallMediaStateParam) -> None: ...
+    def onStreamDestroyed(self, prm: OnStreamDestroyedParam) -> None: ...
+
+class AuthCredInfo:
+    def __init__(self, scheme: str, realm: str, user: str, data_type: int, data: str) -> None: ...
+
+class TransportConfig:
+    port: int
+    portRange: int
+    boundAddress: str
+
+class AccountRegConfig:
+    registrarUri: str
+    registerOnAdd: bool
+    disableRegOnModify: bool
+    timeoutSec: int
+    delayBeforeRefreshSec: int
+    retryIntervalSec: int
+
+class AccountSipConfig:
+    authCreds: _Vector[AuthCredInfo]
+    proxies: StringVector
+    contactUriParams: str
+    transportId: int
+
+class AccountMediaConfig:
+    transportConfig: TransportConfig
+
+class AccountConfig:
+    idUri: str
+    regConfig: AccountRegConfig
+    sipConfig: AccountSipConfig
+    mediaConfig: AccountMediaConfig
+
+class OnRegStateParam:
+    status: int
+    code: int
+    reason: str
+    rdata: SipRxData
+    expiration: int
+
+class OnIncomingCallParam:
+    callId: int
+    rdata: SipRxData
+
+class OnIncomingSubscribeParam:
+    code: int
+
+class Account:
+    def __init__(self) -> None: ...
+    def create(self, config: AccountConfig) -> None: ...
+    def modify(self, config: AccountConfig) -> None: ...
+    def shutdown(self) -> None: ...
+    def setRegistration(self, renew: bool) -> None: ...
+    def onRegState(self, prm: OnRegStateParam) -> None: ...
+    def onIncomingCall(self, prm: OnIncomingCallParam) -> None: ...
+    def onIncomingSubscribe(self, prm: OnIncomingSubscribeParam) -> None: ...
+
+class LogEntry:
+    level: int
+    msg: str
+
+class LogWriter:
+    def __init__(self) -> None: ...
+    def write(self, entry: LogEntry) -> None: ...
+
+class LogConfig:
+    level: int
+    consoleLevel: int
+    msgLogging: bool
+    writer: LogWriter
+
+class UaConfig:
+    threadCnt: int
+    mainThreadOnly: bool
+    maxCalls: int
+    userAgent: str
+    mwiUnsolicitedEnabled: bool
+
+class MediaConfig:
+    clockRate: int
+    sndClockRate: int
+    ecTailLen: int
+    noVad: bool
+    sndAutoCloseTime: int
+
+class EpConfig:
+    uaConfig: UaConfig
+    medConfig: MediaConfig
+    logConfig: LogConfig
+
+class CodecInfo:
+    codecId: str
+
+class TransportInfo:
+    localName: str
+
+class Version:
+    full: str
+
+class AudDevManager:
+    def setNullDev(self) -> None: ...
+    def setNoDev(self) -> None: ...
+
+class Endpoint:
+    def __init__(self) -> None: ...
+    def libCreate(self) -> None: ...
+    def libInit(self, config: EpConfig) -> None: ...
+    def libStart(self) -> None: ...
+    def libDestroy(self) -> None: ...
+    def libHandleEvents(self, timeout_ms: int) -> int: ...
+    def libVersion(self) -> Version: ...
+    def transportCreate(self, kind: int, config: TransportConfig) -> int: ...
+    def transportGetInfo(self, transport: int) -> TransportInfo: ...
+    def audDevManager(self) -> AudDevManager: ...
+    def codecEnum2(self) -> _Vector[CodecInfo]: ...
+    def codecSetPriority(self, codec: str, priority: int) -> None: ...

@@ -1,0 +1,210 @@
+"""A registrar with digest on loopback, and real SIP endpoints in processes of their own: an abort is an exit code."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import queue
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+REALM = DOMAIN = "lab.example"
+PASSWORD = "correct horse"
+_NONCE = "b3f1"
+
+
+class Registrar:
+    """Registrar (RFC 3261 §10, digest RFC 2617 without qop) and stateless proxy (§16.11) for the bindings it holds."""
+
+    def __init__(self):
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        self.target = f"127.0.0.1:{self.port};transport=udp"
+        self.bindings = {}
+        self.registers = []
+        self.seen = []
+        self.retry_after = None
+        self.thread = threading.Thread(target=self._serve, daemon=True)
+        self.thread.start()
+
+    def close(self):
+        self.socket.sendto(b"stop", ("127.0.0.1", self.port))
+        self.thread.join(5)
+        self.socket.close()
+
+    def _serve(self):
+        while True:
+            data, source = self.socket.recvfrom(65535)
+            if data == b"stop":
+                return
+            text = data.decode()
+            if not text.strip():
+                continue
+            if text.startswith("SIP/2.0"):
+                self._response(text)
+            elif text.startswith("REGISTER"):
+                self._register(text, source)
+            else:
+                self._request(text, source)
+
+    def _register(self, text, source):
+        self.registers.append(text)
+        if self.retry_after is not None:
+            self._answer(text, source, "503 Service Unavailable", f"Retry-After: {self.retry_after}\r\n")
+            return
+        user = re.search(r"^To:.*?sip:([^@]+)@", text, re.MULTILINE)[1]
+        if not self._authorised(text, user):
+            self._answer(text, source, "401 Unauthorized",
+                         f'WWW-Authenticate: Digest realm="{REALM}", nonce="{_NONCE}", algorithm=MD5\r\n')  # fmt: skip
+            return
+        contact = re.search(r"^Contact: .*?<([^>]+)>(?:;expires=(\d+))?", text, re.MULTILINE)
+        expires = int(contact[2] or re.search(r"^Expires: (\d+)", text, re.MULTILINE)[1]) if contact else 0
+        if expires:
+            self.bindings[user] = contact[1]
+            extra = f"Contact: <{contact[1]}>;expires={expires}\r\n"
+        else:
+            self.bindings.pop(user, None)
+            extra = ""
+        self._answer(text, source, "200 OK", extra)
+
+    def _authorised(self, text, user):
+        header = re.search(r"^Authorization: Digest (.*)$", text, re.MULTILINE)
+        if header is None:
+            return False
+        field = dict(re.findall(r'(\w+)="?([^",\r]+)"?', header[1]))
+        ha1 = hashlib.md5(f"{user}:{REALM}:{PASSWORD}".encode()).hexdigest()
+        ha2 = hashlib.md5(f"REGISTER:{field['uri']}".encode()).hexdigest()
+        return field["response"] == hashlib.md5(f"{ha1}:{field['nonce']}:{ha2}".encode()).hexdigest()
+
+    def _answer(self, text, source, status, extra=""):
+        keep = re.findall(r"^(?:Via|From|Call-ID|CSeq):.*\r\n", text, re.MULTILINE)
+        to = re.search(r"^To:.*\r\n", text, re.MULTILINE)[0].replace(
+            "\r\n", ";tag=reg\r\n" if status[0] != "1" else "\r\n"
+        )
+        self.socket.sendto(f"SIP/2.0 {status}\r\n{''.join(keep)}{to}{extra}Content-Length: 0\r\n\r\n".encode(), source)
+
+    def _request(self, text, source):
+        method, uri = text.split(" ", 2)[:2]
+        self.seen.append(text)
+        user = re.search(r"sip:([^@]+)@", uri)[1]
+        contact = self.bindings.get(user)
+        if contact is None:
+            if method != "ACK":
+                self._answer(text, source, "404 Not Found")
+            return
+        host, port = re.search(r"@([\d.]+):(\d+)", contact).groups()
+        branch = hashlib.md5(re.search(r"branch=([^;\s]+)", text)[1].encode()).hexdigest()
+        text = re.sub(r"^Route:.*\r\n", "", text, count=1, flags=re.MULTILINE).replace(uri, contact, 1)
+        via = f"Via: SIP/2.0/UDP 127.0.0.1:{self.port};branch=z9hG4bK{branch}\r\n"
+        text = text.replace("\r\n", "\r\n" + via, 1)
+        self.socket.sendto(text.encode(), (host, int(port)))
+
+    def _response(self, text):
+        text = re.sub(r"^Via:.*\r\n", "", text, count=1, flags=re.MULTILINE)
+        via = re.search(r"^Via: SIP/2.0/UDP ([\d.]+):(\d+)", text, re.MULTILINE)
+        self.socket.sendto(text.encode(), (via[1], int(via[2])))
+
+
+class Endpoint:
+    """A subscriber process: its JSON lines in, commands out."""
+
+    def __init__(self, arguments):
+        self.process = subprocess.Popen(
+            [sys.executable, *arguments],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1,
+        )  # fmt: skip
+        self.lines = queue.Queue()
+        self.past = []
+        self.errors = []
+        self.readers = [threading.Thread(target=self._read), threading.Thread(target=self._read_errors)]
+        for reader in self.readers:
+            reader.start()
+
+    def _read(self):
+        for line in self.process.stdout:
+            self.lines.put(json.loads(line))
+        self.lines.put(None)
+
+    def _read_errors(self):
+        self.errors.extend(self.process.stderr)
+
+    def wait(self, event, timeout=10, **fields):
+        """The next line of this event with these fields; earlier ones go to `past`."""
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                line = self.lines.get(timeout=max(0.01, deadline - time.monotonic()))
+            except queue.Empty:
+                raise AssertionError(
+                    f"no {event} {fields} within {timeout} s; seen {self.past}, {self.errors}"
+                ) from None
+            if line is None:
+                raise AssertionError(f"ended without {event} {fields}; seen {self.past}, {self.errors}")
+            self.past.append(line)
+            if line["event"] == event and all(line[name] == value for name, value in fields.items()):
+                return line
+
+    def send(self, **command):
+        self.process.stdin.write(json.dumps(command) + "\n")
+        self.process.stdin.flush()
+
+    def finish(self, timeout=10):
+        """End it in order; the exit code."""
+        if self.process.poll() is None:
+            self.process.stdin.close()
+        try:
+            code = self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            code = self.process.wait()
+        for reader in self.readers:
+            reader.join(5)
+        for pipe in (self.process.stdout, self.process.stderr, self.process.stdin):
+            if not pipe.closed:
+                pipe.close()
+        return code
+
+
+@pytest.fixture
+def registrar():
+    made = Registrar()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def endpoint(tmp_path, registrar):
+    """Start a subscriber process: keyword arguments by user, or a whole configuration."""
+    made = []
+    rtp = iter(range(30_000, 60_000, 200))
+
+    def start(users, **common):
+        subscribers = [
+            {"user": user, "domain": DOMAIN, "password": PASSWORD, "target": registrar.target, **common, **behaviour}
+            for user, behaviour in users.items()
+        ]
+        path = tmp_path / f"{len(made)}.json"
+        path.write_text(json.dumps({"subscribers": subscribers, "rtp_port": next(rtp)}))
+        process = Endpoint(["-m", "agent.lab.subscriber", str(path)])
+        made.append(process)
+        return process
+
+    yield start
+    codes = [process.finish() for process in made]
+    assert codes == [0] * len(made), [process.errors for process in made]
+
+
+@pytest.fixture
+def pair(endpoint):
+    """Two registered subscribers in two processes, each with a tone of its own."""
+    ola, kari = endpoint({"1001": {"tone_hz": 1004}}), endpoint({"1002": {"tone_hz": 1700}})
+    ola.wait("ready")
+    kari.wait("ready")
+    return ola, kari
