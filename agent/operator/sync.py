@@ -214,7 +214,7 @@ class Syncer:
             await self._client.download(info, path)
         if not await self._installed(path, info):
             if info not in self._kept:
-                await asyncio.to_thread(_remove, path)
+                await asyncio.to_thread(_remove, self._folder, info.sha256)
             return
         self._kept = [info, *([self._price_list] if self._price_list else [])]
         self._price_list = info
@@ -238,11 +238,15 @@ class Syncer:
             raise StorageError(f"could not keep the {name.replace('_', ' ')}: {error}") from error
 
     async def _tidy(self) -> None:
-        """Only lists that nothing needs: not in force, not the one before, not of a call in progress."""
+        """Remove the lists that nothing needs: not in force, not the one before, not of a call in progress."""
         needed = {info.sha256 for info in self._kept}
         if self._in_use is not None:
-            needed |= set(await self._in_use())
-        await asyncio.to_thread(_remove_others, self._folder, {self.path_of(sha256).name for sha256 in needed})
+            try:
+                needed |= set(await self._in_use())
+            except Exception as error:  # noqa: BLE001 - the store's errors are its own; too many files do no harm
+                _log.warning("price_lists_not_tidied", detail=str(error))
+                return
+        await asyncio.to_thread(_remove_others, self._folder, needed)
 
     def _note_success(self) -> None:
         moment = self._clock()
@@ -294,14 +298,16 @@ def _is_intact(path: Path, info: FileInfo) -> bool:
         return False
 
 
-def _remove(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise StorageError(f"could not remove {path.name}: {error.strerror}") from error
+def _remove(folder: Path, sha256: str) -> None:
+    """The list, and whatever was built from it under the same name."""
+    for path in folder.glob(f"{sha256}.*"):
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageError(f"could not remove {path.name}: {error.strerror}") from error
 
 
 def _remove_others(folder: Path, needed: Collection[str]) -> None:
     for path in folder.glob("*.deck"):
-        if path.name not in needed:
-            _remove(path)
+        if path.stem not in needed:
+            _remove(folder, path.stem)

@@ -190,6 +190,28 @@ async def test_a_list_that_prices_a_call_in_progress_is_not_removed(home):
     assert home.syncer.path_of(info_of(b"list one").sha256).read_bytes() == b"list one"
 
 
+async def test_what_was_built_from_a_list_goes_with_it(home):
+    for number in (b"list one", b"list two", b"list three"):
+        home.source.publish(number, number.decode())
+        await home.next_sync()
+        home.syncer.path_of(info_of(number).sha256).with_suffix(".table").write_bytes(number)
+    home.source.publish(b"list four", "4")
+    await home.next_sync()
+    assert sorted(path.read_bytes() for path in home.folder.glob("*.table")) == [b"list three"]
+
+
+async def test_when_nobody_can_say_what_is_in_use_nothing_is_removed_and_the_sync_goes_on(home):
+    async def unknown():
+        raise OSError("disk")
+
+    home.syncer._in_use = unknown
+    for number in (b"list one", b"list two", b"list three"):
+        home.source.publish(number, number.decode())
+        await home.next_sync()
+    assert len(home.lists()) == 3
+    assert home.syncer.status.last_error is None
+
+
 async def test_a_list_that_is_refused_changes_nothing_and_is_not_fetched_again(home):
     await home.next_sync()
     home.agent.refuse.add(b"list two")
