@@ -146,8 +146,8 @@ class Plan:
         known = {registration.id for registration in registrations}
         calls_from = {line.line: line.registration for line in subscription.lines}
         arrives_on = {number.number: number.registration for number in subscription.numbers}
-        lines = self.entitlement.lines if self.entitlement is not None else ()
-        numbers = self.entitlement.numbers if self.entitlement is not None else ()
+        # Under a product that this version does not know, calls are refused one by one; the telephone still rings.
+        facts = self.entitlement if self.entitlement is not None else _facts(subscription)
         emergency = [
             *shipped.numbering.digit_map.emergency,
             *sorted(shipped.extra_emergency - set(shipped.numbering.digit_map.emergency)),
@@ -163,11 +163,11 @@ class Plan:
             ],
             lines=[
                 Line(line=one.line, account=calls_from[one.line], number=one.number)
-                for one in lines if calls_from[one.line] in known
+                for one in facts.lines if calls_from[one.line] in known
             ],
             routes=[
                 Route(number=one.number, account=arrives_on[one.number], lines=list(one.lines))
-                for one in numbers if arrives_on[one.number] in known
+                for one in facts.numbers if arrives_on[one.number] in known
             ],
             digit_map=msgspec.structs.replace(shipped.numbering.digit_map, emergency=emergency),
             tones=shipped.tones.tones,

@@ -183,3 +183,12 @@ def test_own_emergency_numbers_join_the_built_in_ones() -> None:
     configuration = plan.configuration()
     assert configuration is not None
     assert {"110", "112", "113", "1412", "2222"} <= set(configuration.digit_map.emergency)
+
+
+def test_under_an_unknown_product_the_telephone_still_rings(plan: Plan) -> None:
+    plan.use_subscription(subscription("gold"), NOW)
+    configuration = plan.configuration()
+    assert configuration is not None
+    assert [line.line for line in configuration.lines] == [0, 1]
+    assert [route.lines for route in configuration.routes] == [[0], [1]]
+    assert plan.unknown_product == "gold"

@@ -1,0 +1,318 @@
+"""Composition root of the agent: the one place where its parts are made and joined.
+
+Nothing here decides anything. Each part is a task of one group: if one fails in a way nobody foresaw, the process ends
+and is started again, and the store says where to go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import enum
+import os
+import random
+import signal
+import sys
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import structlog
+
+from agent import clock, logs
+from agent.calls import Calls
+from agent.config import Config, ConfigError, KeptCopyError, load_or_last_good, read_credential
+from agent.core.cdr import Cdr
+from agent.data import DataError, load_numbering, load_products, load_tones
+from agent.gateway.client import GatewayClient, GatewayUnavailableError
+from agent.gateway.protocol import (
+    AccountState,
+    AgentRecord,
+    CallState,
+    CardState,
+    Configure,
+    GatewayRecord,
+    Hello,
+    LineState,
+    Log,
+)
+from agent.notify import notify
+from agent.operator.api import FileInfo
+from agent.operator.client import OperatorClient
+from agent.operator.errors import OperatorError
+from agent.operator.sync import Change, Syncer
+from agent.operator.uploader import Uploader
+from agent.plan import Plan, Shipped
+from agent.rating.errors import PriceListError
+from agent.rating.table import RateTable, open_or_build
+from agent.records import rfc3339
+from agent.status.app import PageError, StatusServer
+from agent.store.errors import StoreError
+from agent.store.store import Store
+from agent.texts import TextError, Texts
+from agent.view import SeenGateway, StatusView
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+EXIT_BAD_INPUT = 2
+EXIT_MISSING = 3
+
+KEEP_ACKNOWLEDGED = timedelta(days=7)
+_PURGE_S = 6 * 3600.0
+_WATCHDOG_S = 10.0
+_PAGE_RETRY_S = 30.0
+_TIME_CHECK_S = 6 * 3600.0
+_TIME_RETRY_S = 300.0
+
+_log = structlog.get_logger("agent")
+
+
+class Outcome(enum.Enum):
+    """Why an agent ended."""
+
+    STOP = enum.auto()
+    RELOAD = enum.auto()
+
+
+class Agent:
+    """One run of the agent under one configuration."""
+
+    def __init__(self, config: Config, trouble: ConfigError | None, source: Path, store: Store) -> None:
+        self._config = config
+        self._store = store
+        self._clock = clock.Clock()
+        self._zone = ZoneInfo(config.general.time_zone)
+        self._price_lists = Path(config.store.folder) / "price-lists"
+        self._old_tables: dict[str, RateTable] = {}
+        self._upload_wake = asyncio.Event()
+        self._texts = Texts.load()
+        self._random = random.SystemRandom()
+        self.plan = Plan(
+            Shipped(load_products(), load_numbering(), load_tones(), frozenset(config.emergency.extra)),
+            self._zone, self._old_table,
+        )  # fmt: skip
+        self._gateway = GatewayClient(Path(config.gateway.socket), on_record=self._heard, on_lost=self._lost)
+        self._seen = SeenGateway()
+        self.calls = Calls(
+            store=store, judge=self.plan, send=self._gateway.send, now=self._clock.now, zone=self._zone,
+            recorded=self._recorded, troubles=(StoreError,), unsendable=GatewayUnavailableError,
+        )  # fmt: skip
+        self._operator = OperatorClient(
+            config.operator.url, config.operator.device_id, read_credential(Path(config.operator.credential_file)),
+            ca_file=Path(config.operator.ca_file) if config.operator.ca_file else None,
+        )  # fmt: skip
+        self._syncer = Syncer(
+            self._operator, store, self._price_lists, install=self._install, on_change=self._changed,
+            uniform=self._random.uniform, clock=self._clock.now, wake=asyncio.Event(), in_use=self._lists_in_use,
+        )  # fmt: skip
+        self._uploader = Uploader(
+            store, self._operator, uniform=self._random.uniform, clock=self._clock.now, wake=self._upload_wake
+        )
+        self._view = StatusView(
+            plan=self.plan, calls=self.calls, gateway=self._seen, store=store, syncer=self._syncer,
+            uploader=self._uploader, clock=self._clock, zone=self._zone, device_id=config.operator.device_id,
+            source=source, trouble=trouble,
+        )  # fmt: skip
+        self._page = StatusServer(
+            self._view, texts=self._texts, zone=self._zone, lang=config.general.language, bind=config.page.bind,
+            port=config.page.port, hosts=config.page.hosts, metrics=self._view.metrics,
+        )  # fmt: skip
+
+    async def run(self) -> Outcome:
+        """Work until SIGTERM or SIGINT (stop) or SIGHUP (reload)."""
+        ended: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        async with self._running(ended):
+            notify("READY=1")
+            _log.info("agent_ready")
+            outcome = await ended
+        notify("RELOADING=1" if outcome is Outcome.RELOAD else "STOPPING=1")
+        return outcome
+
+    @contextlib.asynccontextmanager
+    async def _running(self, ended: asyncio.Future[Outcome]) -> AsyncIterator[None]:
+        loop = asyncio.get_running_loop()
+
+        def on_signal(outcome: Outcome) -> None:
+            if not ended.done():
+                ended.set_result(outcome)
+
+        for number, outcome in (
+            (signal.SIGTERM, Outcome.STOP), (signal.SIGINT, Outcome.STOP), (signal.SIGHUP, Outcome.RELOAD),
+        ):  # fmt: skip
+            loop.add_signal_handler(number, on_signal, outcome)
+        await self._syncer.restore()
+        try:
+            async with asyncio.TaskGroup() as group:
+                parts = (
+                    self._serve_page(),
+                    self._gateway.run(), self.calls.run(), self._syncer.run(), self._uploader.run(),
+                    self._purge(), self._check_time(), self._watchdog(), self._view.run(),
+                )  # fmt: skip
+                tasks = [group.create_task(part) for part in parts]
+                yield
+                for task in tasks:
+                    task.cancel()
+        finally:
+            await self._page.stop()
+            await self._operator.close()
+
+    # --- the gateway -------------------------------------------------------------------------------------------------
+
+    def _heard(self, record: GatewayRecord) -> None:
+        match record:
+            case Hello():
+                _log.info("gateway_connected", version=record.version, sip=record.sip_version)
+                self._seen.greet(record, self._clock.now())
+                self.calls.take(record)
+                self._configure()
+            case CallState():
+                self.calls.take(record)
+            case CardState() | LineState() | AccountState():
+                self._seen.note(record)
+            case Log():
+                fields = {"line": record.line, "call_id": record.call_id, "detail": record.detail}
+                told = {name: value for name, value in fields.items() if value not in (None, "")}
+                _log.log(_LEVELS.get(record.level, _LEVELS["info"]), record.event, process="gateway", **told)
+        self._view.touch()
+
+    def _lost(self, reason: str) -> None:
+        _log.error("gateway_lost", reason=reason)
+        self._seen.forget()
+        self.calls.lost()
+        self._view.touch()
+
+    def _configure(self) -> None:
+        configuration = self.plan.configuration()
+        if configuration is None or not self._gateway.connected:
+            return
+        if configuration.revision != self._seen.configuration:
+            with contextlib.suppress(GatewayUnavailableError):
+                self._send_configuration(configuration)
+
+    def _send_configuration(self, configuration: Configure) -> None:
+        record: AgentRecord = configuration
+        self._gateway.send(record)
+        self._seen.configuration = configuration.revision
+        _log.info("gateway_configured", revision=configuration.revision, accounts=len(configuration.accounts))
+
+    # --- the operator ------------------------------------------------------------------------------------------------
+
+    async def _install(self, path: Path, info: FileInfo) -> None:
+        table = await asyncio.to_thread(open_or_build, path, path.with_suffix(".table"))
+        subscription = self.plan.subscription
+        if subscription is not None and subscription.product not in table.header.products:
+            raise PriceListError(f"{info.name}: it does not belong to the product {subscription.product}")
+        if self.plan.table is not None:
+            self._old_tables = {self.plan.table_sha256: self.plan.table}
+        self.plan.use_table(table, info.sha256)
+        self._view.installed(self._clock.now())
+        _log.info("price_list_installed", name=info.name, version=info.version, prefixes=len(table))
+
+    async def _changed(self, change: Change) -> None:
+        if change.subscription is not None:
+            self.plan.use_subscription(change.subscription, self._clock.now())
+            for refused in self.plan.refused:
+                _log.warning("subscription_part_refused", what=refused.what, code=refused.code, limit=refused.limit)
+            self._configure()
+        self._view.touch()
+
+    def _old_table(self, sha256: str) -> RateTable:
+        table = self._old_tables.get(sha256)
+        if table is None:
+            path = self._syncer.path_of(sha256)
+            table = open_or_build(path, path.with_suffix(".table"))
+            self._old_tables[sha256] = table
+        return table
+
+    async def _lists_in_use(self) -> set[str]:
+        return {call.price_list_sha256 for call in await self._store.open_calls() if call.price_list_sha256}
+
+    async def _recorded(self, cdr: Cdr) -> None:
+        self._view.count(cdr)
+        self._upload_wake.set()
+
+    async def _serve_page(self) -> None:
+        """Show the page; without its port the business goes on and the page is tried again."""
+        while True:
+            try:
+                await self._page.start()
+            except PageError as error:
+                _log.error("page_not_shown", detail=str(error))
+                await asyncio.sleep(_PAGE_RETRY_S)
+            else:
+                return
+
+    # --- housekeeping ------------------------------------------------------------------------------------------------
+
+    async def _purge(self) -> None:
+        while True:
+            moment = self._clock.now()
+            if moment.trusted:
+                try:
+                    await self._store.purge(rfc3339(moment.wall - KEEP_ACKNOWLEDGED))
+                except StoreError as error:
+                    _log.error("purge_failed", detail=str(error))
+            await asyncio.sleep(_PURGE_S)
+
+    async def _check_time(self) -> None:
+        while True:
+            try:
+                _, date = await self._operator.health()
+            except OperatorError:
+                await asyncio.sleep(_TIME_RETRY_S)
+                continue
+            if not self._clock.confirm(date):
+                _log.warning("clock_disagrees", operator=rfc3339(date), here=rfc3339(clock.wall()))
+            await asyncio.sleep(_TIME_CHECK_S)
+
+    async def _watchdog(self) -> None:
+        while True:
+            notify("WATCHDOG=1")
+            await asyncio.sleep(_WATCHDOG_S)
+
+
+_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
+
+
+def kept_configuration() -> Path:
+    """Where the last good configuration is kept: in the folder that systemd names, whatever the broken file says."""
+    return Path(os.environ.get("STATE_DIRECTORY", "/var/lib/iplink-agent")) / "agent.toml.last-good"
+
+
+async def _serve(path: Path) -> int:
+    while True:
+        config, trouble = load_or_last_good(path, kept_configuration())
+        logs.configure(config.log.level, config.log.format)
+        if isinstance(trouble, KeptCopyError):
+            _log.error("configuration_not_kept", detail=str(trouble))
+        elif trouble is not None:
+            for problem in trouble.problems:
+                _log.error("configuration_refused", problem=problem, instead="the last good one")
+        store = await Store.open(Path(config.store.folder))
+        try:
+            outcome = await Agent(config, trouble, path, store).run()
+        finally:
+            await store.close()
+        if outcome is Outcome.STOP:
+            return EXIT_OK
+        _log.info("configuration_reloaded")
+
+
+def main(path: Path) -> int:
+    """Run the agent until told to stop. Exit codes: 0 stopped, 1 failed, 2 wrong configuration, 3 a part is missing."""
+
+    def complain(error: Exception) -> None:
+        sys.stderr.write("".join(f"iplink-agent agent: {line}\n" for line in str(error).splitlines()))
+
+    try:
+        return asyncio.run(_serve(path))
+    except ConfigError as error:
+        complain(error)
+        return EXIT_BAD_INPUT
+    except (DataError, TextError) as error:
+        complain(error)
+        return EXIT_MISSING
+    except StoreError as error:
+        complain(error)
+        return EXIT_FAILED

@@ -1,0 +1,88 @@
+"""Joins the line card (`firmware_bridge`) with the Switch: its events in our words, our actions in its words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import firmware_bridge as bridge
+from agent.core import events
+from agent.gateway.daemon.audio import LineAudio
+from agent.gateway.protocol import Configure, ToneSpec
+
+
+def _program(spec: ToneSpec) -> bridge.ToneProgram:
+    return bridge.ToneProgram(
+        level_dbm0=spec.level_dbm0,
+        segments=tuple(bridge.ToneSegment(tuple(part.frequencies), part.ms) for part in spec.segments),
+        once=spec.once,
+    )
+
+
+class Card:
+    """The card and the speech of its lines. `post` gets every event, on the card's own thread."""
+
+    def __init__(self, path: str, audio: Sequence[LineAudio], post: Callable[[events.TelephoneEvent], None]) -> None:
+        self._audio = audio
+        self._post = post
+        self._tones: dict[events.Tone, bridge.ToneProgram] = {}
+        self._cadence: Sequence[int] = (1000, 4000)
+        self._card = bridge.LineCard(path, on_event=self._heard, on_audio=self._speech)
+
+    def start(self) -> None:
+        """Open the serial port, and again whenever it is lost."""
+        self._card.start()
+
+    def stop(self) -> None:
+        """Leave the card idle and close the port."""
+        self._card.stop()
+
+    def use(self, configuration: Configure) -> None:
+        """Take tones and ring cadence from the configuration."""
+        self._tones = {tone: _program(spec) for tone, spec in configuration.tones.items()}
+        self._cadence = tuple(configuration.ring_cadence_ms)
+
+    def perform(self, action: events.CardAction) -> None:
+        """Do what the Switch decided. Never blocks; a line that the card does not have is ignored."""
+        if action.line >= len(self._audio):
+            return
+        match action:
+            case events.Ring(line, caller):
+                self._card.ring(line, self._cadence, caller)
+            case events.StopRing(line):
+                self._card.stop_ring(line)
+            case events.PlayTone(line, tone, duration_ms):
+                self._card.tone(line, self._tones.get(tone, _FALLBACK), duration_ms)
+            case events.StopTone(line):
+                self._card.stop_tone(line)
+            case events.OpenAudio(line):
+                self._audio[line].open()
+                self._card.open_audio(line)
+            case events.CloseAudio(line):
+                self._card.close_audio(line)
+                self._audio[line].close()
+            case events.SetLamp(line, lamp):
+                self._card.lamp(line, bridge.LampState(lamp.value))
+
+    def _speech(self, line: int, alaw: bytes) -> bytes | None:
+        return self._audio[line].card_frame(alaw) if line < len(self._audio) else None
+
+    def _heard(self, event: bridge.CardEvent) -> None:
+        match event:
+            case bridge.CardUp(lines=lines, firmware=firmware):
+                self._post(events.CardUp(min(lines, len(self._audio)), firmware))
+            case bridge.CardDown(reason=reason):
+                self._post(events.CardDown(reason))
+            case bridge.Hook(line=line, off_hook=True):
+                self._post(events.OffHook(line))
+            case bridge.Hook(line=line):
+                self._post(events.OnHook(line))
+            case bridge.Digit(line=line, digit=digit):
+                self._post(events.DigitDialled(line, digit))
+            case bridge.Flash(line=line):
+                self._post(events.HookFlash(line))
+            case bridge.Button(held_ms=held_ms):
+                self._post(events.ButtonPressed(held_ms))
+
+
+_FALLBACK = bridge.ToneProgram(level_dbm0=-10, segments=(bridge.ToneSegment((425,), 0),), once=False)
+"""Before the first configuration: a continuous 425 Hz says at least that the box is alive (ITU-T E.180, Norway)."""

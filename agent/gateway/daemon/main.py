@@ -1,0 +1,229 @@
+"""The gateway process: one loop around the pure Switch, with SIP, line card and agent as its edges.
+
+The loop runs on the thread that owns pjsua2, the process's main thread. The card's thread and the socket's thread only
+post to its inbox. Nothing here decides anything about a call.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import json
+import random
+import signal
+import sys
+import typing
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+from agent import __version__, clock
+from agent.core import events
+from agent.gateway.daemon.actions import (
+    Action,
+    AgentDown,
+    AgentUp,
+    Finished,
+    Publish,
+    Stop,
+    SwitchEvent,
+    UseConfiguration,
+)
+from agent.gateway.daemon.audio import LineAudio
+from agent.gateway.daemon.card import Card
+from agent.gateway.daemon.keep import Kept, KeepError
+from agent.gateway.daemon.server import AgentServer, ServerError, own_uids
+from agent.gateway.daemon.sip import SipError, SipStack
+from agent.gateway.daemon.switch import Switch
+from agent.gateway.protocol import PROTOCOL_VERSION, Configure, Hello, Log
+from agent.notify import notify
+
+_LONGEST_WAIT_MS = 500
+"""Signals and the watchdog are served at least this often."""
+_SWITCH_INTERVAL_S = 0.001
+"""Python's default of 5 ms stretches the 20 ms speech tick under load; 1 ms keeps its p99 below 22 ms."""
+_WATCHDOG_MS = 5000
+
+_CARD_ACTIONS = typing.get_args(events.CardAction)
+_SIP_ACTIONS = typing.get_args(events.SipAction)
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+EXIT_BAD_INPUT = 2
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Options:
+    """What the gateway is told on its command line; it reads no configuration file but its own last good one."""
+
+    socket: Path
+    card: str
+    state: Path
+    bind: str = "0.0.0.0"  # noqa: S104  a telephone must be reachable; the packet filter decides from where
+    sip_port: int = 0
+    """0: drawn once from `sip_ports` and kept."""
+    sip_ports: tuple[int, int] = (20_000, 29_999)
+    rtp_port: int = 16_384
+    lines: int = 2
+    agent_uid: int | None = None
+
+
+def uuid7() -> str:
+    """A time-ordered random id (RFC 9562 §5.7); without a clock it is still unique, only not ordered."""
+    milliseconds = int(clock.wall().timestamp() * 1000) & 0xFFFF_FFFF_FFFF
+    tail = random.SystemRandom().getrandbits(74)
+    value = milliseconds << 80 | 0x7 << 76 | (tail >> 62) << 64 | 0b10 << 62 | tail & (1 << 62) - 1
+    return str(uuid.UUID(int=value))
+
+
+class Gateway:
+    """Wires the Switch to its edges and runs until told to stop."""
+
+    def __init__(self, options: Options) -> None:
+        self._inbox: collections.deque[SwitchEvent] = collections.deque()
+        self._instance = uuid.uuid4().hex
+        self._kept = Kept(options.state)
+        self._revision = ""
+        self._sip_ready: events.SipReady | None = None
+        self._finished = False
+        port = options.sip_port or self._kept.sip_port(*options.sip_ports)
+        audio = tuple(LineAudio() for _ in range(options.lines))
+        self._switch = Switch(uuid7, random.SystemRandom().random, options.lines)
+        self._sip = SipStack(
+            bind=options.bind, port=port, rtp_port=options.rtp_port, audio=audio,
+            post=self._inbox.append, new_call_id=uuid7, clock=clock.boot_ms, log=self._log,
+        )  # fmt: skip
+        self._card = Card(options.card, audio, self._post)
+        self._server = AgentServer(
+            options.socket, allowed_uids=own_uids(options.agent_uid), log=self._log, received=self._post,
+            connected=lambda: self._post(AgentUp()), lost=lambda: self._post(AgentDown()),
+        )  # fmt: skip
+
+    def _post(self, event: SwitchEvent) -> None:
+        self._inbox.append(event)
+        self._sip.wake()
+
+    def _log(self, level: str, event: str, detail: str) -> None:
+        record = Log(level=level, event=event, at_ms=clock.boot_ms(), detail=detail[:1000])
+        self._emit(record)
+        self._server.publish(record)
+
+    def _emit(self, record: Log) -> None:
+        line = {"level": record.level, "event": record.event, "process": "gateway", "boot_ms": record.at_ms}
+        for name in ("line", "call_id", "detail"):
+            value = getattr(record, name)
+            if value not in (None, ""):
+                line[name] = value
+        sys.stderr.write(json.dumps(line, ensure_ascii=False) + "\n")
+        sys.stderr.flush()
+
+    def run(self) -> int:
+        """Be the telephone until SIGTERM or SIGINT; returns the exit code."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+        self._sip.start()
+        self._server.start()
+        self._use_kept()
+        self._card.start()
+        notify("READY=1")
+        watchdog = clock.boot_ms()
+        while not self._finished:
+            self._sip.poll(self._wait())
+            self._drain()
+            now = clock.boot_ms()
+            deadline = self._switch.deadline()
+            if deadline is not None and deadline <= now:
+                self._handle(events.Tick())
+            if now - watchdog >= _WATCHDOG_MS:
+                watchdog = now
+                notify("WATCHDOG=1")
+        notify("STOPPING=1")
+        self._card.stop()
+        self._sip.close()
+        self._drain()
+        self._server.stop()
+        return EXIT_OK
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        del number
+        self._post(Stop())
+
+    def _wait(self) -> int:
+        if self._inbox:
+            return 0
+        deadline = self._switch.deadline()
+        if deadline is None:
+            return _LONGEST_WAIT_MS
+        return min(_LONGEST_WAIT_MS, max(0, deadline - clock.boot_ms()))
+
+    def _use_kept(self) -> None:
+        try:
+            configuration = self._kept.configuration()
+        except KeepError as error:
+            self._log("error", "last_good_configuration_unusable", str(error))
+            return
+        if configuration is not None:
+            self._handle(configuration)
+
+    def _drain(self) -> None:
+        while self._inbox:
+            event = self._inbox.popleft()
+            if isinstance(event, AgentUp):
+                self._greet()
+            elif isinstance(event, events.SipReady):
+                self._sip_ready = event
+            self._handle(event)
+
+    def _handle(self, event: SwitchEvent) -> None:
+        for action in self._switch.handle(event, clock.boot_ms()):
+            self._perform(action)
+
+    def _greet(self) -> None:
+        ready = self._sip_ready
+        hello = Hello(
+            protocol=PROTOCOL_VERSION, instance=self._instance, boot_id=clock.boot_id(), version=__version__,
+            sip_version=ready.version if ready else "", max_calls=ready.max_calls if ready else 0,
+            configuration=self._revision,
+        )  # fmt: skip
+        self._server.begin([hello, *self._switch.records()])
+
+    def _perform(self, action: Action) -> None:
+        if isinstance(action, _CARD_ACTIONS):
+            self._card.perform(action)
+        elif isinstance(action, _SIP_ACTIONS):
+            self._sip.perform(action)
+        elif isinstance(action, Publish):
+            if isinstance(action.record, Log):
+                self._emit(action.record)
+            self._server.publish(action.record)
+        elif isinstance(action, UseConfiguration):
+            self._use(action.configuration)
+        elif isinstance(action, Finished):
+            self._finished = True
+
+    def _use(self, configuration: Configure) -> None:
+        self._card.use(configuration)
+        self._sip.configure(configuration.accounts)
+        if configuration.revision != self._revision:
+            self._revision = configuration.revision
+            try:
+                self._kept.keep(configuration)
+            except KeepError as error:
+                self._log("error", "configuration_not_kept", str(error))
+
+
+def main(options: Options, complain: Callable[[str], None] | None = None) -> int:
+    """Run the gateway process; returns its exit code: 0 stopped, 1 SIP could not start, 2 a path or port is wrong."""
+    say = complain or (lambda sentence: print(f"iplink-agent gateway: {sentence}", file=sys.stderr))  # noqa: T201
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    try:
+        gateway = Gateway(options)
+    except (KeepError, ServerError) as error:
+        say(str(error))
+        return EXIT_BAD_INPUT
+    try:
+        return gateway.run()
+    except SipError as error:
+        say(str(error))
+        return EXIT_FAILED

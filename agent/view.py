@@ -1,0 +1,389 @@
+"""Fills in what the status page shows, from what the agent's parts know at this moment."""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+from collections.abc import Sequence
+from datetime import datetime, timedelta, tzinfo
+from pathlib import Path
+
+from agent import __version__, records
+from agent.calls import Calls, LiveCall
+from agent.clock import Clock, Moment
+from agent.config import ConfigError, KeptCopyError
+from agent.core.cdr import Cdr
+from agent.core.numbers import mask
+from agent.gateway.protocol import AccountState, CardState, Hello, LineState
+from agent.operator.sync import Syncer
+from agent.operator.trouble import Trouble
+from agent.operator.uploader import Uploader, UploadStatus
+from agent.plan import MAX_ACCOUNTS, Plan
+from agent.status import snapshot as page
+from agent.status.metrics import Metrics
+from agent.store.errors import StoreError
+from agent.store.records import StoredCdr, UsageRow
+from agent.store.store import Store
+
+_LOOK_AGAIN_S = 1.0
+_LEAST_BETWEEN_S = 0.1
+_SHOWN_CDRS = 20
+
+
+class SeenGateway:
+    """What the gateway has said of itself, its card, its lines and its accounts; whole records, the newest each."""
+
+    def __init__(self) -> None:
+        self.hello: Hello | None = None
+        self.card = CardState(up=False)
+        self.lines: dict[int, LineState] = {}
+        self.accounts: dict[str, AccountState] = {}
+        self.configuration = ""
+        self.since: datetime | None = None
+
+    def greet(self, hello: Hello, now: Moment) -> None:
+        """A gateway has connected; what an earlier one said no longer holds."""
+        self.forget()
+        self.hello, self.configuration, self.since = hello, hello.configuration, now.wall
+
+    def forget(self) -> None:
+        """The gateway has gone."""
+        self.hello, self.since, self.configuration = None, None, ""
+        self.card = CardState(up=False)
+        self.lines.clear()
+        self.accounts.clear()
+
+    def note(self, record: CardState | LineState | AccountState) -> None:
+        """Keep the newest word about an object."""
+        match record:
+            case CardState():
+                self.card = record
+            case LineState():
+                self.lines[record.line] = record
+            case AccountState():
+                self.accounts[record.account] = record
+
+
+class StatusView:
+    """The page's source: a snapshot on demand, and a change number that grows whenever something shown may be new."""
+
+    def __init__(
+        self,
+        *,
+        plan: Plan,
+        calls: Calls,
+        gateway: SeenGateway,
+        store: Store,
+        syncer: Syncer,
+        uploader: Uploader,
+        clock: Clock,
+        zone: tzinfo,
+        device_id: str,
+        source: Path,
+        trouble: ConfigError | None,
+    ) -> None:
+        self._plan, self._calls, self._gateway, self._store = plan, calls, gateway, store
+        self._syncer, self._uploader, self._clock, self._zone = syncer, uploader, clock, zone
+        self._device_id, self._source, self._trouble = device_id, source, trouble
+        self._started_ms = clock.now().boot_ms
+        self._installed_at: datetime | None = None
+        self._change = 1
+        self._changed = asyncio.Condition()
+        self._dirty = asyncio.Event()
+        self.metrics = Metrics()
+
+    def touch(self) -> None:
+        """Something that is shown may have changed."""
+        self._dirty.set()
+
+    def count(self, cdr: Cdr) -> None:
+        """Count a record for the metrics."""
+        self.metrics.count_call(cdr.direction, cdr.cause, cdr.duration_ms)
+        if cdr.refusal:
+            self.metrics.count_refusal(cdr.refusal)
+        self.touch()
+
+    def installed(self, now: Moment) -> None:
+        """A price list has come into force."""
+        self._installed_at = now.wall
+        self.touch()
+
+    async def run(self) -> None:
+        """Tell the page's readers of changes, at most some ten times a second, and each second of a running call."""
+        seen = (self._uploader.status, self._syncer.status)
+        while True:
+            try:
+                async with asyncio.timeout(_LOOK_AGAIN_S):
+                    await self._dirty.wait()
+            except TimeoutError:
+                pass
+            now = (self._uploader.status, self._syncer.status)
+            if not (self._dirty.is_set() or self._calls.live or now != seen):
+                continue
+            self._dirty.clear()
+            self._count_upload(seen[0], now[0])
+            seen = now
+            async with self._changed:
+                self._change += 1
+                self._changed.notify_all()
+            await asyncio.sleep(_LEAST_BETWEEN_S)
+
+    def _count_upload(self, before: UploadStatus, after: UploadStatus) -> None:
+        self.metrics.count_upload(after.acknowledged - before.acknowledged)
+        for _ in range(after.errors - before.errors):
+            self.metrics.count_upload_error()
+
+    async def wait_change(self, since: int) -> int:
+        """Wait for a change number above `since`; the newest."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._change > since)
+            return self._change
+
+    # --- the snapshot ------------------------------------------------------------------------------------------------
+
+    async def snapshot(self) -> page.Snapshot:
+        """The adapter as it is now."""
+        now = self._clock.now()
+        try:
+            month, day = records.period_of(records.rfc3339(now.wall), self._zone)
+            usage = await self._store.usage(month)
+            today = await self._store.usage_day(day)
+            recent = await self._store.recent(_SHOWN_CDRS)
+            quarantined, pending = await self._store.quarantined_count(), await self._store.pending_count()
+            reason = self._calls.trouble
+        except StoreError as error:
+            usage, today, recent, quarantined, pending, reason = [], [], [], 0, 0, str(error)
+        return page.Snapshot(
+            at=now.wall,
+            time_trusted=now.trusted,
+            uptime_s=(now.boot_ms - self._started_ms) // 1000,
+            device_id=self._device_id,
+            gateway=self._gateway_view(),
+            card=page.CardView(
+                up=self._gateway.card.up, lines=self._gateway.card.lines, firmware=self._gateway.card.firmware,
+                reason=self._gateway.card.reason,
+            ),
+            lines=self._line_views(),
+            accounts=[_account_view(state, now) for _, state in sorted(self._gateway.accounts.items())],
+            calls=[self._call_view(call, now) for call in self._calls.live.values()],
+            money=self._money_view(usage, today),
+            cdrs=[_cdr_view(stored) for stored in recent],
+            price_list=self._price_list_view(),
+            subscription=self._subscription_view(),
+            upload=self._upload_view(pending, quarantined, now),
+            store=page.StoreView(working=not reason, reason=reason),
+            configuration=page.ConfigurationView(
+                source=str(self._source),
+                error=str(self._trouble)
+                if self._trouble is not None and not isinstance(self._trouble, KeptCopyError)
+                else "",
+            ),
+            problems=self._problems(now, quarantined),
+            versions=page.Versions(agent=__version__, python=platform.python_version()),
+        )  # fmt: skip
+
+    def _gateway_view(self) -> page.GatewayView:
+        hello = self._gateway.hello
+        if hello is None:
+            return page.GatewayView()
+        return page.GatewayView(
+            connected=True, version=hello.version, sip_version=hello.sip_version, instance=hello.instance,
+            configuration=self._gateway.configuration, since=self._gateway.since,
+        )  # fmt: skip
+
+    def _line_views(self) -> list[page.LineView]:
+        subscription = self._plan.subscription
+        given = {line.line: line for line in subscription.lines} if subscription is not None else {}
+        views = []
+        for line in sorted(given.keys() | self._gateway.lines.keys()):
+            state = self._gateway.lines.get(line, LineState(line=line))
+            views.append(
+                page.LineView(
+                    line=line,
+                    number=given[line].number if line in given else "",
+                    account=given[line].registration if line in given else "",
+                    off_hook=state.off_hook,
+                    ringing=state.ringing,
+                    tone=state.tone,
+                    call_id=state.call_id,
+                )
+            )
+        return views
+
+    def _call_view(self, call: LiveCall, now: Moment) -> page.LiveCallView:
+        state = call.state
+        answered_ms = records.answered_duration_ms(state.answered_ms, now.boot_ms)
+        price = None
+        if call.row is not None and answered_ms and records.is_chargeable(state.direction, state.kind):
+            price, _ = self._plan.price(call.row, answered_ms)
+        return page.LiveCallView(
+            id=state.call_id,
+            direction=state.direction,
+            phase=state.phase,
+            kind=state.kind,
+            line=state.line,
+            number=state.number,
+            seconds=answered_ms // 1000,
+            amount_micro=price.amount_micro if price is not None else None,
+            currency=price.currency if price is not None else "",
+            until_s=max(0, state.until_ms - now.boot_ms) // 1000 if state.until_ms is not None else None,
+        )
+
+    def _money_view(self, usage: Sequence[UsageRow], today: Sequence[UsageRow]) -> page.MoneyView:
+        rules = self._plan.table.rules if self._plan.table is not None else None
+        by_day = {row.own_number: row for row in today}
+        return page.MoneyView(
+            today_micro=sum(row.amount_micro for row in today),
+            month_micro=sum(row.amount_micro for row in usage),
+            currency=rules.currency if rules is not None else "NOK",
+            vat=rules.vat.value if rules is not None else "not_stated",
+            numbers=[
+                page.NumberCost(
+                    own_number=row.own_number,
+                    today_micro=by_day[row.own_number].amount_micro if row.own_number in by_day else 0,
+                    month_micro=row.amount_micro,
+                    calls=row.calls,
+                    seconds=row.seconds,
+                )
+                for row in usage
+            ],
+        )
+
+    def _price_list_view(self) -> page.PriceListView | None:
+        table = self._plan.table
+        if table is None:
+            return None
+        return page.PriceListView(
+            name=table.rules.price_list, version=table.rules.version, installed_at=self._installed_at,
+            valid_from=str(table.header.valid_from),
+        )  # fmt: skip
+
+    def _subscription_view(self) -> page.SubscriptionView | None:
+        subscription, entitlement = self._plan.subscription, self._plan.entitlement
+        if subscription is None:
+            return None
+        name = entitlement.product.name if entitlement is not None else None
+        return page.SubscriptionView(
+            product=subscription.product,
+            product_nb=name.nb if name is not None else "",
+            product_en=name.en if name is not None else "",
+            customer=subscription.customer,
+            revision=subscription.revision,
+            active=subscription.active,
+            refused=[
+                page.Notice(
+                    key=f"excess.{part.code}",
+                    values={
+                        "limit": str(part.limit),
+                        "line": str(part.line + 1) if part.line is not None else "",
+                        "number": mask(part.number) if part.number else "",
+                    },
+                )
+                for part in self._plan.refused
+            ],
+        )
+
+    def _upload_view(self, pending: int, quarantined: int, now: Moment) -> page.UploadView:
+        status = self._uploader.status
+        return page.UploadView(
+            pending=pending,
+            quarantined=quarantined,
+            last_success=datetime.fromisoformat(status.last_success) if status.last_success else None,
+            last_error=status.last_error.value if status.last_error is not None else "",
+            next_attempt_s=_seconds_until(status.next_attempt_ms, now),
+        )
+
+    def _problems(self, now: Moment, quarantined: int) -> list[page.Notice]:
+        """What is wrong, root causes first: where the telephone part is away, its card and lines are not judged."""
+        found = [*self._settings_problems(), *self._telephone_problems(), *self._business_problems()]
+        if quarantined:
+            found.append(page.Notice(key="problem.quarantined", values={"count": str(quarantined)}))
+        if self._store.damage is not None:
+            kept = self._store.damage.kept
+            found.append(page.Notice(key="problem.store_damaged", values={"file": kept.name if kept else "–"}))
+        if not now.trusted:
+            found.append(page.Notice(key="problem.time_not_trusted"))
+        return found
+
+    def _settings_problems(self) -> list[page.Notice]:
+        if self._trouble is None:
+            return []
+        kept = isinstance(self._trouble, KeptCopyError)
+        key = "problem.configuration_not_kept" if kept else "problem.last_good_configuration"
+        return [page.Notice(key=key, values={"reason": str(self._trouble)})]
+
+    def _telephone_problems(self) -> list[page.Notice]:
+        if self._gateway.hello is None:
+            return [page.Notice(key="problem.gateway_away")]
+        found = []
+        if not self._gateway.card.up:
+            found.append(page.Notice(key="problem.card_down", values={"reason": self._gateway.card.reason}))
+        found += [
+            page.Notice(
+                key="problem.not_registered",
+                values={"account": state.account, "reason": f"{state.code} {state.reason}".strip()},
+            )
+            for _, state in sorted(self._gateway.accounts.items())
+            if not state.registered
+        ]
+        return found
+
+    def _business_problems(self) -> list[page.Notice]:
+        found = []
+        if self._plan.subscription is None:
+            found.append(page.Notice(key="problem.no_subscription"))
+        elif self._plan.unknown_product:
+            found.append(page.Notice(key="problem.unknown_product", values={"product": self._plan.unknown_product}))
+        elif self._plan.table is None:
+            found.append(page.Notice(key="problem.no_price_list"))
+        found += [
+            page.Notice(key="problem.surplus_registration", values={"registration": name, "limit": str(MAX_ACCOUNTS)})
+            for name in self._plan.surplus_registrations()
+        ]
+        sync = self._syncer.status
+        if sync.last_error is not None:
+            key = _TROUBLES.get(sync.last_error, "problem.operator_away")
+            found.append(page.Notice(key=key, values={"reason": sync.detail} if key in _WITH_REASON else {}))
+        return found
+
+
+_TROUBLES = {
+    Trouble.REFUSED: "problem.operator_refused",
+    Trouble.PRICE_LIST_REFUSED: "problem.price_list_refused",
+    Trouble.MISCONFIGURED: "problem.operator_misconfigured",
+    Trouble.STORAGE: "problem.not_kept",
+}
+_WITH_REASON = frozenset({"problem.price_list_refused", "problem.operator_misconfigured", "problem.not_kept"})
+
+
+def _seconds_until(at_ms: int | None, now: Moment) -> int | None:
+    return max(0, at_ms - now.boot_ms) // 1000 if at_ms is not None else None
+
+
+def _account_view(state: AccountState, now: Moment) -> page.AccountView:
+    since = now.wall - timedelta(milliseconds=max(0, now.boot_ms - state.since_ms)) if state.since_ms else None
+    return page.AccountView(
+        account=state.account, registered=state.registered, since=since, code=state.code, reason=state.reason,
+        on_wire=state.on_wire, attempts=state.attempts, next_attempt_s=_seconds_until(state.next_attempt_ms, now),
+    )  # fmt: skip
+
+
+def _cdr_view(stored: StoredCdr) -> page.CdrView:
+    cdr = stored.cdr
+    return page.CdrView(
+        id=cdr.id,
+        began_at=datetime.fromisoformat(cdr.began_at),
+        direction=cdr.direction,
+        cause=cdr.cause,
+        upload=page.CdrUpload(stored.state.value),
+        time_trusted=cdr.time_trusted,
+        kind=cdr.kind,
+        line=cdr.line,
+        own_number=cdr.own_number,
+        number=cdr.number,
+        duration_ms=cdr.duration_ms,
+        amount_micro=cdr.price.amount_micro if cdr.price is not None else None,
+        currency=cdr.price.currency if cdr.price is not None else "",
+        unpriced=cdr.unpriced,
+        refusal=cdr.refusal,
+    )
