@@ -163,8 +163,13 @@ async def _connect_writer(path: Path) -> aiosqlite.Connection:
 
 
 async def _connect(path: Path, mode: str, pragmas: Sequence[str]) -> aiosqlite.Connection:
+    connection = aiosqlite.connect(_uri(path, mode), uri=True, isolation_level=None)
+    # An agent that fails without closing its store must end, to be started again; a thread that waits would hold it.
+    # In some versions of aiosqlite the connection is the thread, in others it has one.
+    worker: Any = getattr(connection, "_thread", connection)
+    worker.daemon = True
     try:
-        connection = await aiosqlite.connect(_uri(path, mode), uri=True, isolation_level=None)
+        await connection
     except sqlite3.Error as error:
         raise translate(error, f"open {path}") from error
     try:

@@ -103,3 +103,13 @@ async def test_a_second_agent_process_is_refused_while_the_first_lives(tmp_path)
                 assert await reader.pending_count() >= 0
         finally:
             process.kill()
+
+
+def test_an_agent_that_fails_without_closing_its_store_ends(tmp_path):
+    failing = (
+        "import asyncio, sys, pathlib\nfrom agent.store import Store\n"
+        "async def main():\n    global store\n    store = await Store.open(pathlib.Path(sys.argv[1]))\n"
+        "    raise SystemExit(7)\nasyncio.run(main())"
+    )
+    ended = subprocess.run([sys.executable, "-c", failing, str(tmp_path)], timeout=20, check=False)
+    assert ended.returncode == 7
