@@ -243,12 +243,12 @@ class FakeGateway:
 
     def card_down(self, reason: str = "unplugged") -> None:
         """The line card is lost."""
-        for phone in self.phones:
-            phone.ringing, phone.tone, phone.speech = False, None, False
+        self._silence_phones()
         self._hear(events.CardDown(reason))
 
     def card_up(self) -> None:
-        """The line card is back and tells which handsets are off the hook."""
+        """The line card is back, or has restarted, and tells which handsets are off the hook."""
+        self._silence_phones()
         self._hear(events.CardUp(len(self.phones), "fake"))
         for line, phone in enumerate(self.phones):
             if phone.off_hook:
@@ -261,10 +261,12 @@ class FakeGateway:
     def crash(self) -> None:
         """The process dies and a new one starts: its calls are gone, and the agent has to connect again."""
         self._connected = False
-        for phone in self.phones:
-            phone.ringing, phone.tone, phone.speech = False, None, False
         self._process = self._begin()
         self._set_going()
+
+    def _silence_phones(self) -> None:
+        for phone in self.phones:
+            phone.ringing, phone.tone, phone.speech, phone.lamp = False, None, False, events.Lamp.OFF
 
     # --- inside ------------------------------------------------------------------------------------------------------
 

@@ -140,14 +140,11 @@ class Switch:
             self._lose_card()
             x.card = CardState(up=False, reason=event.reason[:1024])
             return
-        if x.card.up:
-            self._lose_card()
-        x.forget_lines()
-        self._records.forget_lamps()
+        self._lose_card()
         x.card = CardState(up=True, lines=max(0, event.lines), firmware=event.firmware[:128])
 
     def _lose_card(self) -> None:
-        """The handsets are out of reach: nobody can speak in these calls, and nobody could end them."""
+        """The card has stopped whatever it did: nobody can speak in these calls, and perhaps nobody can end them."""
         held = [call for call in self._x.calls.values() if call.live and call.lines]
         self._x.forget_lines()
         self._records.forget_lamps()
