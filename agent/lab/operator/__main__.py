@@ -19,6 +19,7 @@ from agent.lab.operator.events import EventStream, LibraryOutput, Ready, Stopped
 from agent.lab.operator.ledger import LedgerError
 from agent.lab.operator.published import PublishError
 from agent.lab.operator.server import HttpError, HttpServer
+from agent.lab.operator.sip_faults import SipFaults
 
 USAGE_ERROR = 2
 
@@ -36,11 +37,12 @@ def main() -> int:
     # Imported late: its event loop binds itself to the importing thread, its messages to the standard output it finds.
     from agent.lab.operator.platform import Platform, PlatformError
 
-    platform = Platform(config, events, clock.boot_ms)
+    sip_faults = SipFaults()
+    platform = Platform(config, events, clock.boot_ms, sip_faults)
     try:
         platform.start()
         sip = f"{config.host}:{platform.port}"
-        http = HttpServer(config, sip_target=sip, sink=events, now=clock.wall)
+        http = HttpServer(config, sip_target=sip, sip_faults=sip_faults, sink=events, now=clock.wall)
         http_port = http.start()
     except (PlatformError, HttpError, LedgerError, PublishError) as error:
         sys.stderr.write(f"lab operator: {error}\n")

@@ -13,6 +13,7 @@ from typing import Any, Final
 from sippy.CCEvents import CCEventConnect, CCEventDisconnect, CCEventFail, CCEventRing, CCEventTry, CCEventUpdate
 from sippy.SipAddress import SipAddress
 from sippy.SipFrom import SipFrom
+from sippy.SipGenericHF import SipGenericHF
 from sippy.SipHeader import SipHeader
 from sippy.SipTo import SipTo
 from sippy.SipURL import SipURL
@@ -58,9 +59,23 @@ def follow_source(message: Any) -> None:
         url.transport = url.maddr = None
 
 
+class _PlainValue(SipGenericHF):  # type: ignore[misc]  # the library carries no types
+    """A header value that stays as it is, under a name spelt as the RFCs spell it."""
+
+    def __init__(self, value: str, canonical: str) -> None:
+        super().__init__(value, canonical)
+        self.canonical = canonical
+
+    def getCanName(self, _name: str, _compact: bool = False) -> str:  # noqa: N802, FBT001, FBT002  # the library's form
+        return self.canonical
+
+    def getCopy(self) -> _PlainValue:  # noqa: N802  # the library's name
+        return _PlainValue(self.body, self.canonical)
+
+
 def plain_header(name: str, value: str) -> Any:
     """Return a header with this text as its value."""
-    return SipHeader(name=name, bodys=value)
+    return SipHeader(name=name.lower(), body=_PlainValue(value, name))
 
 
 class Leg(UA):  # type: ignore[misc]  # the library carries no types
@@ -72,7 +87,7 @@ class Leg(UA):  # type: ignore[misc]  # the library carries no types
         if self.state is not None:
             if method not in _IN_DIALOG:
                 refusal = req.genResponse(405, "Method Not Allowed")
-                refusal.appendHeader(plain_header("allow", ", ".join(sorted(_IN_DIALOG | {"ACK", "CANCEL"}))))
+                refusal.appendHeader(plain_header("Allow", ", ".join(sorted(_IN_DIALOG | {"ACK", "CANCEL"}))))
                 return refusal, None, None
             if method == "INVITE" and req.getBody() is None:
                 # An offerless re-INVITE would be turned into a hold by the library; say plainly that it is not served.
@@ -159,11 +174,11 @@ class Bridge:
         outgoing = _RoutedTry((None, routed.caller, routed.number, body, None, None), rtime=event.rtime)
         outgoing.routed = routed
         outgoing.max_forwards = None if event.max_forwards is None else event.max_forwards - 1
-        headers = [plain_header("p-called-party-id", f"<sip:{routed.number}@{routed.domain}>")]
+        headers = [plain_header("P-Called-Party-ID", f"<sip:{routed.number}@{routed.domain}>")]
         if routed.anonymous:
-            headers.append(plain_header("privacy", "id"))
+            headers.append(plain_header("Privacy", "id"))
         else:
-            headers.append(plain_header("p-asserted-identity", f"<sip:{routed.caller}@{routed.domain}>"))
+            headers.append(plain_header("P-Asserted-Identity", f"<sip:{routed.caller}@{routed.domain}>"))
         outgoing.extra_headers = tuple(headers)
         leg.recvEvent(outgoing)
         return leg

@@ -30,7 +30,7 @@ class Faults(_Control, frozen=True, kw_only=True):
     unavailable: Count = 0
     """This many requests to `/v1/` (but health) are answered 503."""
     retry_after_s: Annotated[int, Meta(ge=0, le=86_400)] | None = None
-    """Retry-After of those answers."""
+    """Retry-After of those answers, HTTP and SIP."""
     lose_ack: Count = 0
     """This many CDR batches are committed and then answered by dropping the connection."""
     corrupt_file: Count = 0
@@ -39,6 +39,10 @@ class Faults(_Control, frozen=True, kw_only=True):
     """This many downloads break off half-way."""
     reject_ids: Annotated[list[Name], Meta(max_length=1000)] = []
     """Records that are rejected for good."""
+    sip_refuse: Count = 0
+    """This many SIP requests outside a dialog are answered 503, with `retry_after_s`."""
+    sip_silent: Count = 0
+    """This many SIP requests outside a dialog get no answer; a repeated request counts again, an INVITE does not."""
     blocked: bool = False
     """The device is refused with 403 everywhere but under `/lab/`."""
 

@@ -54,7 +54,7 @@ class Control:
 
     async def order_faults(self, request: web.Request) -> web.StreamResponse:
         """`POST /lab/faults`: Faults in, the same out."""
-        self._desk.faults = decode(await read_body(request), Faults)
+        self._desk.order(decode(await read_body(request), Faults))
         return answer(self._desk.faults)
 
     async def faults(self, _request: web.Request) -> web.StreamResponse:

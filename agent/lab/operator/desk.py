@@ -1,4 +1,4 @@
-"""The operator's office: the subscription as it is now, and the faults that were ordered. Pure state, one thread."""
+"""The operator's office: the subscription as it is now, and the faults that were ordered. State of the HTTP thread."""
 
 from __future__ import annotations
 
@@ -7,19 +7,32 @@ import msgspec
 from agent.lab.operator.bodies import Faults, SubscriptionChange
 from agent.lab.operator.config import LabConfig, LabConfigError, LabSubscription, check
 from agent.lab.operator.published import Published, price_list_name
+from agent.lab.operator.sip_faults import SipFaults
 from agent.operator.api import FileInfo, Registration, Subscription
 
 
 class Desk:
     """Answers what the customer has. `sip_target` is `host:port` of the SIP platform."""
 
-    def __init__(self, config: LabConfig, published: Published, sip_target: str) -> None:
+    def __init__(self, config: LabConfig, published: Published, sip_target: str, sip_faults: SipFaults) -> None:
         self._config = config
         self._published = published
         self._sip_target = sip_target
         self._plan: LabSubscription = config.subscription
         self._changes = 0
-        self.faults = Faults()
+        self._sip_faults = sip_faults
+        self._faults = Faults()
+
+    @property
+    def faults(self) -> Faults:
+        """What is left of the ordered faults."""
+        refuse, silent = self._sip_faults.left()
+        return msgspec.structs.replace(self._faults, sip_refuse=refuse, sip_silent=silent)
+
+    def order(self, faults: Faults) -> None:
+        """Replace the ordered faults, on both sides."""
+        self._faults = faults
+        self._sip_faults.order(refuse=faults.sip_refuse, silent=faults.sip_silent, retry_after_s=faults.retry_after_s)
 
     @property
     def product(self) -> str:
@@ -57,9 +70,9 @@ class Desk:
 
     def take(self, fault: str) -> bool:
         """Whether a counted fault strikes now; one of its count is used up."""
-        left: int = getattr(self.faults, fault)
+        left: int = getattr(self._faults, fault)
         if left:
-            self.faults = msgspec.structs.replace(self.faults, **{fault: left - 1})
+            self._faults = msgspec.structs.replace(self._faults, **{fault: left - 1})
         return left > 0
 
     def _registration(self, name: str) -> Registration:

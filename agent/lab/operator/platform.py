@@ -24,6 +24,7 @@ from agent.lab.operator.digest import Authenticator, Credentials, DigestError, O
 from agent.lab.operator.directory import Destination, Directory
 from agent.lab.operator.events import Denied, Event, Invite, Refused, Registered, Sink, Trouble, Unregistered, masked
 from agent.lab.operator.registrar import Binding, Contact, Registrar, RegistrarError
+from agent.lab.operator.sip_faults import SipFaults
 
 MAX_CALLS: Final = 64
 _EXPIRY_CHECK_S: Final = 1.0
@@ -59,10 +60,13 @@ class _Refusal(Exception):  # noqa: N818  # an answer, not an error
 class Platform:
     """Answers SIP requests. Create, `run()` and call everything from the main thread, but for `stop()`."""
 
-    def __init__(self, config: LabConfig, sink: Sink, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, config: LabConfig, sink: Sink, now_ms: Callable[[], int], faults: SipFaults | None = None
+    ) -> None:
         self._config = config
         self._sink = sink
         self._now_ms = now_ms
+        self._faults = faults or SipFaults()
         self._directory = Directory(config)
         self._registrar = Registrar(min_expires_s=config.min_expires_s, max_expires_s=config.max_expires_s)
         self._authenticator = Authenticator(
@@ -120,7 +124,13 @@ class Platform:
 
     def _on_request(self, req: Any, transaction: Any) -> Any:
         method = req.getMethod()
+        if self._faults.take_silence():
+            return None
         try:
+            if self._faults.take_refusal():
+                after = self._faults.retry_after_s
+                headers = [] if after is None else [("Retry-After", str(after))]
+                return self._answer(req, 503, "Service Unavailable", *headers)
             if req.getHFBody("to").getTag() is not None:
                 return self._answer(req, 481, "Call/Transaction Does Not Exist")
             if method == "OPTIONS":
@@ -135,10 +145,10 @@ class Platform:
             # The library reads headers when they are asked for, and raises whatever it stumbles over.
             self._emit(Trouble(message=f"{method} cannot be read: {type(error).__name__}: {masked(str(error))}"))
             return self._answer(req, 400, "Bad Request")
-        return self._answer(req, 405, "Method Not Allowed", ("allow", ALLOW))
+        return self._answer(req, 405, "Method Not Allowed", ("Allow", ALLOW))
 
     def _options(self, req: Any) -> Any:
-        return self._answer(req, 200, "OK", ("allow", ALLOW), ("accept", "application/sdp"))
+        return self._answer(req, 200, "OK", ("Allow", ALLOW), ("Accept", "application/sdp"))
 
     def _register(self, req: Any) -> Any:
         _refuse_extensions(req)
@@ -159,12 +169,12 @@ class Platform:
                     aor, contacts, call_id=call_id, cseq=cseq, source=req.getSource(), now=now, expires_s=expires_s
                 )
         except RegistrarError as error:
-            extra = [] if error.min_expires_s is None else [("min-expires", str(error.min_expires_s))]
+            extra = [] if error.min_expires_s is None else [("Min-Expires", str(error.min_expires_s))]
             return self._answer(req, error.code, error.reason, *extra)
         left = self._registrar.bindings(aor, now)
         self._report_registration(aor, before, left, now, asked=bool(contacts) or wildcard)
         return self._answer(
-            req, 200, "OK", *(("contact", f"<{b.uri}>;expires={max(0, (b.until - now) // 1000)}") for b in left)
+            req, 200, "OK", *(("Contact", f"<{b.uri}>;expires={max(0, (b.until - now) // 1000)}") for b in left)
         )
 
     def _report_registration(
@@ -193,7 +203,7 @@ class Platform:
             caller = self._authenticate(req, self._directory.claimed(presented))
         binding = self._binding(req, destination)
         if len(self._bridges) >= MAX_CALLS and not destination.emergency:
-            raise _Refusal(self._response(req, 503, "Service Unavailable", ("retry-after", "5")))
+            raise _Refusal(self._response(req, 503, "Service Unavailable", ("Retry-After", "5")))
         return self._connect(req, transaction, caller, presented, destination, binding)
 
     def _connect(
@@ -282,7 +292,7 @@ class Platform:
         # An unknown user is challenged like a known one: the answer tells nobody which names exist.
         algorithms = user.algorithms if user is not None else self._config.users[0].algorithms
         values = self._authenticator.challenges(algorithms, self._now_ms(), stale=stale)
-        return self._response(req, 401, "Unauthorized", *(("www-authenticate", value) for value in values))
+        return self._response(req, 401, "Unauthorized", *(("WWW-Authenticate", value) for value in values))
 
     def _deny(self, req: Any, user: str) -> NoReturn:
         known = self._directory.user(user)
@@ -313,7 +323,7 @@ def _refuse_extensions(req: Any) -> None:
     required = ", ".join(str(header.body) for header in req.getHFs("require"))
     if required:
         response = req.genResponse(420, "Bad Extension")
-        response.appendHeader(plain_header("unsupported", required[:256]))
+        response.appendHeader(plain_header("Unsupported", required[:256]))
         raise _Refusal(response)
 
 

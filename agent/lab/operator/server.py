@@ -19,6 +19,7 @@ from agent.lab.operator.desk import Desk
 from agent.lab.operator.events import Sink
 from agent.lab.operator.ledger import Ledger
 from agent.lab.operator.published import Published, price_list_name, read_price_list, shipped_price_list
+from agent.lab.operator.sip_faults import SipFaults
 
 _START_S: Final = 15.0
 _STOP_S: Final = 5.0
@@ -31,9 +32,18 @@ class HttpError(Exception):
 class HttpServer:
     """Serves the operator's API until `stop()`."""
 
-    def __init__(self, config: LabConfig, *, sip_target: str, sink: Sink, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        config: LabConfig,
+        *,
+        sip_target: str,
+        sip_faults: SipFaults,
+        sink: Sink,
+        now: Callable[[], datetime],
+    ) -> None:
         self._config = config
         self._sip_target = sip_target
+        self._sip_faults = sip_faults
         self._sink = sink
         self._now = now
         self._started: Future[int] = Future()
@@ -71,7 +81,7 @@ class HttpServer:
                 await self._loop.run_in_executor(ledger_thread, ledger.close)
 
     async def _serve_with(self, published: Published, ledger: Ledger, ledger_thread: ThreadPoolExecutor) -> None:
-        desk = Desk(self._config, published, self._sip_target)
+        desk = Desk(self._config, published, self._sip_target, self._sip_faults)
         api = OperatorApi(
             device=self._config.device,
             desk=desk,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import msgspec
 import pytest
 
@@ -158,3 +160,15 @@ def test_garbage_does_not_stop_the_service(operator, phone):
     assert kari.final().code in (400, 401)
     kari.socket.sendto(b"\xff" * 200, operator.sip)
     assert kari.register().code == 200
+
+
+def test_ordered_refusals_and_silence(operator, phone):
+    kari = phone("kari", register=False)
+    faults = {"sip_silent": 1, "sip_refuse": 1, "retry_after_s": 9}
+    assert operator.request("POST", "/lab/faults", json.dumps(faults).encode())[0] == 200
+    kari.send(kari.request("OPTIONS", REGISTRAR))
+    kari.send(kari.request("OPTIONS", REGISTRAR))
+    assert kari.expect(503)["retry-after"] == "9"
+    kari.send(kari.request("OPTIONS", REGISTRAR))
+    kari.expect(200)
+    assert json.loads(operator.request("GET", "/lab/faults")[2]) == {"retry_after_s": 9}
