@@ -15,9 +15,9 @@ from typing import Any
 
 from firmware_bridge import messages as m
 from firmware_bridge.framing import FLAG_RETRANSMITTED, Decoder, Frame, encode
-from firmware_bridge.messages import Direction, MessageError, Spec
+from firmware_bridge.messages import MessageError, Spec
 from firmware_bridge.reliable import QUEUE_LIMIT, Arrival, Receiver, Sender
-from firmware_bridge.vocabulary import Kind, NakReason, Status
+from firmware_bridge.vocabulary import Direction, Kind, NakReason, Status
 
 SILENCE_MS = 3000
 """A peer that is not heard for this long is gone."""

@@ -86,6 +86,7 @@ class SimulatedLine:
         self._voice = b""
         self._voice_at = 0
         self._key = ""
+        self._pressed_ms = 0
 
     # --- the card's half ---
 
@@ -193,11 +194,11 @@ class SimulatedLine:
                 self._note(self.index, "on-hook")
                 self._emit(m.HookEvent(t_us, off_hook=False), self.index)
             case Act.PRESS if self.off_hook:
-                self._key = step.digit
+                self._key, self._pressed_ms = step.digit, now
                 self._note(self.index, f"digit {step.digit}")
                 self._emit(m.DigitEvent(t_us, step.digit), self.index)
             case Act.RELEASE if self._key:
-                self._emit(m.DigitEndEvent(t_us, self._key, step.ms), self.index)
+                self._emit(m.DigitEndEvent(t_us, self._key, now - self._pressed_ms), self.index)
                 self._key = ""
             case Act.FLASH_END if self.off_hook:
                 self._note(self.index, "flash")
