@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import logging
 import socket
 from collections.abc import Iterable
 from datetime import tzinfo
@@ -29,6 +30,10 @@ from agent.status.view import Sentences
 _SHUTDOWN_S: Final = 2.0
 _LOOP_STALL_S: Final = 3.0
 _log = structlog.get_logger("page")
+
+_library_log = logging.getLogger("agent.status.http")
+_library_log.setLevel(logging.CRITICAL)
+# What the library logs here is each malformed request with a traceback: a stranger could fill the journal with it.
 
 
 class PageError(Exception):
@@ -144,6 +149,7 @@ def make_app(
     app = web.Application(middlewares=[guard], client_max_size=1024)
     app.on_response_prepare.append(add_headers)
     app.cleanup_ctx.append(feed.lifetime)
+    app.on_shutdown.append(feed.close)
     app.add_routes(StatusApp(source, page, metrics, feed, lang=lang, gate=gate).routes())
     return app
 
@@ -181,6 +187,7 @@ class StatusServer:
         self._runner = web.AppRunner(
             self._app,
             access_log=None,
+            logger=_library_log,
             handler_cancellation=True,
             keepalive_timeout=limits.request_wait_s,
             max_line_size=limits.line_bytes,

@@ -52,6 +52,7 @@ class LiveFeed:
         self._state = _State()
         self._news = asyncio.Condition()
         self._watched = asyncio.Event()
+        self._closing = False
         self.watchers = 0
 
     async def lifetime(self, _: web.Application) -> AsyncIterator[None]:
@@ -61,6 +62,12 @@ class LiveFeed:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+
+    async def close(self, _: web.Application) -> None:
+        """End every stream (`Application.on_shutdown`)."""
+        self._closing = True
+        async with self._news:
+            self._news.notify_all()
 
     async def stream(self, request: web.Request, lang: str, busy: str) -> web.StreamResponse:
         """Answer with sections until the watcher leaves; 503 with the sentence `busy` where there are too many."""
@@ -89,7 +96,7 @@ class LiveFeed:
         sent: dict[str, str] = {}
         revision = 0
         await response.write(b"retry: 5000\n\n")
-        while True:
+        while not self._closing:
             state = await self._newer(revision)
             if state is None:
                 await response.write(_ALIVE)
@@ -103,10 +110,13 @@ class LiveFeed:
     async def _newer(self, revision: int) -> _State | None:
         try:
             async with asyncio.timeout(self._limits.heartbeat_s), self._news:
-                await self._news.wait_for(lambda: self._state.by_language and self._state.revision > revision)
-                return self._state
+                await self._news.wait_for(lambda: self._closing or self._has_news(revision))
+                return self._state if self._has_news(revision) else None
         except TimeoutError:
             return None
+
+    def _has_news(self, revision: int) -> bool:
+        return bool(self._state.by_language) and self._state.revision > revision
 
     async def _render(self) -> None:
         change = 0

@@ -67,7 +67,7 @@ def sample_snapshot() -> Snapshot:
                 seconds=187,
                 amount_micro=1_980_000,
                 currency="NOK",
-                until_s=42_900,
+                until_s=1_500,
             )
         ],
         money=MoneyView(

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import re
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from agent.core.events import Cause, Direction
+from agent.status.metrics import Metrics
+from agent.status.sample import sample_snapshot
+
+
+def values(body: bytes) -> dict[tuple, float]:
+    return {
+        (sample.name, *sorted(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(body.decode())
+        for sample in family.samples
+    }
+
+
+def test_counters_and_gauges_say_what_happened():
+    metrics = Metrics()
+    metrics.count_call(Direction.OUTGOING, Cause.BUSY, 1500)
+    metrics.count_refusal("no_rate")
+    metrics.count_upload(3)
+    metrics.count_upload_error()
+    metrics.count_request("/", 200)
+    found = values(metrics.render(sample_snapshot(), watchers=2, refused_connections=5))
+    assert found["iplink_calls_total", ("cause", "busy"), ("direction", "outgoing")] == 1
+    assert found["iplink_calls_total", ("cause", "normal"), ("direction", "outgoing")] == 0
+    assert found["iplink_call_seconds_total", ("direction", "outgoing")] == 1.5
+    assert found["iplink_refused_calls_total", ("code", "no_rate")] == 1
+    assert found["iplink_uploaded_records_total",] == 3
+    assert found["iplink_upload_errors_total",] == 1
+    assert found["iplink_page_requests_total", ("route", "/"), ("status", "200")] == 1
+    assert found["iplink_live_calls", ("phase", "answered")] == 1
+    assert found["iplink_registered", ("registration", "1")] == 1
+    assert found["iplink_registered", ("registration", "2")] == 0
+    assert found["iplink_registration_code", ("registration", "2")] == 403
+    assert found["iplink_pending_records",] == 1
+    assert found["iplink_price_list_age_seconds",] == 9 * 86_400
+    assert found["iplink_page_watchers",] == 2
+    assert found["iplink_page_refused_connections",] == 5
+
+
+def test_no_label_holds_a_number():
+    body = Metrics().render(sample_snapshot()).decode()
+    assert not re.search(r'="[^"]*[0-9]{5,}', body)
+
+
+def test_registries_do_not_share_counts():
+    first, second = Metrics(), Metrics()
+    first.count_upload_error()
+    assert values(second.render(sample_snapshot()))["iplink_upload_errors_total",] == 0

@@ -1,0 +1,202 @@
+"""What people read on the page, in both languages, from a sample adapter."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+from msgspec import structs
+
+from agent.core.events import CallKind, CallPhase, Cause, Direction, Tone
+from agent.status.masking import masked
+from agent.status.page import SECTIONS
+from agent.status.sample import ABROAD, FIRST, OTHER, SECOND, healthy_snapshot, sample_snapshot
+from agent.status.snapshot import CardView, ConfigurationView, GatewayView, LiveCallView, Notice, Snapshot, StoreView
+
+
+def text(html: str) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", html))
+
+
+def test_norwegian_page_tells_everything_a_technician_asks(page):
+    seen = text(page.whole(masked(sample_snapshot()), "nb"))
+    for fact in (
+        "Ikke registrert hos operatøren (1 av 2)",
+        "Registrert siden 10:30",
+        "Ikke registrert siden 13:18",
+        "Operatøren svarte: 403 Forbidden",
+        "abonnementet kan være sperret",
+        "Røret er løftet – sperretone",
+        "3:07",
+        "1,98 kr",
+        "om 25 min",
+        "14,37 kr",
+        "212,05 kr",
+        "inkl. mva.",
+        "+46 7••••••67",
+        "12:35",
+        "12,39 kr",
+        "113",
+        "2026-03",
+        "Privat gir 2 linjer",
+        "the operator answered 503",
+        "adapter-0001",
+        "3 d 5 t",
+        "1.4.2",
+    ):
+        assert fact in seen, fact
+
+
+def test_english_page_says_the_same_in_english(page):
+    html = page.whole(masked(sample_snapshot()), "en")
+    seen = text(html)
+    assert '<html lang="en">' in html
+    for fact in (
+        "Not registered with the operator (1 of 2)",
+        "The registrar said: 403 Forbidden",
+        "NOK 1.98",
+        "In a call",
+        "Off hook – congestion tone",
+        "2026-03-13 17:30",
+    ):
+        assert fact in seen, fact
+    assert not re.search(r"[æøåÆØÅ]", seen)
+
+
+@pytest.mark.parametrize("lang", ["nb", "en"])
+def test_no_number_is_ever_whole(page, lang):
+    html = page.whole(masked(sample_snapshot()), lang)
+    for number in (FIRST, SECOND, OTHER, ABROAD):
+        assert number not in html
+        assert number[3:] not in html
+    assert "+47 4•• •• •12" in html
+
+
+def test_caller_name_cannot_bring_script(page):
+    attack = '<script>alert("x")</script>'
+    snapshot = sample_snapshot()
+    call = structs.replace(snapshot.calls[0], number=attack)
+    account = structs.replace(snapshot.accounts[1], reason=attack, account=f'"><img src=x onerror={attack}>')
+    refused = structs.replace(
+        snapshot.subscription,
+        customer=attack,
+        refused=[Notice(key="excess.too_many_lines", values={"product": attack})],
+    )
+    snapshot = structs.replace(snapshot, calls=[call], accounts=[account], subscription=refused)
+    html = page.whole(masked(snapshot), "nb")
+    assert "<script>" not in html
+    assert "<img" not in html
+    assert "&lt;script&gt;" in html
+
+
+def test_page_obeys_its_own_policy_no_inline_script_or_style(page):
+    html = page.whole(masked(sample_snapshot()), "nb")
+    assert re.findall(r"<script[^>]*>", html) == ['<script src="/static/live.js" defer>']
+    assert "<style" not in html
+    assert " style=" not in html
+    assert not re.search(r"\son[a-z]+=", html)
+    assert not re.search(r"(?:src|href)=\"(?:https?:)?//", html)
+
+
+class Outline(HTMLParser):
+    VOID = frozenset({"meta", "link", "br", "input"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.tags: list[str] = []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.ids += [value for name, value in attrs if name == "id"]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_markup_is_balanced_with_landmarks_and_unique_ids(page):
+    outline = Outline()
+    outline.feed(page.whole(masked(sample_snapshot()), "nb"))
+    assert outline.open == []
+    assert len(outline.ids) == len(set(outline.ids))
+    assert set(SECTIONS) <= set(outline.ids)
+    assert {"header", "nav", "main", "footer"} <= set(outline.tags)
+    assert outline.tags.count("caption") == outline.tags.count("table")
+
+
+def test_page_reloads_itself_without_javascript(page):
+    assert '<noscript><meta http-equiv="refresh"' in page.whole(masked(sample_snapshot()), "nb")
+
+
+def test_quiet_day_is_green_and_has_no_problem_list(page):
+    fragments = page.fragments(masked(healthy_snapshot()), "nb")
+    assert "Alt virker" in fragments["headline"]
+    assert fragments["problems"] == ""
+    assert 'data-state="bad"' not in "".join(fragments.values())
+
+
+@pytest.mark.parametrize(
+    ("change", "headline"),
+    [
+        ({"gateway": GatewayView()}, "Telefondelen svarer ikke"),
+        ({"card": CardView(reason="no answer to HELLO")}, "Linjekortet er nede"),
+        ({"store": StoreView(working=False, reason="disk full")}, "noe må ses på"),
+        ({"accounts": []}, "Ikke registrert"),
+    ],
+)
+def test_headline_names_the_worst(page, change, headline):
+    fragments = page.fragments(masked(structs.replace(healthy_snapshot(), **change)), "nb")
+    assert headline in fragments["headline"]
+
+
+def test_card_and_store_tell_their_reason(page):
+    snapshot = structs.replace(
+        healthy_snapshot(),
+        card=CardView(reason="no answer to HELLO"),
+        store=StoreView(working=False, reason="disk full"),
+    )
+    fragments = page.fragments(masked(snapshot), "en")
+    assert "no answer to HELLO" in fragments["lines"]
+    assert "disk full" in fragments["problems"]
+
+
+def test_last_good_configuration_is_told(page):
+    broken = ConfigurationView(source="kept copy", error="agent.toml: page.port: found 99999")
+    fragments = page.fragments(masked(structs.replace(healthy_snapshot(), configuration=broken)), "en")
+    assert "page.port: found 99999" in fragments["problems"]
+
+
+def test_empty_adapter_is_a_page_too(page):
+    snapshot = Snapshot(at=sample_snapshot().at)
+    seen = text(page.whole(masked(snapshot), "nb"))
+    assert "Ingen prisliste er hentet" in seen
+    assert "Abonnementet er ikke hentet ennå" in seen
+
+
+def test_unknown_sentence_or_missing_value_never_costs_the_page(page):
+    notices = [Notice(key="problem.from_a_newer_agent"), Notice(key="excess.too_many_lines")]
+    fragments = page.fragments(masked(structs.replace(healthy_snapshot(), problems=notices)), "nb")
+    assert "problem.from_a_newer_agent" in fragments["problems"]
+    assert "Linje – virker ikke" in fragments["problems"]
+
+
+@pytest.mark.parametrize("lang", ["nb", "en"])
+def test_every_word_of_the_telephone_is_in_the_catalogue(texts, lang):
+    for section, words in (("phase", CallPhase), ("cause", Cause), ("direction", Direction), ("kind", CallKind)):
+        for word in words:
+            assert texts.say(f"{section}.{word.value}", lang)
+    for tone in Tone:
+        assert texts.say(f"page.tone_{tone.value}", lang)
+
+
+def test_emergency_call_is_shown_as_free(page):
+    call = LiveCallView(
+        id="e", direction=Direction.OUTGOING, phase=CallPhase.ANSWERED, kind=CallKind.EMERGENCY, line=0, number="112"
+    )
+    calls = page.fragments(masked(structs.replace(sample_snapshot(), calls=[call])), "nb")["calls"]
+    assert "112" in calls
+    assert "gratis" in calls
