@@ -28,6 +28,10 @@ def test_a_failure_is_never_followed_too_soon_nor_too_late(failures, now_ms, ask
     assert retry.failures == failures + 1
 
 
+def test_a_fleet_that_was_told_the_same_moment_does_not_come_back_in_it():
+    assert [Retry().failed(0, pick, 60.0).remaining_s(0) for pick in (min, max)] == [60.0, 64.0]
+
+
 def test_a_refused_device_asks_seldom(uniform):
     wait_s = Retry().refused(0, uniform).remaining_s(0)
     assert REFUSED_S[0] <= wait_s <= REFUSED_S[1]

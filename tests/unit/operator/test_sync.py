@@ -230,6 +230,19 @@ async def test_a_list_that_is_refused_changes_nothing_and_is_not_fetched_again(h
     assert home.syncer.status.last_error is None
 
 
+async def test_a_list_that_only_this_version_refuses_is_left_on_disk_for_the_calls_it_prices(home):
+    for number in (b"list one", b"list two"):
+        home.source.publish(number, number.decode())
+        await home.next_sync()
+    home.restart()
+    home.agent.refuse.add(b"list two")
+    await home.syncer.restore()
+    await home.next_sync()
+    assert home.agent.in_force == b"list one"
+    assert home.lists() == [b"list one", b"list two"]
+    assert home.syncer.status.last_error is Trouble.PRICE_LIST_REFUSED
+
+
 async def test_when_the_operator_takes_a_refused_list_back_all_is_well_again(home):
     await home.next_sync()
     home.agent.refuse.add(b"list two")

@@ -393,6 +393,15 @@ async def test_a_cancelled_caller_does_not_tear_the_transaction(folder, records)
     await store.close()
 
 
+async def test_what_was_begun_is_carried_through_although_nobody_waits_for_it(store, records):
+    task = asyncio.create_task(store.finish(records.cdr(), MONTH))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await store.known(records.call_id(1))
+
+
 async def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StoreError, match="could not open the store's folder"):
