@@ -2,7 +2,7 @@
 
 A call ends in two steps: `clear` and `over` fix cause, party and moment and set the line free at once; `finished` turns
 true when the SIP leg has reported its end with the statistics, or has been waited for long enough. Everything that ends
-a call goes through `_settle`, which works once. All times are milliseconds of the boot clock.
+a live call goes through `_settle`, once. All times are milliseconds of the boot clock.
 """
 
 from __future__ import annotations
@@ -366,8 +366,6 @@ class Call:
         return self.start(now)
 
     def _settle(self, cause: Cause, party: Party, now: int, tone: Tone) -> list[CallDecision]:
-        if not self.live:
-            return []
         self.cause, self.released_by, self.ended_ms = cause, party, now
         self._deadline_ms = self._warn_at_ms = None
         if self._leg is not _Leg.CLOSING:

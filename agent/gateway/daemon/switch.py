@@ -118,7 +118,8 @@ class Switch:
                 self._x.log("debug", "hook_flash", line=line.index)
 
     def _replaced(self, line: Line, call: Call | None) -> None:
-        if call is not None and line.ringing:
+        if line.ringing:
+            # A handset that lies down is what ringing expects.
             return
         self._x.act(*line.replace())
         if call is not None:

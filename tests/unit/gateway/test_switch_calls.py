@@ -36,6 +36,13 @@ def _ended(gateway: FakeGateway, call_id: str) -> tuple[Cause | None, Party | No
 # --- outgoing --------------------------------------------------------------------------------------------------------
 
 
+def test_every_tone_has_its_shipped_definition(configuration):
+    assert set(configuration.tones) == set(Tone)
+    assert configuration.tones[Tone.WARNING].once
+    for spec in configuration.tones.values():
+        assert any(segment.frequencies for segment in spec.segments)
+
+
 def test_dial_tone_until_the_first_digit(gateway):
     gateway.lift()
     assert gateway.phones[0].tone is Tone.DIAL
@@ -362,6 +369,14 @@ def test_a_line_rings_for_one_call_at_a_time(gateway):
     assert _ended(gateway, third) == (Cause.NO_LINE_FREE, Party.SYSTEM)
     gateway.peer_hangs_up(second)
     assert [phone.ringing for phone in gateway.phones] == [True, False]
+
+
+def test_a_handset_that_is_reported_down_while_it_rings_goes_on_ringing(gateway):
+    call_id = gateway.incoming("+4722000002")
+    gateway.hang_up(0)
+
+    assert [phone.ringing for phone in gateway.phones] == [True, True]
+    assert gateway.call(call_id).phase is CallPhase.RINGING
 
 
 def test_nobody_comes(gateway):

@@ -86,8 +86,6 @@ class TelephoneMachine(RuleBasedStateMachine):
         self.gateway.send(GOOD)
         self.seen = 0
         self.ended: dict[str, CallState] = {}
-        self.begun: set[str] = set()
-        self.dead: set[str] = set()
 
     # --- the household -----------------------------------------------------------------------------------------------
 
@@ -118,6 +116,35 @@ class TelephoneMachine(RuleBasedStateMachine):
         assert call_id
         self.gateway.advance(1_000)
         assert any(leg.emergency and leg.user == number for leg in self.gateway.legs[before:])
+
+    @rule(line=_line, answered=st.booleans(), lease_ms=st.sampled_from([None, 3_000, 100_000]))
+    def make_a_call(self, line, answered, lease_ms):
+        self.gateway.registrar = RegistrarMood.ACCEPTS
+        self.gateway.hang_up(line)
+        if self._line(line).ringing:
+            return
+        self.gateway.lift(line)
+        self.gateway.dial("22334455", line, gap_ms=50)
+        call_id = self._line(line).call_id
+        if not call_id or not self.gateway.connected:
+            return
+        until = None if lease_ms is None else self.gateway.now + lease_ms
+        self.gateway.send(Decide(call_id=call_id, granted=True, until_ms=until))
+        assert self.gateway.leg(call_id).user == "+4722334455"
+        if answered:
+            self.gateway.peer_answers(call_id)
+            assert self.gateway.phones[line].speech
+
+    @precondition(lambda self: any(phone.ringing for phone in self.gateway.phones))
+    @rule(data=st.data())
+    def lift_a_ringing_handset(self, data):
+        ringing = [index for index, phone in enumerate(self.gateway.phones) if phone.ringing]
+        line = data.draw(st.sampled_from(ringing))
+        call_id = self._line(line).call_id
+        self.gateway.lift(line)
+        if call_id:
+            assert self.gateway.call(call_id).phase is CallPhase.ANSWERED
+            assert self.gateway.phones[line].speech
 
     @rule(line=st.integers(-1, 9), what=st.sampled_from(["flash", "button", "digit"]))
     def nonsense_from_the_card(self, line, what):
@@ -276,8 +303,7 @@ class TelephoneMachine(RuleBasedStateMachine):
             assert phone.ringing == state.ringing
             assert phone.tone == state.tone
             assert not (phone.ringing and state.off_hook)
-            if phone.speech:
-                assert state.call_id
+            assert not phone.speech or state.call_id
 
     @invariant()
     def ordinary_calls_leave_a_slot_and_room(self):
@@ -312,5 +338,5 @@ class TelephoneMachine(RuleBasedStateMachine):
 
 TestTelephone = TelephoneMachine.TestCase
 TestTelephone.settings = settings(
-    max_examples=60, stateful_step_count=60, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=120, stateful_step_count=60, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
