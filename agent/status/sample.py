@@ -100,7 +100,7 @@ def sample_snapshot() -> Snapshot:
             next_attempt_s=48,
         ),
         configuration=ConfigurationView(source="/etc/iplink-agent/agent.toml"),
-        problems=[Notice(key="page.headline_registration", values={"down": "1", "all": "2"})],
+        problems=[Notice(key="problem.quarantined", values={"count": "1"})],
         versions=Versions(agent="0.1.0", python="3.11.2"),
     )
 

@@ -174,7 +174,9 @@ class Wording:
         if not snapshot.card.up:
             return Badge("bad", self.say("headline_card"))
         down = sum(not account.registered for account in snapshot.accounts)
-        if down or not snapshot.accounts:
+        if not snapshot.accounts:
+            return Badge("bad", self.say("headline_no_accounts"))
+        if down:
             return Badge("bad", self.say("headline_registration", down=down, all=len(snapshot.accounts)))
         if snapshot.problems or not snapshot.store.working:
             return Badge("busy", self.say("headline_problems"))

@@ -34,6 +34,7 @@ def test_norwegian_page_tells_everything_a_technician_asks(page):
         "14,37 kr",
         "212,05 kr",
         "inkl. mva.",
+        "Operatøren har avvist 1 samtaleposter",
         "+46 7••••••67",
         "12:35",
         "12,39 kr",
@@ -145,7 +146,7 @@ def test_quiet_day_is_green_and_has_no_problem_list(page):
         ({"gateway": GatewayView()}, "Telefondelen svarer ikke"),
         ({"card": CardView(reason="no answer to HELLO")}, "Linjekortet er nede"),
         ({"store": StoreView(working=False, reason="disk full")}, "noe må ses på"),
-        ({"accounts": []}, "Ikke registrert"),
+        ({"accounts": []}, "ikke tildelt noen registrering"),
     ],
 )
 def test_headline_names_the_worst(page, change, headline):
