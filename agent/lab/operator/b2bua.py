@@ -17,6 +17,7 @@ from sippy.SipGenericHF import SipGenericHF
 from sippy.SipHeader import SipHeader
 from sippy.SipTo import SipTo
 from sippy.SipURL import SipURL
+from sippy.Time.Timeout import Timeout
 from sippy.UA import UA
 
 from agent.core.numbers import mask
@@ -134,17 +135,39 @@ class _RoutedTry(CCEventTry):  # type: ignore[misc]  # the library carries no ty
 class Bridge:
     """Joins the two legs of one call until both are gone."""
 
-    def __init__(self, settings: dict[str, Any], routed: RoutedCall, sink: Sink, ended: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        settings: dict[str, Any],
+        routed: RoutedCall,
+        sink: Sink,
+        *,
+        check_s: int,
+        ended: Callable[[int], None],
+    ) -> None:
         self._settings = settings
         self._routed = routed
         self._sink = sink
         self._ended = ended
+        self._check_s = check_s
         self._answered = False
         self._over = False
         self._offers: dict[int, Any] = {}
         self.caller = Leg(settings, event_cb=self._on_event)
         self.caller.godead_timeout = _NO_ACK_S
         self._callee: Any = None
+
+    def _check_session(self) -> None:
+        """Ask both ends with an OPTIONS inside the dialog; any answer but 408 and 481 is a sign of life."""
+        if self._over:
+            return
+        for leg in (self.caller, self._callee):
+            leg.newTransaction(leg.genRequest("OPTIONS"), resp_cb=self._on_sign_of_life)
+        Timeout(self._check_session, self._check_s)
+
+    def _on_sign_of_life(self, response: Any) -> None:
+        # 408: the telephone is gone; 481: it has restarted and knows nothing of the call (RFC 3261 §12.2.1.2).
+        if response.getSCode()[0] in (408, 481) and not self._over:
+            self.hang_up()
 
     def hang_up(self) -> None:
         """End the call from the operator's side, both ways."""
@@ -198,6 +221,7 @@ class Bridge:
         elif isinstance(event, CCEventConnect) and not self._answered:
             self._answered = True
             self._sink.emit(Answered(call=call))
+            Timeout(self._check_session, self._check_s)
         elif isinstance(event, CCEventDisconnect):
             self._finish(Bye(call=call, by_caller=from_caller, answered=self._answered))
         elif isinstance(event, CCEventFail) and not self._answered:

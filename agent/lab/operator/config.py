@@ -96,6 +96,8 @@ class LabConfig(_Section, frozen=True, kw_only=True):
     """SIP domain, and realm of the digest challenges."""
     min_expires_s: Annotated[int, Meta(ge=1, le=3600)] = 10
     max_expires_s: Annotated[int, Meta(ge=10, le=86_400)] = 3600
+    session_check_s: Annotated[int, Meta(ge=1, le=3600)] = 30
+    """How often both ends of a call are asked whether they still live; a dead end ends the call."""
     nonce_lifetime_s: Annotated[int, Meta(ge=1, le=3600)] = 60
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +17,10 @@ from agent.core.cdr import Cdr
 from agent.operator.api import Verdict
 
 _OSLO = ZoneInfo("Europe/Oslo")
+
+_RFC3339 = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(?P<zone>Z|[+-][0-9]{2}:[0-9]{2})?"
+)
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS record (
@@ -67,16 +72,18 @@ class Unplaceable:
 
 def billing_month(record: Cdr) -> str | Unplaceable:
     """Return `YYYY-MM` in Europe/Oslo of the call's beginning."""
-    try:
-        began = datetime.fromisoformat(record.began_at)
-    except ValueError:
+    shape = _RFC3339.fullmatch(record.began_at)
+    if shape is None:
         return Unplaceable("began_at is not an RFC 3339 time")
-    if began.tzinfo is None:
+    if shape["zone"] is None:
         return Unplaceable("began_at has no time zone")
     try:
-        return began.astimezone(_OSLO).strftime("%Y-%m")
-    except (OverflowError, ValueError):
+        began = datetime.fromisoformat(record.began_at).astimezone(_OSLO)
+    except ValueError:
+        return Unplaceable("began_at is not an RFC 3339 time")
+    except OverflowError:
         return Unplaceable("began_at is out of range")
+    return f"{began.year:04d}-{began.month:02d}"
 
 
 class Ledger:

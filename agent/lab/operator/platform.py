@@ -236,7 +236,7 @@ class Platform:
                 emergency=destination.emergency,
             )
         )
-        bridge = Bridge(self._settings, routed, self._sink, self._forget)
+        bridge = Bridge(self._settings, routed, self._sink, check_s=self._config.session_check_s, ended=self._forget)
         self._bridges[call] = bridge
         if transaction.r487 is not None:
             # The 487 of a cancelled call belongs to the dialog its 180 began (RFC 3261 §12.1.1).

@@ -287,6 +287,33 @@ def test_nothing_is_sent_where_a_contact_lies(phone):
     assert kari.expect("INVITE").start == f"INVITE sip:kari@{kari.address};ob SIP/2.0"
 
 
+def call_between(lab, phone, number: str):
+    """A confirmed call on another operator than the fixture's."""
+    adapter, kari = phone("adapter", register=False), phone("kari", register=False)
+    for one in (adapter, kari):
+        one.operator = lab
+        assert one.register().code == 200
+    dialog = adapter.invite(number)
+    invite = kari.expect("INVITE")
+    kari.answer(invite, 200, "OK", kari.contact, body=OTHER_SDP)
+    dialog.confirm(adapter.expect(200))
+    kari.expect("ACK")
+    return dialog, kari
+
+
+def test_a_telephone_that_has_forgotten_the_call_ends_it_for_the_other(start, phone):
+    lab = start(session_check_s=1)
+    dialog, kari = call_between(lab, phone, "22345678")
+    adapter = dialog.phone
+    adapter.answer(adapter.expect("OPTIONS"), 200, "OK")
+    kari.answer(kari.expect("OPTIONS"), 500, "Server Internal Error")
+    kari.answer(kari.expect("OPTIONS"), 481, "Call/Transaction Does Not Exist")
+    kari.expect("BYE")
+    while (message := adapter.receive()).method != "BYE":
+        assert message.method == "OPTIONS"
+    assert lab.event("bye")["answered"] is True
+
+
 def test_stopping_ends_the_calls(answered, operator):
     dialog, kari, _ = answered
     assert operator.process.poll() is None
