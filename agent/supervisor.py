@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import os
 import signal
 import sys
@@ -23,14 +24,27 @@ _STOP_S = 8.0
 """libDestroy takes a second and unregistering up to three: a child that needs longer is killed."""
 
 
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None)
+"""Loaded here and not in the new child, where after a fork nothing may be loaded any more."""
+
+
 def pause_before_restart(crashes: int) -> float:
     """Seconds to wait before start number `crashes`: none after the first crash, then 0.5 s doubling up to 15 s."""
     return 0.0 if crashes <= 1 else min(_LONGEST_PAUSE_S, 0.25 * 2.0 ** min(crashes - 1, 16))
 
 
+def die_with_parent() -> None:
+    """In a new child: be told to end when the parent dies (prctl(2) PR_SET_PDEATHSIG), however it dies."""
+    _libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
+
+
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A program to keep running. `output` receives its stderr; None: ours."""
+    """A program to keep running, in a process group of its own: a Ctrl-C reaches it through its parent, in order.
+
+    `output` receives its stderr; None: ours.
+    """
 
     name: str
     argv: Sequence[str]
@@ -74,7 +88,7 @@ class Supervised:
             stderr = stack.enter_context(self.child.output.open("ab")) if self.child.output is not None else None
             self._process = await asyncio.create_subprocess_exec(
                 *self.child.argv, stdin=asyncio.subprocess.DEVNULL, stderr=stderr,
-                env=dict(os.environ) | dict(self.child.environment),
+                env=dict(os.environ) | dict(self.child.environment), process_group=0, preexec_fn=die_with_parent,
             )  # fmt: skip
             self.starts += 1
             self._told(self.child.name, f"started as process {self._process.pid}")

@@ -160,6 +160,13 @@ class Account(Record, frozen=True, kw_only=True):
     targets: Annotated[list[Short], Meta(min_length=1, max_length=8)]
     expires_s: Annotated[int, Meta(ge=10, le=86_400)] = 300
 
+    def __repr__(self) -> str:
+        return f"Account(id={self.id!r}, domain={self.domain!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, str]]:
+        """What pretty printers may show: not the password."""
+        return [("id", self.id), ("domain", self.domain)]
+
 
 class Line(Record, frozen=True, kw_only=True):
     """One analog line: which account and number it calls from."""
@@ -201,7 +208,7 @@ class Configure(Record, frozen=True, kw_only=True, tag="configure"):
     revision: Short
     accounts: Annotated[list[Account], Meta(max_length=8)]
     lines: Annotated[list[Line], Meta(max_length=8)]
-    routes: Annotated[list[Route], Meta(max_length=32)]
+    routes: Annotated[list[Route], Meta(max_length=64)]
     digit_map: DigitMap
     tones: dict[Tone, ToneSpec]
     ring_cadence_ms: Annotated[list[int], Meta(min_length=2, max_length=8)]

@@ -36,7 +36,7 @@ class TalkingProcess:
         with self._errors.open("ab") as errors:
             self._process = await asyncio.create_subprocess_exec(
                 *self._argv, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=errors,
-                limit=_MAX_LINE,
+                limit=_MAX_LINE, process_group=0,
             )  # fmt: skip
         self._reader = asyncio.create_task(self._read())
 

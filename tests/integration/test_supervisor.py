@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 
@@ -69,3 +70,26 @@ async def test_a_held_child_stays_down_until_let_go() -> None:
 @pytest.mark.parametrize(("crashes", "seconds"), [(1, 0.0), (2, 0.5), (3, 1.0), (4, 2.0), (12, 15.0), (5000, 15.0)])
 def test_repeated_crashes_wait_longer(crashes: int, seconds: float) -> None:
     assert pause_before_restart(crashes) == seconds
+
+
+async def test_children_end_when_their_parent_is_killed() -> None:
+    parent = await asyncio.create_subprocess_exec(
+        sys.executable, "-c",
+        "import asyncio, sys\n"
+        "from agent.supervisor import Child, Supervised\n"
+        "child = Supervised(Child('a', [sys.executable, '-c', 'import signal; signal.pause()']),"
+        " lambda name, what: print(child.pid, flush=True))\n"
+        "asyncio.run(child.run())\n",
+        stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert parent.stdout is not None
+    pid = int(await asyncio.wait_for(parent.stdout.readline(), 20))
+    handle = os.pidfd_open(pid)
+    parent.kill()
+    await parent.wait()
+    loop = asyncio.get_running_loop()
+    gone = loop.create_future()
+    loop.add_reader(handle, gone.set_result, None)
+    await asyncio.wait_for(gone, 10)
+    loop.remove_reader(handle)
+    os.close(handle)

@@ -61,3 +61,11 @@ def test_any_bytes_are_a_record_or_a_protocol_error(packet: bytes) -> None:
             decode(packet)
         except protocol.ProtocolError:
             pass
+
+
+def test_a_password_never_shows_when_a_record_is_printed() -> None:
+    account = protocol.Account(
+        id="main", user="u", domain="d", auth_user="u", password="hush-hush", targets=["192.0.2.1:5060"]
+    )
+    assert "hush-hush" not in repr(account)
+    assert "hush-hush" not in str(account.__rich_repr__())
