@@ -192,10 +192,13 @@ def endpoint(tmp_path, registrar):
         ]
         path = tmp_path / f"{len(made)}.json"
         path.write_text(json.dumps({"subscribers": subscribers, "rtp_port": next(rtp)}))
-        process = Endpoint(["-m", "agent.lab.subscriber", str(path)])
-        made.append(process)
-        return process
+        return process(["-m", "agent.lab.subscriber", str(path)])
 
+    def process(arguments):
+        made.append(Endpoint(arguments))
+        return made[-1]
+
+    start.process = process
     yield start
     codes = [process.finish() for process in made]
     assert codes == [0] * len(made), [process.errors for process in made]

@@ -221,6 +221,10 @@ def _targets(record: protocol.Account) -> tuple[Target, ...]:
 
 
 def shut_down(account: SipAccount) -> None:
-    """Remove the account from the library, which also sends its last unregistration."""
+    """Remove the account from the library, which also sends its last unregistration.
+
+    Its native object is left behind: its destructor would remove whatever account has its number by then.
+    """
     with contextlib.suppress(pj.Error):
         account.shutdown()
+    account.this.disown()

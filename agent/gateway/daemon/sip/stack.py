@@ -66,6 +66,7 @@ class SipStack:
         self.refused_strangers = 0
         """INVITEs refused because they came from an address that is no account's target."""
         self.callback_failures = 0
+        self._speech_failures = 0
         self._bell = socket.socket(socket.AF_INET6 if ":" in bind else socket.AF_INET, socket.SOCK_DGRAM)
         self._bell.setblocking(False)
 
@@ -90,6 +91,7 @@ class SipStack:
         if self._running:
             self._engine.poll(0 if self._jobs else timeout_ms)
             self._after_callbacks()
+            self._look_after()
         self._waking = False
 
     def wake(self) -> None:
@@ -189,11 +191,17 @@ class SipStack:
         self._log("error", "sip_account_refused", f"account {record.id}: {reason}")
         self._post(events.RegistrationFailed(record.id, 0, reason, on_wire=False))
 
-    def _retire(self, account: SipAccount) -> None:
-        if any(call.account_id == account.record.id for call in self._calls.values()):
-            return
+    def _retire(self, account: SipAccount) -> bool:
+        """Remove the account, unless a call, or the dead transaction of one, may still use it: the library would not
+        notice that its account is gone.
+        """
+        live = len(self._calls) + len(self._strangers)
+        used = any(call.account_id == account.record.id for call in self._calls.values())
+        if used or self._engine.native.calls_in_use(live) > live:
+            return False
         self._accounts.pop(account.record.id)
         shut_down(account)
+        return True
 
     def _media(self) -> pj.TransportConfig:
         config = pj.TransportConfig()
@@ -396,9 +404,6 @@ class SipStack:
             self._strangers.remove(call)
         if self._calls.pop(call.call_id, None) is not None:
             self._post(events.CallOver(call.call_id, code, reason, remote, on_wire, call.stats()))
-        account = self._accounts.get(call.account_id)
-        if account is not None and account.retiring:
-            self.later(self._reconcile)
 
     def _after_callbacks(self) -> None:
         while self._jobs:
@@ -409,6 +414,17 @@ class SipStack:
                 self._log("error", "sip_job_failed", _reason(error))
         # Only here: a call that is dropped inside its own callback takes the callback's object with it.
         self._graveyard.clear()
+
+    def _look_after(self) -> None:
+        retiring = [account for account in self._accounts.values() if account.retiring]
+        retired = [account for account in retiring if self._retire(account)]
+        if retired:
+            self._reconcile()
+        failures = sum(port.failures for port in self._ports)
+        if failures > self._speech_failures:
+            self._speech_failures = failures
+            last = next(port.last_failure for port in self._ports if port.last_failure)
+            self._log("error", "speech_callback_failed", f"{last}, {failures} in all")
 
     def _post(self, event: events.TelephoneEvent) -> None:
         self._deliver(event)
@@ -433,4 +449,5 @@ def _voice() -> pj.CallOpParam:
 
 
 def _reason(error: Exception) -> str:
-    return mask_numbers(str(error.reason if isinstance(error, pj.Error) else error))[:200]
+    """What a technician may read: the library's own words may hold a number, ours do not."""
+    return mask_numbers(str(error.reason))[:200] if isinstance(error, pj.Error) else str(error)[:200]

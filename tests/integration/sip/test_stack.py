@@ -1,0 +1,281 @@
+"""The stack itself, driven by a script in a process of its own: accounts, targets, slots, starts and stops."""
+
+import json
+
+import pytest
+
+pytestmark = pytest.mark.e2e
+
+HARNESS = """
+import gc, itertools, json, os, resource, sys
+from agent.clock import boot_ms
+from agent.core import events
+from agent.gateway import protocol
+from agent.gateway.daemon.audio import LineAudio
+from agent.gateway.daemon.sip import SipStack
+
+TARGET = sys.argv[1]
+ids = itertools.count(1)
+
+def say(event, **fields):
+    print(json.dumps({"event": event, **fields}), flush=True)
+
+def account(name="1001", **fields):
+    given = dict(id=name, user=name, domain="lab.example", auth_user=name, password="correct horse", targets=[TARGET])
+    return protocol.Account(**{**given, **fields})
+
+class Driver:
+    def __init__(self):
+        self.seen, self.logs = [], []
+        self.stack = SipStack(
+            bind="127.0.0.1", port=0, rtp_port=40000, audio=[LineAudio(), LineAudio()], post=self.seen.append,
+            new_call_id=lambda: f"in-{next(ids)}", clock=boot_ms, log=lambda *line: self.logs.append(line),
+        )
+        self.stack.start()
+
+    def wait(self, kind, timeout_ms=9000):
+        deadline = boot_ms() + timeout_ms
+        while boot_ms() < deadline:
+            for event in self.seen:
+                if isinstance(event, kind):
+                    self.seen.remove(event)
+                    return event
+            self.stack.poll(200)
+        raise SystemExit(f"no {kind.__name__}; seen {self.seen}, {self.logs}")
+
+    def register(self, name="1001", target=0):
+        self.stack.perform(events.Register(name, target))
+        return self.wait(events.Registered)
+
+    def call(self, user="1002"):
+        call_id = f"out-{next(ids)}"
+        self.stack.perform(events.Invite(call_id, "1001", user, 0))
+        self.wait(events.CallAnswered)
+        self.stack.perform(events.HangUp(call_id))
+        return self.wait(events.CallOver)
+
+def usage():
+    gc.collect()
+    with open("/proc/self/statm") as statm:
+        pages = int(statm.read().split()[1])
+    return len(os.listdir("/proc/self/fd")), pages * resource.getpagesize() // 1024
+"""
+
+
+@pytest.fixture
+def script(registrar, endpoint):
+    """Run a script on the harness to its end; its lines by event."""
+
+    def run(code, timeout=60, target=None):
+        process = endpoint.process(["-c", HARNESS + code, target or registrar.target])
+        result = process.wait("done", timeout)
+        exit_code = process.finish(20)
+        assert exit_code == 0, process.errors
+        return result
+
+    return run
+
+
+def test_three_starts_and_stops_with_a_call_in_each(script, endpoint):
+    endpoint({"1002": {}}).wait("ready")
+    result = script("""
+codecs = []
+for _ in range(3):
+    driver = Driver()
+    driver.stack.configure([account()])
+    driver.register()
+    codecs.append(driver.call().stats.codec)
+    driver.stack.close()
+say("done", codecs=codecs)
+""")
+    assert result["codecs"] == ["PCMA/8000"] * 3
+
+
+def test_stopping_in_the_middle_of_a_call_ends_it_once(script, endpoint):
+    kari = endpoint({"1002": {}})
+    kari.wait("ready")
+    result = script("""
+driver = Driver()
+driver.stack.configure([account()])
+driver.stack.perform(events.Invite("one", "1001", "1002", 0))
+driver.wait(events.CallAnswered)
+driver.stack.close()
+driver.stack.close()
+say("done", over=sum(isinstance(event, events.CallOver) for event in driver.seen))
+""")
+    assert result["over"] == 1
+    kari.wait("bye", remote=True)
+
+
+def test_a_ninth_account_is_refused_by_name(script):
+    result = script("""
+driver = Driver()
+driver.stack.configure([account(str(number)) for number in range(1001, 1010)])
+refused = driver.wait(events.RegistrationFailed)
+driver.register("1008")
+driver.stack.close()
+say("done", account=refused.account, on_wire=refused.on_wire, reason=refused.reason)
+""")
+    assert (result["account"], result["on_wire"]) == ("1009", False)
+    assert "at most 8" in result["reason"]
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ("sip.example.no:5060;transport=udp", "resolve it first"),
+        ("127.0.0.1:5060;transport=tls", "speaks udp"),
+        ("127.0.0.1:70000;transport=udp", "port 70000"),
+        ("127.0.0.1:5060 evil", "not of the form"),
+    ],
+)
+def test_a_target_that_cannot_be_used_is_refused_with_its_name(script, target, words):
+    result = script("""
+driver = Driver()
+driver.stack.configure([account()])
+refused = driver.wait(events.RegistrationFailed)
+driver.stack.perform(events.Invite("one", "1001", "112", 0))
+over = driver.wait(events.CallOver)
+driver.stack.close()
+say("done", reason=refused.reason, code=over.code)
+""", target=target)  # fmt: skip
+    assert words in result["reason"]
+
+
+def test_the_next_target_takes_over_and_the_first_is_left_in_order(script, registrar):
+    result = script("""
+driver = Driver()
+driver.stack.configure([account(targets=["127.0.0.1:9;transport=udp", TARGET])])
+driver.stack.perform(events.Register("1001", 0))
+failed = driver.wait(events.RegistrationFailed)
+driver.register(target=1)
+driver.register(target=1)
+driver.stack.perform(events.Unregister("1001"))
+driver.wait(events.Unregistered)
+driver.stack.perform(events.Unregister("1001"))
+driver.wait(events.Unregistered)
+driver.stack.close()
+say("done", on_wire=failed.on_wire, code=failed.code)
+""")
+    assert (result["on_wire"], result["code"]) == (False, 408)
+    assert registrar.bindings == {}
+
+
+def test_a_changed_password_is_used_at_the_next_registration(script):
+    script("""
+driver = Driver()
+driver.stack.configure([account(password="wrong")])
+driver.stack.perform(events.Register("1001"))
+assert driver.wait(events.RegistrationFailed).code == 401
+driver.stack.configure([account()])
+driver.register()
+driver.stack.configure([account(password="wrong again")])
+driver.stack.perform(events.Register("1001"))
+assert driver.wait(events.RegistrationFailed).code == 401
+driver.stack.close()
+say("done")
+""")
+
+
+def test_retry_after_is_passed_on(script, registrar):
+    registrar.retry_after = 77
+    result = script("""
+driver = Driver()
+driver.stack.configure([account()])
+driver.stack.perform(events.Register("1001"))
+failed = driver.wait(events.RegistrationFailed)
+driver.stack.close()
+say("done", code=failed.code, after=failed.retry_after_s, on_wire=failed.on_wire)
+""")
+    assert (result["code"], result["after"], result["on_wire"]) == (503, 77, True)
+
+
+def test_a_silent_target_holds_a_call_slot_for_seconds_and_not_for_half_a_minute(script):
+    result = script("""
+driver = Driver()
+driver.stack.configure([account(targets=["127.0.0.1:9;transport=udp"])])
+slots = [driver.stack.free_slots()]
+for number in range(5):
+    driver.stack.perform(events.Invite(str(number), "1001", "1002", 0))
+fifth = driver.wait(events.CallOver)
+for number in range(4):
+    driver.stack.perform(events.HangUp(str(number)))
+    driver.wait(events.CallOver)
+slots.append(driver.stack.free_slots())
+began = boot_ms()
+while driver.stack.free_slots() < 4 and boot_ms() - began < 20000:
+    driver.stack.poll(200)
+slots.append(driver.stack.free_slots())
+driver.stack.close()
+say("done", slots=slots, fifth=[fifth.call_id, fifth.on_wire], took=boot_ms() - began)
+""")
+    assert result["slots"] == [4, 0, 4]
+    assert result["fifth"] == ["4", False]
+    assert result["took"] < 12_000
+
+
+def test_a_removed_account_goes_when_its_call_has_ended(script, endpoint, registrar):
+    endpoint({"1002": {}}).wait("ready")
+    script("""
+driver = Driver()
+driver.stack.configure([account()])
+driver.register()
+driver.stack.perform(events.Invite("one", "1001", "1002", 0))
+driver.wait(events.CallAnswered)
+driver.stack.configure([account(user="1003", auth_user="1003")])
+for _ in range(10):
+    driver.stack.poll(50)
+assert not any(isinstance(event, events.CallOver) for event in driver.seen)
+driver.stack.perform(events.HangUp("one"))
+driver.wait(events.CallOver)
+for _ in range(20):
+    driver.stack.poll(50)
+driver.register()
+driver.stack.close()
+say("done")
+""")
+
+
+def test_wake_from_another_thread_ends_a_long_poll(script):
+    result = script("""
+import threading
+driver = Driver()
+driver.stack.poll(50)
+driver.stack.poll(50)
+began = boot_ms()
+threading.Timer(0.1, driver.stack.wake).start()
+driver.stack.poll(5000)
+took = boot_ms() - began
+driver.stack.close()
+say("done", took=took)
+""")
+    assert 50 <= result["took"] < 1000
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_twenty_lives_and_two_hundred_calls_do_not_grow(script, endpoint):
+    endpoint({"1002": {"answer_ms": 0}}).wait("ready")
+    result = script("""
+lives = []
+for _ in range(20):
+    driver = Driver()
+    driver.stack.configure([account()])
+    driver.register()
+    driver.call()
+    driver.stack.close()
+    lives.append(usage())
+driver = Driver()
+driver.stack.configure([account()])
+driver.register()
+calls = []
+for number in range(200):
+    driver.call()
+    calls.append(usage())
+driver.stack.close()
+say("done", lives=lives, calls=calls)
+""", timeout=380)  # fmt: skip
+    for counts in (result["lives"], result["calls"]):
+        early, late = counts[len(counts) // 4], counts[-1]
+        assert late[0] <= early[0] + 1, json.dumps(counts)
+        assert late[1] <= early[1] + 3000, json.dumps(counts)
