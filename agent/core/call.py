@@ -35,8 +35,13 @@ STATS_PATIENCE_MS: Final = 2_000
 """How long an ended call's record waits for the SIP leg's own report."""
 SLOT_PATIENCE_MS: Final = 40_000
 """A leg that never reports its end gives its call slot back after this (RFC 3261: Timer B and F end at 32 s)."""
-SILENT_TARGET_MS: Final = 8_000
-"""An emergency call leaves a target that has sent no response at all for the next one, where there is one."""
+SILENT_TARGET_MS: Final = 10_000
+"""An emergency call leaves a target that has shown no progress for the next one, where there is one."""
+NEVER_SENT_MS: Final = 200
+"""A leg that ends this soon without any peer was never on the wire: no call slot, or no network."""
+STARVED_RETRY_MS: Final = 1_000
+STARVED_ROUNDS: Final = 40
+"""An emergency call that can't be sent is tried every second until dead transactions have given up their slots."""
 
 SILENCE: Final = None
 
@@ -162,6 +167,10 @@ class Call:
         self._warn_at_ms: int | None = None
         self._early_media = False
         self._abandoning = False
+        self._started_ms = now
+        self._rounds = 0
+        self.starved = False
+        """Whether an emergency call could not even be sent, and is about to be tried again."""
 
     # --- what others ask ---------------------------------------------------------------------------------------------
 
@@ -219,7 +228,7 @@ class Call:
     @property
     def awaits_slot(self) -> bool:
         """Whether the call stands by for a slot."""
-        return self.live and self._leg is _Leg.NONE and self.phase is CallPhase.GRANTED
+        return self.live and self._leg is _Leg.NONE and self.phase is CallPhase.GRANTED and not self.starved
 
     def start(self, now: int) -> list[CallDecision]:
         """Send the INVITE of the next attempt."""
@@ -229,6 +238,7 @@ class Call:
             return self.clear(Cause.NETWORK_FAILURE, Party.SYSTEM, now, Tone.CONGESTION)
         attempt = self._attempts[self._tried]
         self._tried += 1
+        self._started_ms, self.starved = now, False
         self.phase = CallPhase.GRANTED
         self._leg = _Leg.UP
         self._early_media = self._abandoning = False
@@ -296,12 +306,12 @@ class Call:
             return []
         if event.stats is not None:
             self.stats = event.stats
+        code = event.code if 100 <= event.code <= 699 else 0
         if not self.live:
-            if self.sip_code == 0:
-                self.sip_code = event.code
+            self.sip_code = self.sip_code or code
             self.phase = CallPhase.ENDED
             return []
-        self.sip_code = event.code
+        self.sip_code = code
         if self.answered_ms is not None:
             if event.remote:
                 return self._settle(Cause.NORMAL, Party.REMOTE, now, Tone.CONGESTION)
@@ -312,6 +322,8 @@ class Call:
             return self._settle(cause, party, now, Tone.CONGESTION)
         if self.emergency and event.code not in _USER_DECIDED and self._tried < len(self._attempts):
             return [Hear(SILENCE), *self.start(now)]
+        if self.emergency and not event.on_wire and now - self._started_ms < NEVER_SENT_MS:
+            return self._starve(now)
         ending = unanswered(event.code, on_wire=event.on_wire)
         return self._settle(ending.cause, ending.party, now, ending.tone)
 
@@ -364,6 +376,14 @@ class Call:
             self._abandoning = True
             return [HangUp(self.call_id)]
         return self.start(now)
+
+    def _starve(self, now: int) -> list[CallDecision]:
+        self._rounds += 1
+        if self._rounds > STARVED_ROUNDS:
+            return self._settle(Cause.NO_CALL_SLOT, Party.SYSTEM, now, Tone.CONGESTION)
+        self._leg, self._tried, self.starved = _Leg.NONE, 0, True
+        self._deadline_ms = now + STARVED_RETRY_MS
+        return [Hear(Tone.CONGESTION)]
 
     def _settle(self, cause: Cause, party: Party, now: int, tone: Tone) -> list[CallDecision]:
         self.cause, self.released_by, self.ended_ms = cause, party, now

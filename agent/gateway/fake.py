@@ -91,6 +91,8 @@ class FakeGateway:
     ) -> None:
         self.now = start_ms
         self.registrar = RegistrarMood.ACCEPTS
+        self.dead_slots = 0
+        """Call slots that transactions with silent peers still hold."""
         self.records: list[GatewayRecord] = []
         self.kept: Configure | None = None
         """The last good configuration: what a restarted process begins with."""
@@ -352,7 +354,8 @@ class FakeGateway:
                 leg = FakeLeg(call_id, action.user, action.account, outgoing=True, emergency=action.emergency)
                 leg.target = action.target
                 self._leg(leg)
-                if sum(not leg.over for leg in self._process.legs.values()) > self._max_calls:
+                used = sum(not leg.over for leg in self._process.legs.values()) + self.dead_slots
+                if used > self._max_calls:
                     self._end_leg(call_id, 0, remote=False, on_wire=False)
             case events.Answer(call_id=call_id):
                 self.leg(call_id).answered = True

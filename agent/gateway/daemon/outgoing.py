@@ -62,9 +62,11 @@ class Outgoing:
                 self._x.end(call, Cause.AGENT_UNAVAILABLE, Party.SYSTEM)
 
     def use_free_slots(self) -> None:
-        """Start the emergency calls that stand by, as soon as there is a slot."""
+        """Start the emergency calls that stand by once there is a slot; make room for one that could not be sent."""
         for call in list(self._x.calls.values()):
-            if call.awaits_slot and self._x.sip_up and self._x.has_slot(emergency=True):
+            if call.starved and call.live:
+                self._make_room(call)
+            elif call.awaits_slot and self._x.sip_up and self._x.has_slot(emergency=True):
                 self._x.carry_out(call, call.start(self._x.now))
 
     # --- ordinary ----------------------------------------------------------------------------------------------------
@@ -123,11 +125,9 @@ class Outgoing:
 
     def _make_room(self, emergency: Call) -> None:
         """End every ordinary call: a silent peer can hold one slot for half a minute, so one may not do."""
-        for call in list(self._x.calls.values()):
-            if call.live and not call.emergency:
-                self._x.log("warning", "call_preempted", "an emergency call needs its slot", call_id=call.call_id)
-                self._x.end(call, Cause.PREEMPTED, Party.SYSTEM, Tone.CONGESTION, sip_code=480)
-        self._x.log("warning", "emergency_call_waits_for_slot", call_id=emergency.call_id)
+        for call in [call for call in self._x.calls.values() if call.live and not call.emergency]:
+            self._x.log("warning", "call_preempted", f"by {emergency.call_id}", call_id=call.call_id)
+            self._x.end(call, Cause.PREEMPTED, Party.SYSTEM, Tone.CONGESTION, sip_code=480)
 
     def _every_way(self, line: Line, number: str) -> list[Attempt]:
         """Every target of every account: the line's own account first, and in each the target that last answered."""

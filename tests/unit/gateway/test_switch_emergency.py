@@ -232,7 +232,7 @@ def test_a_far_end_that_declines_is_not_called_again(gateway, code):
 
 def test_a_silent_target_is_left_for_the_next_but_a_ringing_one_is_not(gateway):
     call_id = gateway.call_number("112", 0)
-    gateway.advance(8_000)
+    gateway.advance(10_000)
     assert [leg.target for leg in gateway.legs] == [0, 1]
 
     gateway.peer_rings(call_id)
@@ -290,6 +290,34 @@ def test_with_every_slot_taken_the_ordinary_calls_are_ended(make_gateway):
         assert (call.phase, call.cause, call.released_by) == (CallPhase.ENDED, Cause.PREEMPTED, Party.SYSTEM)
     assert gateway.phones[0].tone is Tone.CONGESTION
     assert not gateway.phones[1].ringing
+
+
+def test_slots_held_by_dead_transactions_are_waited_for_and_everything_else_is_ended(make_gateway):
+    gateway = make_gateway()
+    ordinary = _ordinary(gateway, 1)
+    gateway.peer_answers(ordinary)
+    gateway.dead_slots = 3
+    call_id = gateway.call_number("112", 0)
+    assert gateway.call(ordinary).cause is Cause.PREEMPTED
+    assert gateway.phones[0].tone is Tone.CONGESTION
+    assert gateway.call(call_id).phase is CallPhase.GRANTED
+
+    gateway.dead_slots = 0
+    gateway.advance(1_000)
+
+    assert not gateway.leg(call_id).over
+    gateway.peer_answers(call_id)
+    assert (gateway.phones[0].tone, gateway.phones[0].speech) == (None, True)
+
+
+def test_without_any_slot_for_long_the_attempt_ends_with_its_reason(make_gateway):
+    gateway = make_gateway()
+    gateway.dead_slots = 4
+    call_id = gateway.call_number("112", 0)
+    gateway.advance(60_000)
+
+    assert gateway.call(call_id).cause is Cause.NO_CALL_SLOT
+    assert gateway.phones[0].tone is Tone.CONGESTION
 
 
 def test_nothing_is_configured_the_attempt_is_recorded_and_heard(make_gateway):

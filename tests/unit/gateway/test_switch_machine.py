@@ -183,6 +183,10 @@ class TelephoneMachine(RuleBasedStateMachine):
                 if leg.outgoing and not leg.answered:
                     self.gateway.peer_refuses(leg.call_id, code)
 
+    @rule(slots=st.sampled_from([0, 0, 1, MAX_CALLS]))
+    def dead_transactions(self, slots):
+        self.gateway.dead_slots = slots
+
     @rule(mood=st.sampled_from(RegistrarMood))
     def registrar(self, mood):
         self.gateway.registrar = mood
