@@ -219,6 +219,10 @@ class LineCard:
             callback_errors=self._callback_errors,
         )
 
+    def trace(self) -> tuple[str, ...]:
+        """The last frames that were not speech, oldest first, a line each; without digits or numbers."""
+        return self._link.trace.lines()
+
     def _post(self, line: int, message: object) -> None:
         """Queue a command. Raises MessageError at once where it could never be sent."""
         if not 0 <= line < m.MAX_LINES:

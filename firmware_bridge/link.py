@@ -17,6 +17,7 @@ from firmware_bridge import messages as m
 from firmware_bridge.framing import FLAG_RETRANSMITTED, Decoder, Frame, encode
 from firmware_bridge.messages import MessageError, Spec
 from firmware_bridge.reliable import QUEUE_LIMIT, Arrival, Receiver, Sender
+from firmware_bridge.trace import Trace
 from firmware_bridge.vocabulary import Direction, Kind, NakReason, Status
 
 SILENCE_MS = 3000
@@ -44,6 +45,7 @@ class DownReason(enum.StrEnum):
     UNANSWERED = "unanswered"
     REFUSED = "refused"
     CLOSED = "closed"
+    NO_ANSWER = "no_answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,7 @@ class Link:
     def __init__(self) -> None:
         self.decoder = Decoder()
         self.counters = LinkCounters()
+        self.trace = Trace()
         self.up = False
         self._heard_ms = 0
         self._events: deque[LinkEvent] = deque()
@@ -170,7 +173,9 @@ class Link:
 
     def receive(self, data: bytes, now: int) -> None:
         """Take bytes as they come, in pieces of any size. Damaged ones are counted and dropped."""
+        self.trace.now = now
         for frame in self.decoder.feed(data):
+            self.trace.add((frame.kind, frame.line, frame.seq, frame.ack, frame.id), len(frame.payload), sent=False)
             self._frame(frame, now)
 
     def next_event(self) -> LinkEvent | None:
@@ -319,6 +324,7 @@ class Link:
         """The next bytes for the wire, most urgent first (LINK, AUDIO, CMD/RSP/EVT, LOG); empty: nothing to say."""
         out: list[bytes] = []
         size = 0
+        self.trace.now = now
         while size < _BURST_BYTES and (data := self._next_data(now)):
             out.append(data)
             size += len(data)
@@ -351,7 +357,9 @@ class Link:
 
     def _encode(self, kind: int, line: int, flags: int, seq: int, ident: int, payload: bytes) -> bytes:
         self._ack_due = False
-        return encode(bytes((kind << 5 | line << 2 | flags, seq, self._receiver.expected, ident)) + payload)
+        ack = self._receiver.expected
+        self.trace.add((kind, line, seq, ack, ident), len(payload), sent=True)
+        return encode(bytes((kind << 5 | line << 2 | flags, seq, ack, ident)) + payload)
 
     def _answer(self, line: int, ident: int, seq: int, status: Status, result: bytes = b"") -> None:
         self._sender.offer(Kind.RSP, line, ident, m.pack_reply(m.Reply(seq, status, result)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import selectors
 import termios
@@ -18,6 +19,9 @@ from firmware_bridge.session import HostLink
 _READ_BYTES = 4096
 _BACKOFF_FIRST_MS = 100
 _BACKOFF_MAX_MS = 2000
+
+
+_log = logging.getLogger(__name__)
 
 
 class PortError(Exception):
@@ -110,6 +114,7 @@ class PortThread:
         self._link = link
         self._owner = owner
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._wake_lock = threading.Lock()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="line-card", daemon=True)
         self.opens = 0
@@ -126,9 +131,10 @@ class PortThread:
             self._thread.join(timeout_s)
 
     def wake(self) -> None:
-        """Let the thread call its owner's `woken`; from any thread, never blocks."""
-        with contextlib.suppress(OSError):
-            os.eventfd_write(self._wake_fd, 1)
+        """Let the thread call its owner's `woken`; from any thread, at any time."""
+        with self._wake_lock:
+            if self._wake_fd >= 0:
+                os.eventfd_write(self._wake_fd, 1)
 
     def _run(self) -> None:
         backoff = _BACKOFF_FIRST_MS
@@ -145,12 +151,20 @@ class PortThread:
             try:
                 self._serve(port)
             except PortError as error:
-                self._close_link()
                 self._owner.port_lost(str(error))
+                self._close_link()
                 self._pause(backoff)
+            except Exception as error:  # noqa: BLE001 -- a telephone must not fall silent for ever over our own mistake
+                _log.exception("the thread of the line card failed; the port is opened again")
+                self._owner.port_lost(f"internal error: {type(error).__name__}")
+                self._close_link()
+                self._pause(_BACKOFF_MAX_MS)
             finally:
                 port.close()
         self._close_link()
+        with self._wake_lock:
+            os.close(self._wake_fd)
+            self._wake_fd = -1
 
     def _pause(self, ms: int) -> None:
         """Wait; commands that arrive meanwhile are thrown away by the owner, a stop ends the wait."""

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 MODULUS = 256
 WINDOW = 4
 QUEUE_LIMIT = 64
-MAX_SENDS = 8
-"""With the doubling timer this outlasts the 3 s of silence: it catches a link that is deaf in one direction only."""
+MAX_EXPIRIES = 8
+"""Timer runs without progress; doubling, they outlast the 3 s of silence: for a link deaf in one direction only."""
 
 _RTO_FIRST_MS = 100
 _RTO_MIN_MS = 20
@@ -56,6 +56,7 @@ class Sender:
         self._waiting: deque[Outgoing] = deque()
         self._flying: deque[Outgoing] = deque()
         self._again = 0
+        self._expiries = 0
         self._rto = _RTO_FIRST_MS
         self._srtt: float | None = None
         self._rttvar = 0.0
@@ -112,6 +113,9 @@ class Sender:
             if frame.sends == 1:
                 self._measure(now - frame.sent_ms)
         self._again = max(0, self._again - count)
+        # Progress ends the backoff (RFC 6298 section 5.7 would wait for a fresh sample, which loss may never give).
+        self._expiries = 0
+        self._set_rto()
 
     def rewind(self) -> None:
         """Put everything that is unacknowledged on the wire again."""
@@ -128,7 +132,8 @@ class Sender:
         due = self.deadline()
         if due is None or now < due:
             return True
-        if self._flying[0].sends >= MAX_SENDS:
+        self._expiries += 1
+        if self._expiries >= MAX_EXPIRIES:
             return False
         self._rto = min(2 * self._rto, _RTO_MAX_MS)
         self.rewind()
@@ -140,7 +145,10 @@ class Sender:
         else:
             self._rttvar += (abs(self._srtt - rtt) - self._rttvar) / 4
             self._srtt += (rtt - self._srtt) / 8
-        self._rto = min(max(round(self._srtt + 4 * self._rttvar), _RTO_MIN_MS), _RTO_MAX_MS)
+
+    def _set_rto(self) -> None:
+        wanted = _RTO_FIRST_MS if self._srtt is None else round(self._srtt + 4 * self._rttvar)
+        self._rto = min(max(wanted, _RTO_MIN_MS), _RTO_MAX_MS)
 
 
 class Receiver:

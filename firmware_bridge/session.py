@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from firmware_bridge import messages as m
-from firmware_bridge.link import HEARTBEAT_MS, DownReason, Link, LinkDown
+from firmware_bridge.link import HEARTBEAT_MS, SILENCE_MS, DownReason, Link, LinkDown
 from firmware_bridge.reliable import WINDOW
 from firmware_bridge.vocabulary import Direction, Kind, ResetCause
 
@@ -45,10 +45,12 @@ class HostLink(Link):
         self._hello_sent_ms = -_HELLO_MS
         self._ping_ms = 0
         self._refusal = ""
+        self._give_up_ms: int | None = None
 
     def start(self, now: int) -> None:
         """Begin to seek the card, on a port that was just opened."""
         self._raw.clear()
+        self._give_up_ms = now + SILENCE_MS
         self._hello(now)
 
     def close(self, now: int) -> None:
@@ -56,7 +58,7 @@ class HostLink(Link):
         if self.up:
             self._lose(DownReason.CLOSED, "the port was closed", now)
         self._raw.clear()
-        self._hello_ms = None
+        self._hello_ms = self._give_up_ms = None
         self._refusal = ""
 
     def next_timer(self) -> int | None:
@@ -70,12 +72,15 @@ class HostLink(Link):
         if not self.up:
             if self._hello_ms is not None and now >= self._hello_ms:
                 self._hello(now)
+            if self._give_up_ms is not None and now >= self._give_up_ms:
+                self._give_up_ms = None
+                self._events.append(LinkDown(DownReason.NO_ANSWER, "the port is open, but no card answers"))
         elif now >= self._ping_ms:
             self._ping_ms = now + HEARTBEAT_MS
             self._link_queue.append(m.Ping(now & 0xFFFFFFFF))
 
     def _hello(self, now: int) -> None:
-        self._hello_sent_ms = now
+        self.trace.now = self._hello_sent_ms = now
         self._hello_ms = now + (_HELLO_REFUSED_MS if self._refusal else _HELLO_MS)
         hello = m.Hello(
             major=m.PROTOCOL_MAJOR, minor=m.PROTOCOL_MINOR, schema=m.SCHEMA_HASH, session=self._session,
@@ -101,6 +106,7 @@ class HostLink(Link):
         elif refusal := _incompatible(message):
             if refusal != self._refusal:
                 self._refusal = refusal
+                self._give_up_ms = None
                 self._events.append(LinkDown(DownReason.REFUSED, refusal))
             self._hello_ms = now + _HELLO_REFUSED_MS
         else:
@@ -108,7 +114,7 @@ class HostLink(Link):
             self._boot_id = message.boot_id
             self._begin(message, now)
             self._ping_ms = now
-            self._hello_ms = None
+            self._hello_ms = self._give_up_ms = None
 
     def _card_without_session(self, cry: m.HelloAck, now: int) -> None:
         if self.up:

@@ -1,5 +1,7 @@
 """The client and the simulated card over a real pseudo-terminal."""
 
+import os
+
 import pytest
 
 from firmware_bridge import (
@@ -152,6 +154,7 @@ def test_after_a_restart_of_the_card_hook_is_read_again_and_orders_are_forgotten
 def test_pulling_the_cable_and_putting_it_back(up, pty_card, owner):
     pty_card.unplug()
     assert owner.wait(lambda: any(isinstance(event, CardDown) for event in owner.events))
+    assert "is gone" in owner.of(CardDown)[0].reason
     pty_card.plug()
     assert owner.wait_event(UP, times=2)
     pty_card.phones[0].off_hook()
@@ -196,6 +199,30 @@ def test_a_host_that_leaves_silences_the_card_at_once(up, pty_card):
     up.stop()
     assert phone.wait_for(lambda: not phone.ringing, 1)
     assert pty_card.wait_for(lambda: not pty_card.connected, 1)
+
+
+def test_a_port_without_a_card_is_told_after_three_seconds(owner):
+    master, slave = os.openpty()
+    client = LineCard(os.ttyname(slave), on_event=owner.on_event, on_audio=owner.on_audio)
+    client.start()
+    try:
+        assert owner.wait(lambda: len(owner.events) == 1, timeout=6)
+        assert owner.of(CardDown)[0].reason == "the port is open, but no card answers"
+    finally:
+        client.stop()
+        os.close(master)
+        os.close(slave)
+
+
+def test_the_trace_tells_frames_but_never_digits(up, pty_card, owner):
+    pty_card.phones[0].off_hook()
+    pty_card.phones[0].dial("7", 20, 20)
+    up.ring(1, [1000, 4000], "+4798765432")
+    assert owner.wait_event(Digit(0, "7"))
+    trace = "\n".join(up.trace())
+    assert "Hello " in trace
+    assert "EVT DigitEvent line=0" in trace
+    assert "98765432" not in trace
 
 
 def test_a_fault_in_the_owner_does_not_stop_the_card(pty_card, owner):

@@ -205,11 +205,16 @@ def test_a_reset_by_order_keeps_handsets_and_forgets_the_rest(bench):
     assert bench.messages(m.LineStatus)[-2].off_hook
 
 
-@pytest.mark.parametrize("spec", [s for s in m.TABLE if s.kind is Kind.CMD], ids=lambda spec: spec.name)
-@pytest.mark.parametrize("payload", [b"", bytes(200)])
+@pytest.mark.parametrize(
+    ("spec", "payload"),
+    [
+        pytest.param(spec, payload, id=f"{spec.name}-{len(payload)}")
+        for spec in m.TABLE
+        for payload in (b"", bytes(200))
+        if spec.kind is Kind.CMD and not (spec.record is m.Reset and payload)  # a restarted card has no answer
+    ],
+)
 def test_every_command_is_answered_be_it_whole_or_not(bench, spec, payload):
-    if spec.record is m.Reset and payload:
-        pytest.skip("a restarted card has no answer")
     bench.card.receive(encode_frame(Frame(Kind.CMD, 0, 0, 0, 0, spec.id, payload)), bench.now)
     sent = Decoder().feed(bench.card.data_to_send(bench.now))
     assert [frame.id for frame in sent if frame.kind == Kind.RSP] == [spec.id]

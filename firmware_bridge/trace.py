@@ -1,0 +1,52 @@
+"""The last frames of the link, for the technician who asks why it was lost. No payloads: they hold digits. Pure."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from firmware_bridge import messages as m
+from firmware_bridge.vocabulary import Kind
+
+DEPTH = 200
+_KINDS = {int(kind): kind.name for kind in Kind}
+
+
+@dataclass(frozen=True, slots=True)
+class TracedFrame:
+    """One frame that was sent or received, at `at_ms` of the link's clock."""
+
+    at_ms: int
+    sent: bool
+    kind: int
+    line: int
+    id: int
+    seq: int
+    ack: int
+    length: int
+
+    def __str__(self) -> str:
+        spec = m.find_spec(Kind.CMD if self.kind == Kind.RSP else self.kind, self.id)
+        name = f"{self.id:02x}" if spec is None else spec.name
+        way = ">" if self.sent else "<"
+        kind = _KINDS.get(self.kind, str(self.kind))
+        return f"{self.at_ms} {way} {kind} {name} line={self.line} seq={self.seq} ack={self.ack} bytes={self.length}"
+
+
+class Trace:
+    """A ring of the last DEPTH frames that were not speech."""
+
+    def __init__(self) -> None:
+        self.now = 0
+        """The link's time; whoever moves the link sets it."""
+        self._frames: deque[TracedFrame] = deque(maxlen=DEPTH)
+
+    def add(self, header: tuple[int, int, int, int, int], length: int, *, sent: bool) -> None:
+        """Remember a frame by its kind, line, seq, ack and id, and the length of its payload."""
+        kind, line, seq, ack, ident = header
+        if kind != Kind.AUDIO:
+            self._frames.append(TracedFrame(self.now, sent, kind, line, ident, seq, ack, length))
+
+    def lines(self) -> tuple[str, ...]:
+        """The frames, oldest first, one a line; safe to call from another thread."""
+        return tuple(str(frame) for frame in self._frames.copy())
