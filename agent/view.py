@@ -12,6 +12,7 @@ from agent import __version__, records
 from agent.calls import Calls, LiveCall
 from agent.clock import Clock, Moment
 from agent.config import ConfigError, KeptCopyError
+from agent.core.catalogue import Refused
 from agent.core.cdr import Cdr
 from agent.core.numbers import mask
 from agent.gateway.protocol import AccountState, CardState, Hello, LineState
@@ -270,17 +271,7 @@ class StatusView:
             customer=subscription.customer,
             revision=subscription.revision,
             active=subscription.active,
-            refused=[
-                page.Notice(
-                    key=f"excess.{part.code}",
-                    values={
-                        "limit": str(part.limit),
-                        "line": str(part.line + 1) if part.line is not None else "",
-                        "number": mask(part.number) if part.number else "",
-                    },
-                )
-                for part in self._plan.refused
-            ],
+            refused=[_refused_notice(part, subscription.product) for part in self._plan.refused],
         )
 
     def _upload_view(self, pending: int, quarantined: int, now: Moment) -> page.UploadView:
@@ -289,7 +280,7 @@ class StatusView:
             pending=pending,
             quarantined=quarantined,
             last_success=datetime.fromisoformat(status.last_success) if status.last_success else None,
-            last_error=status.last_error.value if status.last_error is not None else "",
+            last_error=page.Notice(key=status.last_error.value) if status.last_error is not None else None,
             next_attempt_s=_seconds_until(status.next_attempt_ms, now),
         )
 
@@ -354,6 +345,15 @@ _TROUBLES = {
     Trouble.STORAGE: "problem.not_kept",
 }
 _WITH_REASON = frozenset({"problem.price_list_refused", "problem.operator_misconfigured", "problem.not_kept"})
+
+
+def _refused_notice(part: Refused, product: str) -> page.Notice:
+    values = {"product": product, "limit": str(part.limit)}
+    if part.line is not None:
+        values["line"] = str(part.line + 1)
+    if part.number:
+        values["number"] = mask(part.number)
+    return page.Notice(key=f"excess.{part.code}", values=values)
 
 
 def _seconds_until(at_ms: int | None, now: Moment) -> int | None:

@@ -165,8 +165,7 @@ class UploadView(View, frozen=True, kw_only=True):
     pending: int = 0
     quarantined: int = 0
     last_success: datetime | None = None
-    last_error: str = ""
-    last_error_at: datetime | None = None
+    last_error: Notice | None = None
     next_attempt_s: int | None = None
 
 

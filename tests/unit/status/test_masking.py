@@ -31,5 +31,5 @@ def test_number_in_any_free_text_is_masked(number, place):
     elif place == "value":
         snapshot = structs.replace(snapshot, problems=[Notice(key="problem.x", values={"account": said})])
     else:
-        snapshot = structs.replace(snapshot, upload=structs.replace(snapshot.upload, last_error=said))
+        snapshot = structs.replace(snapshot, versions=structs.replace(snapshot.versions, python=said))
     assert number.encode() not in msgspec.json.encode(masked(snapshot))
