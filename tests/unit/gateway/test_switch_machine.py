@@ -131,7 +131,7 @@ class TelephoneMachine(RuleBasedStateMachine):
         until = None if lease_ms is None else self.gateway.now + lease_ms
         self.gateway.send(Decide(call_id=call_id, granted=True, until_ms=until))
         assert self.gateway.leg(call_id).user == "+4722334455"
-        if answered:
+        if answered and not self.gateway.leg(call_id).over:
             self.gateway.peer_answers(call_id)
             assert self.gateway.phones[line].speech
 
