@@ -151,6 +151,7 @@ class Bridge:
         self._check_s = check_s
         self._answered = False
         self._over = False
+        self._by_operator = False
         self._offers: dict[int, Any] = {}
         self.caller = Leg(settings, event_cb=self._on_event)
         self.caller.godead_timeout = _NO_ACK_S
@@ -171,6 +172,7 @@ class Bridge:
 
     def hang_up(self) -> None:
         """End the call from the operator's side, both ways."""
+        self._by_operator = True
         self.caller.disconnect()
 
     def _on_event(self, event: Any, leg: Any) -> None:
@@ -223,7 +225,8 @@ class Bridge:
             self._sink.emit(Answered(call=call))
             Timeout(self._check_session, self._check_s)
         elif isinstance(event, CCEventDisconnect):
-            self._finish(Bye(call=call, by_caller=from_caller, answered=self._answered))
+            by_caller = from_caller and not self._by_operator
+            self._finish(Bye(call=call, by_caller=by_caller, answered=self._answered, by_operator=self._by_operator))
         elif isinstance(event, CCEventFail) and not self._answered:
             code = _without_redirect(event).getData()[0]
             self._finish(Refused(call=call, code=code, number=mask(self._routed.number)))

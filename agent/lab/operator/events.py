@@ -85,6 +85,8 @@ class Bye(Event, frozen=True, kw_only=True, tag="bye"):
     call: int
     by_caller: bool
     answered: bool
+    by_operator: bool = False
+    """Neither end hung up: the operator stopped, or found one end dead."""
 
 
 class CdrReceived(Event, frozen=True, kw_only=True, tag="cdr"):

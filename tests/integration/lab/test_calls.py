@@ -109,7 +109,13 @@ def test_the_caller_hangs_up(answered, operator):
     dialog.send("BYE")
     dialog.phone.expect(200)
     kari.answer(kari.expect("BYE"), 200, "OK")
-    assert operator.event("bye") == {"event": "bye", "call": 1, "by_caller": True, "answered": True}
+    assert operator.event("bye") == {
+        "event": "bye",
+        "call": 1,
+        "by_caller": True,
+        "answered": True,
+        "by_operator": False,
+    }
 
 
 def test_the_callee_hangs_up(answered, operator):
@@ -221,7 +227,13 @@ def test_cancel_stops_the_ringing(phone, operator):
     kari.answer(cancel, 200, "OK")
     kari.answer(invite, 487, "Request Terminated")
     kari.expect("ACK")
-    assert operator.event("bye") == {"event": "bye", "call": 1, "by_caller": True, "answered": False}
+    assert operator.event("bye") == {
+        "event": "bye",
+        "call": 1,
+        "by_caller": True,
+        "answered": False,
+        "by_operator": False,
+    }
 
 
 def test_an_unknown_number_is_not_found(phone, operator):
@@ -311,7 +323,7 @@ def test_a_telephone_that_has_forgotten_the_call_ends_it_for_the_other(start, ph
     kari.expect("BYE")
     while (message := adapter.receive()).method != "BYE":
         assert message.method == "OPTIONS"
-    assert lab.event("bye")["answered"] is True
+    assert lab.event("bye")["by_operator"] is True
 
 
 def test_stopping_ends_the_calls(answered, operator):
