@@ -53,11 +53,17 @@ class Child:
 
 
 class Supervised:
-    """One child, started again whenever it ends, until `stop`."""
+    """One child, started again whenever it ends, until `stop`. `pause` says how long to wait after which crash."""
 
-    def __init__(self, child: Child, told: Callable[[str, str], None]) -> None:
+    def __init__(
+        self,
+        child: Child,
+        told: Callable[[str, str], None],
+        pause: Callable[[int], float] = pause_before_restart,
+    ) -> None:
         self.child = child
         self._told = told
+        self._pause = pause
         self._process: asyncio.subprocess.Process | None = None
         self._stopping = asyncio.Event()
         self._held = asyncio.Event()
@@ -81,7 +87,7 @@ class Supervised:
                 return
             crashes = crashes + 1 if clock.boot_ms() - began < _STEADY_MS else 1
             self._told(self.child.name, f"ended with {_ending(code)}")
-            await asyncio.sleep(pause_before_restart(crashes))
+            await asyncio.sleep(self._pause(crashes))
 
     async def _once(self) -> int:
         with contextlib.ExitStack() as stack:

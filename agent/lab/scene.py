@@ -118,8 +118,11 @@ def make_scene(folder: Path, page_port: int) -> Scene:
     return scene
 
 
-def write_adapter_files(scene: Scene, http: str, sip: str) -> None:
-    """Write what the subscribers and the agent are told, now that the operator's addresses are known."""
+def write_adapter_files(scene: Scene, http: str, sip: str, rtp_port: int) -> None:
+    """Write what the subscribers and the agent are told, now that the operator's addresses are known.
+
+    `rtp_port`: first UDP port of the subscribers' speech.
+    """
     behaviours = {"ola": Behaviour.BUSY}
     subscribers = SubscriberConfig(
         subscribers=[
@@ -131,6 +134,7 @@ def write_adapter_files(scene: Scene, http: str, sip: str) -> None:
             for user in scene.operator.users if user.user not in scene.operator.subscription.registrations
         ],
         listen_hz=(NEAR_TONE_HZ, FAR_TONE_HZ),
+        rtp_port=rtp_port,
     )  # fmt: skip
     _private(scene.subscribers_config, msgspec.json.encode(subscribers))
     credential = scene.folder / "device.secret"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import socket
 import sys
 from collections.abc import Callable
@@ -16,16 +17,21 @@ from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
+import msgspec
 
 from agent.lab.process import LabProcessError, Message, TalkingProcess
 from agent.lab.scene import Scene, make_scene, write_adapter_files
 from agent.store.records import StoredCdr
 from agent.store.store import Store
-from agent.supervisor import Child, Supervised
+from agent.supervisor import Child, Supervised, pause_before_restart
 from firmware_bridge.simulator import PtyCard, SimulatedPhone
 
 _READY_S = 20.0
-_GATEWAY_RTP_PORT = 16_384
+_GATEWAY_RTP = (16_384, 19_900)
+_SUBSCRIBER_RTP = (30_000, 32_600)
+_RTP_PORTS = 32
+"""Four calls and their RTCP, and room for the library's own search."""
+_RTP_TRIES = 50
 
 Hear = Callable[[str, Message], None]
 
@@ -34,16 +40,41 @@ def free_port(preferred: int = 0) -> int:
     """A TCP port of loopback that nobody uses: the preferred one if it is free."""
     for port in (preferred, 0):
         with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
             found: int = probe.getsockname()[1]
             return found
     raise LabProcessError("no TCP port is free on this machine")
 
 
-class World:
-    """An async context: everything runs inside it. `hear(who, message)` gets what the processes say."""
+def free_rtp_ports(low: int, high: int) -> int:
+    """An even UDP port of loopback between `low` and `high` from which on nobody uses the next ones."""
+    draw = random.SystemRandom()
+    for _ in range(_RTP_TRIES):
+        first = draw.randrange(low, high, 2)
+        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
+            for port in range(first, first + _RTP_PORTS):
+                probe = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+                probe.bind(("127.0.0.1", port))
+            return first
+    raise LabProcessError(f"no {_RTP_PORTS} UDP ports between {low} and {high} are free on this machine")
 
-    def __init__(self, folder: Path, hear: Hear, *, page_port: int = 0, with_agent: bool = True) -> None:
+
+class World:
+    """An async context: everything runs inside it. `hear(who, message)` gets what the processes say.
+
+    `pause` is how long a crashed gateway or agent waits for its next start, by the number of crashes.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        hear: Hear,
+        *,
+        page_port: int = 0,
+        with_agent: bool = True,
+        pause: Callable[[int], float] = pause_before_restart,
+    ) -> None:
         self.scene: Scene = make_scene(folder, page_port or free_port())
         self._hear = hear
         self._with_agent = with_agent
@@ -65,14 +96,14 @@ class World:
             Child("gateway", [
                 *python, "agent", "gateway", "--socket", str(self.scene.socket), "--card", str(self.scene.card),
                 "--state", str(self.scene.gateway_folder), "--bind", "127.0.0.1",
-                "--rtp-port", str(_GATEWAY_RTP_PORT),
+                "--rtp-port", str(free_rtp_ports(*_GATEWAY_RTP)),
             ], self.gateway_log),
-            self._told,
+            self._told, pause,
         )  # fmt: skip
         self.agent = Supervised(
             Child("agent", [*python, "agent", "agent", "--config", str(self.scene.agent_config)], self.agent_log,
                   {"STATE_DIRECTORY": str(self.scene.agent_folder)}),
-            self._told,
+            self._told, pause,
         )  # fmt: skip
         self._tasks: list[asyncio.Task[None]] = []
         self._http: aiohttp.ClientSession | None = None
@@ -104,7 +135,7 @@ class World:
         await self.operator.start()
         ready = await self.operator.wait_for(lambda message: bool(message.get("ready")), _READY_S)
         self._operator_url = str(ready["http"])
-        write_adapter_files(self.scene, self._operator_url, str(ready["sip"]))
+        write_adapter_files(self.scene, self._operator_url, str(ready["sip"]), free_rtp_ports(*_SUBSCRIBER_RTP))
         await self.subscribers.start()
         await self.subscribers.wait_for(lambda message: message.get("event") == "ready", _READY_S)
         self.card.start()
@@ -138,12 +169,13 @@ class World:
             self._operator_url + path, {"Authorization": f"Bearer {device.secret}", "X-Device-Id": device.id}
         )
 
-    async def order(self, path: str, body: Message) -> None:
-        """Tell the operator process something about the lab itself (`/lab/…`)."""
+    async def order(self, path: str, body: Message | bytes) -> None:
+        """Tell the operator process something about the lab itself (`/lab/…`); bytes are sent as they are."""
         device = self.scene.operator.device
         headers = {"Authorization": f"Bearer {device.secret}", "X-Device-Id": device.id}
+        data = body if isinstance(body, bytes) else msgspec.json.encode(body)
         if self._http is not None:
-            async with self._http.post(self._operator_url + path, json=body, headers=headers) as answer:
+            async with self._http.post(self._operator_url + path, data=data, headers=headers) as answer:
                 answer.raise_for_status()
 
     async def _get(self, url: str, headers: dict[str, str] | None = None) -> Message | None:
