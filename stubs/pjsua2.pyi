@@ -115,7 +115,11 @@ class CallOpParam:
     opt: CallSetting
     def __init__(self, useDefaultCallSetting: bool = ...) -> None: ...
 
+class _Native:
+    def disown(self) -> None: ...
+
 class Call:
+    this: _Native
     def __init__(self, account: Account, call_id: int = ...) -> None: ...
     def getId(self) -> int: ...
     def getInfo(self) -> CallInfo: ...
@@ -175,9 +179,6 @@ class OnIncomingCallParam:
 
 class OnIncomingSubscribeParam:
     code: int
-
-class _Native:
-    def disown(self) -> None: ...
 
 class Account:
     this: _Native

@@ -124,3 +124,30 @@ def test_a_strangers_invite_without_sdp_is_refused_and_disturbs_no_call(endpoint
     assert not any(line["event"] == "invite" for line in ola.past)
     assert not any(line["event"] == "heard" and line["hz"] == 0 for line in ola.past)
     assert gone["remote"] is False
+
+
+SDP = (
+    "v=0\r\no=- 1 1 IN IP4 127.0.0.2\r\ns=-\r\nc=IN IP4 127.0.0.2\r\nt=0 0\r\n"
+    "m=audio 4000 RTP/AVP 8\r\na=rtpmap:8 PCMA/8000\r\n"
+)
+
+
+def test_a_stranger_who_tries_again_and_again_does_not_use_up_the_sockets(endpoint):
+    ola = endpoint({"1001": {}})
+    port = ola.wait("listening")["port"]
+    ola.wait("ready")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+        stranger.bind(("127.0.0.2", 0))
+        stranger.settimeout(5)
+        own = stranger.getsockname()[1]
+        for n in range(50):
+            text = INVITE_WITHOUT_SDP.format(port=port, source="127.0.0.2", own=own, n=n)
+            body = f"Content-Type: application/sdp\r\nContent-Length: {len(SDP)}\r\n\r\n{SDP}"
+            stranger.sendto(text.replace("Content-Length: 0\r\n\r\n", body).encode(), ("127.0.0.1", port))
+            answer = "SIP/2.0 100"
+            while answer.startswith("SIP/2.0 100"):
+                answer = stranger.recv(4000).decode()
+            assert answer.startswith("SIP/2.0 403"), n
+            tag = answer.split("\r\nTo: ")[1].split("\r\n")[0]
+            ack = text.replace("INVITE", "ACK").replace("To: <sip:1001@127.0.0.1>", f"To: {tag}")
+            stranger.sendto(ack.encode(), ("127.0.0.1", port))

@@ -26,6 +26,9 @@ MAX_ACCOUNTS = 8
 """PJSUA_MAX_ACC as every known package compiles it. The library cannot be asked, and a ninth account aborts it."""
 _CLOSE_BUDGET_MS = 2500
 _CLOSE_STEP_MS = 20
+_REFUSAL_DELAY_MS = 100
+"""A refused INVITE gives its two media sockets back half a second later, and the library aborts when 64 are out: with
+four call slots this bounds what strangers can make it open."""
 _SC_RINGING = 180
 _SC_OK = 200
 _SC_FORBIDDEN = 403
@@ -60,6 +63,7 @@ class SipStack:
         self._calls: dict[str, SipCall] = {}
         self._strangers: list[SipCall] = []
         self._graveyard: list[SipCall] = []
+        self._refusals: deque[tuple[int, SipCall]] = deque()
         self._jobs: deque[Callable[[], None]] = deque()
         self._waking = False
         self._running = False
@@ -89,8 +93,11 @@ class SipStack:
     def poll(self, timeout_ms: int) -> None:
         """Let the library work for at most `timeout_ms`; returns early after anything happened or `wake`."""
         if self._running:
+            if self._refusals:
+                timeout_ms = min(timeout_ms, max(0, self._refusals[0][0] - self._clock()))
             self._engine.poll(0 if self._jobs else timeout_ms)
             self._after_callbacks()
+            self._refuse_strangers()
             self._look_after()
         self._waking = False
 
@@ -135,6 +142,7 @@ class SipStack:
         for call in tuple(self._calls.values()):
             self._over(call, 0, "shutdown", remote=False, on_wire=False)
         self._strangers.clear()
+        self._refusals.clear()
         self._jobs.clear()
         self._graveyard.clear()
         self._ports.clear()
@@ -348,7 +356,10 @@ class SipStack:
         if all(target.address != source for known in self._accounts.values() for target in known.targets):
             call.ended_here = True
             self._strangers.append(call)
-            self.later(lambda: self._refuse_stranger(call, source))
+            self._refusals.append((self._clock() + _REFUSAL_DELAY_MS, call))
+            self.refused_strangers += 1
+            self._log("warning", "sip_stranger_refused", f"INVITE from {source}, number {self.refused_strangers}")
+            self.wake()
             return
         token = line_token(arrival.message)
         owner = next((known for known in self._accounts.values() if known.token == token), account)
@@ -389,11 +400,9 @@ class SipStack:
 
     # --- the rest -----------------------------------------------------------------------------------------------------
 
-    def _refuse_stranger(self, call: SipCall, source: str) -> None:
-        self.refused_strangers += 1
-        self._log("warning", "sip_stranger_refused", f"INVITE from {source}, number {self.refused_strangers}")
-        if not call.over:
-            self._hang_up(call, _SC_FORBIDDEN)
+    def _refuse_strangers(self) -> None:
+        while self._refusals and self._refusals[0][0] <= self._clock():
+            self._hang_up(self._refusals.popleft()[1], _SC_FORBIDDEN)
 
     def _over(self, call: SipCall, code: int, reason: str, *, remote: bool, on_wire: bool) -> None:
         if call.over:
@@ -402,6 +411,7 @@ class SipStack:
         self._graveyard.append(call)
         if call in self._strangers:
             self._strangers.remove(call)
+            self._refusals = deque(refusal for refusal in self._refusals if refusal[1] is not call)
         if self._calls.pop(call.call_id, None) is not None:
             self._post(events.CallOver(call.call_id, code, reason, remote, on_wire, call.stats()))
 
@@ -413,6 +423,17 @@ class SipStack:
             except (pj.Error, IndexError) as error:
                 self._log("error", "sip_job_failed", _reason(error))
         # Only here: a call that is dropped inside its own callback takes the callback's object with it.
+        if self._graveyard:
+            self._bury()
+
+    def _bury(self) -> None:
+        """Drop ended calls. A native object whose slot already holds a new call is left behind instead: its
+        destructor would cut the new call off from its callbacks.
+        """
+        taken = {call.getId() for call in (*self._calls.values(), *self._strangers)}
+        for call in self._graveyard:
+            if call.getId() in taken:
+                call.this.disown()
         self._graveyard.clear()
 
     def _look_after(self) -> None:
