@@ -81,7 +81,7 @@ class Screen:
         if what.startswith("digit "):
             self._digits[line] = self._digits.get(line, "") + what.removeprefix("digit ")
             return
-        dialled = self._digits.pop(line, "")
+        dialled = self._digits.pop(line, "") if what != "tone ends" else ""
         if dialled:
             self.say(f"phone {line + 1}: dialled {dialled}")
         self.say(f"phone {line + 1}: {what}")
@@ -167,4 +167,6 @@ def _handset(line: dict[str, Any]) -> Text:
 
 def _money(entry: dict[str, Any]) -> str:
     amount = entry["amount_micro"]
-    return format_amount(amount, entry["currency"], "en") if amount is not None else "free"
+    if amount is None:
+        return "free" if entry.get("seconds") or entry.get("duration_ms") else "–"
+    return format_amount(amount, entry["currency"], "en")

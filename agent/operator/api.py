@@ -122,7 +122,10 @@ class CdrBatchResult(Body, frozen=True, kw_only=True):
 
 
 class Usage(Body, frozen=True, kw_only=True):
-    """The operator's own count of a calendar month (Europe/Oslo): acknowledged calls, seconds and cost."""
+    """The operator's own count of a calendar month (Europe/Oslo): answered outgoing calls, their seconds and cost.
+
+    Seconds are answered time, each call rounded up to a whole second.
+    """
 
     month: Annotated[str, Meta(pattern="^[0-9]{4}-[0-9]{2}$")]
     calls: int

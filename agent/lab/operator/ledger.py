@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from agent.core.cdr import Cdr
+from agent.core.events import Direction
 from agent.operator.api import Verdict
 
 _OSLO = ZoneInfo("Europe/Oslo")
@@ -32,6 +33,7 @@ CREATE TABLE IF NOT EXISTS record (
     body BLOB NOT NULL,
     received_at TEXT NOT NULL,
     month TEXT NOT NULL,
+    calls INTEGER NOT NULL CHECK (calls IN (0, 1)),
     seconds INTEGER NOT NULL CHECK (seconds >= 0),
     amount_micro INTEGER NOT NULL CHECK (amount_micro >= 0),
     UNIQUE (device, id)
@@ -56,7 +58,7 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Acknowledged calls of a month: how many, answered seconds (each call rounded up), cost in micro-units."""
+    """Answered outgoing calls of a month: how many, seconds (each call rounded up), cost in micro-units."""
 
     calls: int
     seconds: int
@@ -122,7 +124,7 @@ class Ledger:
     def totals(self, device: str, month: str) -> Totals:
         """Return what a device has used in a month. Raises LedgerError."""
         sql = (
-            "SELECT count(*), coalesce(sum(seconds), 0), coalesce(sum(amount_micro), 0)"
+            "SELECT coalesce(sum(calls), 0), coalesce(sum(seconds), 0), coalesce(sum(amount_micro), 0)"
             " FROM record WHERE device = ? AND month = ?"
         )
         try:
@@ -146,9 +148,10 @@ class Ledger:
         body = msgspec.json.encode(record)
         sha256 = hashlib.sha256(body).hexdigest()
         amount = 0 if record.price is None else record.price.amount_micro
+        counts = record.direction is Direction.OUTGOING and record.duration_ms > 0
         inserted = self._db.execute(
-            "INSERT INTO record (device, id, epoch, sha256, body, received_at, month, seconds, amount_micro)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (device, id) DO NOTHING",
+            "INSERT INTO record (device, id, epoch, sha256, body, received_at, month, calls, seconds, amount_micro)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (device, id) DO NOTHING",
             (
                 device,
                 record.id,
@@ -157,7 +160,8 @@ class Ledger:
                 body,
                 now.astimezone(UTC).isoformat(timespec="milliseconds"),
                 month,
-                -(-record.duration_ms // 1000),
+                int(counts),
+                -(-record.duration_ms // 1000) if counts else 0,
                 amount,
             ),
         )

@@ -34,7 +34,7 @@ async def test_it_learns_what_the_customer_has_and_brings_the_price_list(client,
 async def test_it_hands_over_a_record_once(client):
     record = Cdr(
         id=str(uuid.uuid4()),
-        direction=Direction.INCOMING,
+        direction=Direction.OUTGOING,
         kind=CallKind.ORDINARY,
         line=0,
         account="adapter",

@@ -357,14 +357,14 @@ def usage(operator, month: str) -> Usage:
     return msgspec.json.decode(body, type=Usage)
 
 
-def test_usage_counts_each_record_once_in_its_month(operator):
+def test_usage_counts_each_answered_outgoing_call_once_in_its_month(operator):
     one = cdr()
     incoming = cdr(direction=Direction.INCOMING, price=None, duration_ms=1)
     # Half an hour before midnight in UTC is the next month in Oslo.
     next_month = cdr(began_at="2026-03-31T23:30:00Z")
     verdicts(operator, one, incoming, next_month)
     verdicts(operator, one)
-    assert usage(operator, "2026-03") == Usage(month="2026-03", calls=2, seconds=63, amount_micro=1_500_000)
+    assert usage(operator, "2026-03") == Usage(month="2026-03", calls=1, seconds=62, amount_micro=1_500_000)
     assert usage(operator, "2026-04") == Usage(month="2026-04", calls=1, seconds=62, amount_micro=1_500_000)
     assert usage(operator, "2026-05") == Usage(month="2026-05", calls=0, seconds=0, amount_micro=0)
 
