@@ -204,7 +204,8 @@ class SipStack:
         notice that its account is gone.
         """
         live = len(self._calls) + len(self._strangers)
-        used = any(call.account_id == account.record.id for call in self._calls.values())
+        calls = (*self._calls.values(), *self._strangers)
+        used = any(call.account_id == account.record.id for call in calls)
         if used or self._engine.native.calls_in_use(live) > live:
             return False
         self._accounts.pop(account.record.id)
@@ -352,6 +353,7 @@ class SipStack:
     def call_arrived(self, account: SipAccount, arrival: Arrival) -> None:
         """AccountOwner: an INVITE of a target becomes an event, one of a stranger is refused from the queue."""
         call = SipCall(self, self._ports, account, self._new_call_id(), arrival.library_id)
+        call.account_id = account.record.id
         source = address_of(arrival.source)
         if all(target.address != source for known in self._accounts.values() for target in known.targets):
             call.ended_here = True
@@ -363,7 +365,6 @@ class SipStack:
             return
         token = line_token(arrival.message)
         owner = next((known for known in self._accounts.values() if known.token == token), account)
-        call.account_id = owner.record.id
         self._calls[call.call_id] = call
         called, caller = called_user(arrival.message), user_of(str(call.getInfo().remoteUri))
         self._post(events.IncomingInvite(call.call_id, owner.record.id, caller, called, arrival.source))
