@@ -23,6 +23,8 @@ from agent.gateway.protocol import AgentRecord, CallState, Decide, Hello, Releas
 
 _RETRY_S = 2.0
 _HEARTBEAT_S = 10.0
+_MAX_LOST = 64
+"""So many gateways may die before the store takes the records of the first one's calls."""
 
 _log = structlog.get_logger("calls")
 
@@ -87,8 +89,11 @@ class Calls:
         self._troubles, self._unsendable = troubles, unsendable
         self._inbox: asyncio.Queue[Hello | CallState] = asyncio.Queue()
         self._instance = ""
+        self._greeted = ""
         self._lost_at: dict[str, int] = {}
         self._unfinished: dict[str, CallState] = {}
+        self._unfollowed: dict[str, CallState] = {}
+        self._unkept_answers: dict[str, int] = {}
         self._unreconciled = False
         self._rows: dict[str, OpenCall] = {}
         self.live: dict[str, LiveCall] = {}
@@ -97,11 +102,15 @@ class Calls:
 
     def take(self, record: Hello | CallState) -> None:
         """Queue one record from the gateway; called on the event loop, never blocks."""
+        if isinstance(record, Hello):
+            self._greeted = record.instance
         self._inbox.put_nowait(record)
 
     def lost(self) -> None:
         """Note that the gateway's connection has ended: its calls were alive until now."""
-        self._lost_at = {self._instance: self._now().boot_ms}
+        self._lost_at[self._greeted or self._instance] = self._now().boot_ms
+        while len(self._lost_at) > _MAX_LOST:
+            del self._lost_at[next(iter(self._lost_at))]
         self.live.clear()
 
     async def run(self) -> None:
@@ -113,7 +122,7 @@ class Calls:
     async def _work(self) -> None:
         while True:
             try:
-                timeout = _RETRY_S if self._unfinished or self._unreconciled else None
+                timeout = _RETRY_S if self._unfinished or self._unfollowed or self._unreconciled else None
                 record = await asyncio.wait_for(self._inbox.get(), timeout)
             except TimeoutError:
                 await self._again()
@@ -122,16 +131,19 @@ class Calls:
 
     async def _again(self) -> None:
         if self._unreconciled:
-            await self._close_lost_calls()
-        for state in list(self._unfinished.values()):
+            try:
+                await self._close_lost_calls()
+            except self._troubles as error:
+                self._note(error)
+                return
+        for state in [*self._unfollowed.values(), *self._unfinished.values()]:
             await self.reconcile(state)
 
     async def reconcile(self, record: Hello | CallState) -> None:
         """Bring the store in line with one statement of the gateway. Repeating it changes nothing."""
         try:
             if isinstance(record, Hello):
-                self._instance = record.instance
-                self.live.clear()
+                self._take_over(record.instance)
                 await self._close_lost_calls()
             elif record.phase is CallPhase.ENDED:
                 await self._finish(record)
@@ -141,15 +153,31 @@ class Calls:
                 await self._follow(record)
             self.trouble = ""
         except self._troubles as error:
-            self.trouble = str(error)
-            _log.error("store_failed", detail=str(error))
+            self._note(error)
+
+    def _note(self, error: Exception) -> None:
+        self.trouble = str(error)
+        _log.error("store_failed", detail=str(error))
+
+    def _take_over(self, instance: str) -> None:
+        if instance != self._instance:
+            # These calls are over, and what their gateway said of them is all that anybody will ever know.
+            for state in self._unfollowed.values():
+                if state.answered_ms is not None:
+                    self._unkept_answers[state.call_id] = state.answered_ms
+            self._unfollowed.clear()
+        self._instance = instance
+        self.live.clear()
 
     async def _close_lost_calls(self) -> None:
         self._unreconciled = True
         here = self._now().boot_id
-        for call in await self._store.open_calls():
+        for kept in await self._store.open_calls():
+            call = kept
+            if call.answered_ms is None and call.id in self._unkept_answers:
+                call = msgspec.structs.replace(call, answered_ms=self._unkept_answers[call.id])
             self._rows[call.id] = call
-            if call.instance == self._instance:
+            if call.instance == self._instance or call.id in self._unfinished:
                 continue
             last = call.last_alive_ms
             if call.boot_id == here:
@@ -158,6 +186,12 @@ class Calls:
             price, unpriced = self._price(call, duration)
             await self._commit(records.recovered_record(call, last, price, unpriced))
         self._unreconciled = False
+        self._unkept_answers.clear()
+
+    async def _read_rows(self) -> None:
+        """What was opened by an earlier agent has to be known before a call is opened or priced anew."""
+        if self._unreconciled:
+            await self._close_lost_calls()
 
     async def _decide(self, state: CallState) -> None:
         now = self._now()
@@ -185,16 +219,16 @@ class Calls:
         self._tell(decision)
 
     async def _follow(self, state: CallState) -> None:
-        known = self.live.get(state.call_id)
-        was_answered = known is not None and known.state.answered_ms is not None
-        self.live[state.call_id] = LiveCall(state, self._rows.get(state.call_id))
-        row = await self._row(state)
-        self.live[state.call_id].row = row
-        if state.answered_ms is not None and not was_answered and row.answered_ms is None:
+        live = LiveCall(state, self._rows.get(state.call_id))
+        self.live[state.call_id] = live
+        self._unfollowed[state.call_id] = state
+        await self._read_rows()
+        row = live.row = await self._row(state)
+        if state.answered_ms is not None and row.answered_ms is None:
             await self._store.mark_answered(state.call_id, state.answered_ms)
-            self._rows[row.id] = _answered(row, state.answered_ms)
-            self.live[state.call_id].row = self._rows[row.id]
+            row = live.row = self._rows[row.id] = msgspec.structs.replace(row, answered_ms=state.answered_ms)
             _log.info("call_answered", call_id=state.call_id, line=state.line)
+        self._unfollowed.pop(state.call_id, None)
 
     async def _row(self, state: CallState) -> OpenCall:
         row = self._rows.get(state.call_id)
@@ -207,7 +241,9 @@ class Calls:
 
     async def _finish(self, state: CallState) -> None:
         self._unfinished[state.call_id] = state
+        self._unfollowed.pop(state.call_id, None)
         self.live.pop(state.call_id, None)
+        await self._read_rows()
         row = self._rows.get(state.call_id)
         if row is None:
             product, digest = self._judge.basis()
@@ -249,7 +285,3 @@ class Calls:
                     await self._store.mark_alive(alive, self._now().boot_ms)
                 except self._troubles as error:
                     self.trouble = str(error)
-
-
-def _answered(row: OpenCall, answered_ms: int) -> OpenCall:
-    return msgspec.structs.replace(row, answered_ms=answered_ms)

@@ -35,6 +35,7 @@ class MemoryStore:
         self.cdrs: dict[str, Cdr] = {}
         self.days: list[tuple[str, str]] = []
         self.full = False
+        self.unreadable = False
 
     def _check(self) -> None:
         if self.full:
@@ -53,6 +54,8 @@ class MemoryStore:
             self.opened[call_id] = msgspec.structs.replace(self.opened[call_id], last_alive_ms=boot_ms)
 
     async def open_calls(self) -> list[OpenCall]:
+        if self.unreadable:
+            raise DiskFullError("it cannot be read")
         return list(self.opened.values())
 
     async def finish(self, cdr: Cdr, month: str, day: str) -> bool:
@@ -277,3 +280,79 @@ async def test_a_gateway_that_is_gone_when_the_grant_leaves_does_not_stop_the_ag
     await desk.calls.reconcile(call(CallPhase.ASKED))
     await desk.calls.reconcile(ended())
     assert [cdr.cause for cdr in desk.store.cdrs.values()] == [Cause.NORMAL]
+
+
+async def test_an_answer_that_could_not_be_kept_is_kept_later(desk: Desk) -> None:
+    await desk.hello()
+    await desk.calls.reconcile(call(CallPhase.ASKED))
+    desk.store.full = True
+    await desk.calls.reconcile(call(CallPhase.ANSWERED, answered_ms=1_002_000))
+    desk.store.full = False
+    await desk.calls._again()
+    second = Desk(desk.store)
+    second.boot_ms = 1_030_000
+    await second.hello("gateway-2")
+    (cdr,) = desk.store.cdrs.values()
+    assert cdr.answered_at == "2026-11-22T20:00:02.000Z", "a call that was answered is not recorded as unanswered"
+
+
+async def test_an_end_that_could_not_be_stored_survives_the_gateway(desk: Desk) -> None:
+    await desk.hello()
+    await desk.calls.reconcile(call(CallPhase.ASKED))
+    await desk.calls.reconcile(call(CallPhase.ANSWERED, answered_ms=1_002_000))
+    desk.store.full = True
+    await desk.calls.reconcile(ended(answered_ms=1_002_000))
+    desk.store.full = False
+    desk.boot_ms = 1_050_000
+    desk.calls.lost()
+    await desk.hello("gateway-2")
+    await desk.calls._again()
+    (cdr,) = desk.store.cdrs.values()
+    assert (cdr.duration_ms, cdr.cause, cdr.recovered) == (10_345, Cause.NORMAL, False)
+
+
+async def test_a_gateway_that_dies_twice_at_once_does_not_lengthen_the_call(desk: Desk) -> None:
+    await desk.hello()
+    await desk.calls.reconcile(call(CallPhase.ASKED))
+    await desk.calls.reconcile(call(CallPhase.ANSWERED, answered_ms=1_002_000))
+    desk.boot_ms = 1_007_000
+    desk.calls.lost()
+    second = Hello(protocol=PROTOCOL_VERSION, instance="gateway-2", boot_id=desk.boot_id, version="0")
+    desk.calls.take(second)
+    desk.boot_ms = 1_030_000
+    desk.calls.lost()
+    await desk.hello("gateway-2")
+    await desk.hello("gateway-3")
+    (cdr,) = desk.store.cdrs.values()
+    assert cdr.duration_ms == 5_000
+
+
+async def test_a_call_known_only_to_an_unread_store_keeps_its_price_list(desk: Desk) -> None:
+    await desk.hello()
+    await desk.calls.reconcile(call(CallPhase.ASKED))
+    second = Desk(desk.store)
+    second.judge.list = "list-2"
+    desk.store.unreadable = True
+    await second.hello()
+    await second.calls.reconcile(ended(answered_ms=1_002_000))
+    assert desk.store.cdrs == {}
+    desk.store.unreadable = False
+    await second.calls._again()
+    (cdr,) = desk.store.cdrs.values()
+    assert cdr.price is not None
+    assert cdr.price.version == "list-1"
+
+
+async def test_an_answer_that_was_never_kept_counts_when_the_gateway_dies(desk: Desk) -> None:
+    await desk.hello()
+    await desk.calls.reconcile(call(CallPhase.ASKED))
+    desk.store.full = True
+    await desk.calls.reconcile(call(CallPhase.ANSWERED, answered_ms=1_002_000))
+    desk.boot_ms = 1_007_000
+    desk.calls.lost()
+    await desk.hello("gateway-2")
+    desk.store.full = False
+    await desk.calls._again()
+    (cdr,) = desk.store.cdrs.values()
+    assert (cdr.duration_ms, cdr.cause) == (5_000, Cause.GATEWAY_LOST)
+    assert desk.calls.live == {}
