@@ -1,0 +1,45 @@
+"""Registration at a real registrar: digest, one binding for each AOR whatever happens, and no storm."""
+
+from __future__ import annotations
+
+import pytest
+
+pytestmark = [pytest.mark.e2e, pytest.mark.peer("kamailio", "sipp")]
+
+FOUR_MESSAGES = 4
+"""What one attempt may cost at most; the adapter then waits 20 minutes."""
+
+
+def test_both_accounts_register_with_digest_and_leave_at_a_clean_stop(operator, new_adapter):
+    adapter = new_adapter().ready()
+    for one in adapter.subscribers:
+        assert len(operator.contacts(one.user)) == 1
+        assert operator.log.wait(f"digest of {one.user} is right")
+    assert adapter.stop() == 0
+    assert [operator.contacts(one.user) for one in adapter.subscribers] == [[], []]
+
+
+def test_after_kill_9_each_aor_has_exactly_one_binding_at_the_same_port(operator, new_adapter):
+    adapter = new_adapter().ready()
+    before = [operator.contacts(one.user) for one in adapter.subscribers]
+    crash = len(operator.log.lines)
+    adapter.crash_and_restart()
+    adapter.ready()
+    assert all(operator.log.wait(f"digest of {one.user} is right", since=crash) for one in adapter.subscribers)
+    after = [operator.contacts(one.user) for one in adapter.subscribers]
+    assert [len(contacts) for contacts in after] == [1, 1]
+    assert after == before
+
+
+def test_a_wrong_password_makes_no_storm(operator, household, new_adapter):
+    right, changed = household()
+    operator.know(changed.user, "another secret")
+    adapter = new_adapter([right, changed])
+    assert adapter.agent.wait(lambda: getattr(adapter.agent.accounts.get(changed.user), "code", 0) == 401)
+    refused = adapter.agent.accounts[changed.user]
+    assert (refused.registered, refused.on_wire) == (False, True)
+    # Nothing more within five seconds than the attempt that was refused.
+    assert not operator.log.wait("REGISTER", f"from={changed.user} ", count=FOUR_MESSAGES + 1, timeout=5)
+    assert adapter.agent.accounts[changed.user].attempts == 1
+    assert adapter.agent.wait(lambda: adapter.agent.accounts[right.user].registered)
+    assert operator.contacts(changed.user) == []
