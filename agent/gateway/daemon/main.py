@@ -123,10 +123,22 @@ class Gateway:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         self._sip.start()
-        self._server.start()
-        self._use_kept()
-        self._card.start()
-        notify("READY=1")
+        try:
+            self._server.start()
+            self._use_kept()
+            self._card.start()
+            notify("READY=1")
+            self._loop()
+            notify("STOPPING=1")
+        finally:
+            # Also after an error of ours: without an orderly end the library aborts the interpreter's own.
+            self._card.stop()
+            self._sip.close()
+            self._drain()
+            self._server.stop()
+        return EXIT_OK
+
+    def _loop(self) -> None:
         watchdog = clock.boot_ms()
         while not self._finished:
             self._sip.poll(self._wait())
@@ -138,12 +150,6 @@ class Gateway:
             if now - watchdog >= _WATCHDOG_MS:
                 watchdog = now
                 notify("WATCHDOG=1")
-        notify("STOPPING=1")
-        self._card.stop()
-        self._sip.close()
-        self._drain()
-        self._server.stop()
-        return EXIT_OK
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         del number
