@@ -9,6 +9,7 @@ PJSIP_TRANSPORT_UDP: int
 PJSIP_TRANSPORT_UDP6: int
 PJSIP_EVENT_TSX_STATE: int
 PJSIP_EVENT_RX_MSG: int
+PJSIP_ROLE_UAC: int
 PJSIP_INV_STATE_EARLY: int
 PJSIP_INV_STATE_CONFIRMED: int
 PJSIP_INV_STATE_DISCONNECTED: int
@@ -76,8 +77,15 @@ class SipRxData:
     wholeMsg: str
     srcAddress: str
 
+class SipTransaction:
+    role: int
+    method: str
+    statusCode: int
+    statusText: str
+
 class TsxStateEvent:
     type: int
+    tsx: SipTransaction
 
 class SipEventBody:
     tsxState: TsxStateEvent
@@ -85,6 +93,9 @@ class SipEventBody:
 class SipEvent:
     type: int
     body: SipEventBody
+
+class OnCallTsxStateParam:
+    e: SipEvent
 
 class OnCallStateParam:
     e: SipEvent
@@ -132,6 +143,7 @@ class Call:
     def getStreamStat(self, index: int) -> StreamStat: ...
     def getStreamInfo(self, index: int) -> StreamInfo: ...
     def onCallState(self, prm: OnCallStateParam) -> None: ...
+    def onCallTsxState(self, prm: OnCallTsxStateParam) -> None: ...
     def onCallMediaState(self, prm: OnCallMediaStateParam) -> None: ...
     def onStreamDestroyed(self, prm: OnStreamDestroyedParam) -> None: ...
 

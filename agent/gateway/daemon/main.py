@@ -32,7 +32,7 @@ from agent.gateway.daemon.actions import (
 )
 from agent.gateway.daemon.audio import LineAudio
 from agent.gateway.daemon.card import Card
-from agent.gateway.daemon.keep import Kept, KeepError
+from agent.gateway.daemon.keep import KeepError, Kept
 from agent.gateway.daemon.server import AgentServer, ServerError, own_uids
 from agent.gateway.daemon.sip import SipError, SipStack
 from agent.gateway.daemon.switch import Switch

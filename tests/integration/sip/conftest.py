@@ -94,6 +94,9 @@ class Registrar:
         method, uri = text.split(" ", 2)[:2]
         self.seen.append(text)
         user = re.search(r"sip:([^@]+)@", uri)[1]
+        if user == "slow":
+            self._think_about_it(method, text, source)
+            return
         contact = self.bindings.get(user)
         if contact is None:
             if method != "ACK":
@@ -105,6 +108,15 @@ class Registrar:
         via = f"Via: SIP/2.0/UDP 127.0.0.1:{self.port};branch=z9hG4bK{branch}\r\n"
         text = text.replace("\r\n", "\r\n" + via, 1)
         self.socket.sendto(text.encode(), (host, int(port)))
+
+    def _think_about_it(self, method, text, source):
+        """Somebody who is found, and never rings."""
+        if method == "INVITE":
+            self.asked = text
+            self._answer(text, source, "100 Trying")
+        elif method == "CANCEL":
+            self._answer(text, source, "200 OK")
+            self._answer(self.asked, source, "487 Request Terminated")
 
     def _response(self, text):
         text = re.sub(r"^Via:.*\r\n", "", text, count=1, flags=re.MULTILINE)

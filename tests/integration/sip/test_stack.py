@@ -214,6 +214,21 @@ say("done", slots=slots, fifth=[fifth.call_id, fifth.on_wire], took=boot_ms() - 
     assert result["took"] < 12_000
 
 
+def test_a_target_that_is_found_but_does_not_ring_shows_that_it_lives(script):
+    result = script("""
+driver = Driver()
+driver.stack.configure([account()])
+driver.stack.perform(events.Invite("out", "1001", "slow", 0))
+trying = driver.wait(events.Progress)
+driver.stack.perform(events.HangUp("out"))
+over = driver.wait(events.CallOver)
+others = [event.code for event in driver.seen if isinstance(event, events.Progress)]
+driver.stack.close()
+say("done", trying=[trying.call_id, trying.code, trying.early_media], over=over.code, others=others)
+""")
+    assert result == result | {"trying": ["out", 100, False], "over": 487, "others": []}
+
+
 def test_a_removed_account_goes_when_its_call_has_ended(script, endpoint, registrar):
     endpoint({"1002": {}}).wait("ready")
     script("""

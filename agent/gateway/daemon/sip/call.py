@@ -14,6 +14,7 @@ from agent.gateway.daemon.sip.guard import guarded
 from agent.gateway.daemon.sip.port import LinePort
 
 _US_PER_MS = 1000
+_SC_TRYING = 100
 _LISTENING = (pj.PJSUA_CALL_MEDIA_ACTIVE, pj.PJSUA_CALL_MEDIA_REMOTE_HOLD)
 
 
@@ -99,6 +100,20 @@ class SipCall(pj.Call):
         self._owner.call_changed(
             self, CallNews(_stage(info.state), int(info.lastStatusCode), str(info.lastReason), on_wire)
         )
+
+    @guarded
+    def onCallTsxState(self, prm: pj.OnCallTsxStateParam) -> None:  # noqa: N802  the library's name
+        """Pass on 100 Trying, which changes no call state: it says that the target lives (RFC 3261 §17.1.1)."""
+        event = prm.e
+        if event.body.tsxState.type != pj.PJSIP_EVENT_RX_MSG:
+            return
+        transaction = event.body.tsxState.tsx
+        if (
+            transaction.role == pj.PJSIP_ROLE_UAC
+            and transaction.statusCode == _SC_TRYING
+            and self.last_progress is None
+        ):
+            self._owner.call_changed(self, CallNews(Stage.EARLY, _SC_TRYING, str(transaction.statusText), True))
 
     @guarded
     def onCallMediaState(self, prm: pj.OnCallMediaStateParam) -> None:  # noqa: N802  the library's name
