@@ -40,7 +40,7 @@ peers:
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends kamailio sip-tester chromium iproute2 systemd
 
 bench: venv
-	$(V)/python -m tests.bench
+	$(V)/python tests/bench
 
 # Resolves the lock file again; needs uv.
 lock:
