@@ -226,6 +226,15 @@ class CallOver:
 
 
 @dataclass(frozen=True, slots=True)
+class SlotsHeld:
+    """How many call slots the SIP library holds for calls that the Switch does not know, or no longer: transactions of
+    hung-up calls that nobody has answered yet (RFC 3261 §9.1, §17.1), and strangers being refused.
+    """
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """Nothing happened but time: a deadline of the Switch may be due."""
 
@@ -233,7 +242,7 @@ class Tick:
 TelephoneEvent = (
     CardUp | CardDown | OffHook | OnHook | DigitDialled | HookFlash | ButtonPressed
     | SipReady | Registered | Unregistered | RegistrationFailed | IncomingInvite | Progress | CallAnswered | CallOver
-    | Tick
+    | SlotsHeld | Tick
 )  # fmt: skip
 
 

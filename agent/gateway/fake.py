@@ -256,6 +256,11 @@ class FakeGateway:
             if phone.off_hook:
                 self._hear(events.OffHook(line))
 
+    def hold_slots(self, count: int) -> None:
+        """The SIP library says that it holds so many call slots for transactions with silent peers."""
+        self.dead_slots = count
+        self._hear(events.SlotsHeld(count))
+
     def stop(self) -> None:
         """The process is told to end."""
         self._hear(Stop())

@@ -48,6 +48,8 @@ class Exchange:
         self.agent_up = False
         self.sip_up = False
         self.max_calls = DEFAULT_MAX_CALLS
+        self.slots_held = 0
+        """Call slots that the SIP library holds beside those of `calls`."""
         self.stopping = False
         self.now = 0
         """Boot time of the event that is being handled."""
@@ -89,10 +91,10 @@ class Exchange:
     def has_slot(self, *, emergency: bool) -> bool:
         """Whether the SIP library has a call slot left for one more call."""
         if emergency:
-            return sum(call.holds_slot for call in self.calls.values()) < self.max_calls
+            return sum(call.holds_slot for call in self.calls.values()) + self.slots_held < self.max_calls
         # An ordinary call that waits for the agent's answer has its slot booked.
         used = sum(call.holds_slot or call.live for call in self.calls.values())
-        return used < self.max_calls - RESERVED_SLOTS
+        return used + self.slots_held < self.max_calls - RESERVED_SLOTS
 
     def unreleased(self) -> int:
         """How many calls the agent has not released."""

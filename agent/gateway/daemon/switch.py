@@ -89,6 +89,8 @@ class Switch:
             case events.SipReady():
                 self._x.sip_up = True
                 self._x.max_calls = max(1, event.max_calls)
+            case events.SlotsHeld(count=count):
+                self._x.slots_held = max(0, count)
             case events.ButtonPressed():
                 self._x.log("info", "button_pressed", f"{event.held_ms} ms")
             case events.Tick():

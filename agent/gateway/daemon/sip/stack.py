@@ -71,6 +71,7 @@ class SipStack:
         """INVITEs refused because they came from an address that is no account's target."""
         self.callback_failures = 0
         self._speech_failures = 0
+        self._slots_held = 0
         self._bell = socket.socket(socket.AF_INET6 if ":" in bind else socket.AF_INET, socket.SOCK_DGRAM)
         self._bell.setblocking(False)
 
@@ -414,6 +415,8 @@ class SipStack:
             self._strangers.remove(call)
             self._refusals = deque(refusal for refusal in self._refusals if refusal[1] is not call)
         if self._calls.pop(call.call_id, None) is not None:
+            # First: whoever hears that the call is over must not take its slot for free.
+            self._tell_slots_held()
             self._post(events.CallOver(call.call_id, code, reason, remote, on_wire, call.stats()))
 
     def _after_callbacks(self) -> None:
@@ -437,7 +440,14 @@ class SipStack:
                 call.this.disown()
         self._graveyard.clear()
 
+    def _tell_slots_held(self) -> None:
+        held = max(0, self._engine.native.calls_in_use(len(self._calls)) - len(self._calls))
+        if held != self._slots_held:
+            self._slots_held = held
+            self._post(events.SlotsHeld(held))
+
     def _look_after(self) -> None:
+        self._tell_slots_held()
         retiring = [account for account in self._accounts.values() if account.retiring]
         retired = [account for account in retiring if self._retire(account)]
         if retired:
