@@ -29,6 +29,7 @@ from agent.status.view import Sentences
 
 _SHUTDOWN_S: Final = 2.0
 _LOOP_STALL_S: Final = 3.0
+_SILENT_HEARTBEATS: Final = 3
 _log = structlog.get_logger("page")
 
 _library_log = logging.getLogger("agent.status.http")
@@ -143,7 +144,7 @@ def make_app(
 ) -> web.Application:
     """The page as an application. `hosts`: names beside its own addresses; `lang`: where the browser names none."""
     limits, metrics = limits or Limits(), metrics or Metrics()
-    page = Page(texts, zone)
+    page = Page(texts, zone, silence_s=_SILENT_HEARTBEATS * limits.heartbeat_s)
     feed = LiveFeed(source, page, limits)
     guard = guard_middleware(AllowedHosts(hosts), lambda key: page.say(key, lang), metrics.count_request)
     app = web.Application(middlewares=[guard], client_max_size=1024)

@@ -27,6 +27,9 @@ _PACE_S: Final = 0.3
 _TICK_S: Final = 1.0
 """A live call's price and duration move by the second."""
 _ALIVE: Final = b"event: alive\ndata:\n\n"
+"""A rendering that changed nothing: what the page shows is still true."""
+_COMMENT: Final = b":\n\n"
+"""Says nothing, but finds out whether the watcher is still there."""
 
 _log = structlog.get_logger("page")
 
@@ -95,17 +98,19 @@ class LiveFeed:
     async def _send_all(self, response: web.StreamResponse, lang: str) -> None:
         sent: dict[str, str] = {}
         revision = 0
-        await response.write(b"retry: 5000\n\n")
+        await response.write(b"retry: 2000\n\n")
         while not self._closing:
             state = await self._newer(revision)
             if state is None:
-                await response.write(_ALIVE)
+                await response.write(_COMMENT)
                 continue
             revision = state.revision
-            for name, html in state.by_language[lang].items():
-                if sent.get(name) != html:
-                    await response.write(_event(Fragment(name, html)))
-                    sent[name] = html
+            news = {name: html for name, html in state.by_language[lang].items() if sent.get(name) != html}
+            for name, html in news.items():
+                await response.write(_event(Fragment(name, html)))
+            sent |= news
+            if not news:
+                await response.write(_ALIVE)
 
     async def _newer(self, revision: int) -> _State | None:
         try:
@@ -126,7 +131,7 @@ class LiveFeed:
                 snapshot = await self._source.snapshot()
                 await self._publish(snapshot)
                 change = await self._next_change(change, ticking=bool(snapshot.calls))
-            except Exception as error:  # noqa: BLE001  # the feed outlives a failing source; the page says when it is old
+            except Exception as error:  # noqa: BLE001  # the feed outlives a failing source; the page, hearing nothing, says that it is old
                 _log.error("live_feed_failed", error=type(error).__name__, exc_info=error)
                 await asyncio.sleep(self._limits.heartbeat_s)
             await asyncio.sleep(_PACE_S)

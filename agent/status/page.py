@@ -21,10 +21,10 @@ SHOWN_CDRS: Final = 20
 
 
 class Page:
-    """The page's templates, compiled once."""
+    """The page's templates, compiled once. `silence_s`: after this long without news it calls itself old."""
 
-    def __init__(self, texts: Sentences, zone: tzinfo) -> None:
-        self._texts, self._zone = texts, zone
+    def __init__(self, texts: Sentences, zone: tzinfo, *, silence_s: float = 45.0) -> None:
+        self._texts, self._zone, self._silence_s = texts, zone, silence_s
         self._environment = Environment(
             loader=FileSystemLoader(HERE / "templates"),
             autoescape=True,
@@ -40,6 +40,7 @@ class Page:
             fragments=self.fragments(snapshot, lang),
             w=Wording(self._texts, lang, self._zone, snapshot.at),
             s=snapshot,
+            silence_ms=round(self._silence_s * 1000),
         )
 
     def fragments(self, snapshot: Snapshot, lang: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Set
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, date, datetime, tzinfo
 from typing import Protocol
 
 from agent.core.events import CallKind, CallPhase
@@ -74,6 +74,14 @@ class Wording:
             return f"{local:%H:%M}"
         return f"{local:%d.%m.%Y %H:%M}" if self.lang == "nb" else f"{local:%Y-%m-%d %H:%M}"
 
+    def day(self, written: str) -> str:
+        """A civil date `2026-03-01` as people write it; what is no such date stays as it is written."""
+        try:
+            day = date.fromisoformat(written)
+        except ValueError:
+            return written
+        return f"{day:%d.%m.%Y}" if self.lang == "nb" else day.isoformat()
+
     def iso(self, at: datetime) -> str:
         """A wall time for machines (HTML `datetime`)."""
         return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -104,7 +112,7 @@ class Wording:
         if line.ringing:
             return Badge("busy", self.say("line_ringing"))
         if line.call_id:
-            return Badge("busy", self.say("line_in_call"))
+            return Badge("good", self.say("line_in_call"))
         if line.off_hook:
             tone = self.word("page", f"tone_{line.tone.value}") if line.tone else ""
             return Badge("busy", f"{self.say('line_off_hook')} – {tone}" if tone else self.say("line_off_hook"))

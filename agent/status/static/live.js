@@ -3,23 +3,38 @@
 
 (() => {
   const RETRY_MS = 15000;
-  const SILENCE_MS = 45000;
+  // A stream that is only renewed is back within this time, and nobody need be told.
+  const GRACE_MS = 4000;
+  const SILENCE_MS = Number(document.body.dataset.silence);
   const stale = document.getElementById("stale");
   let source = null;
   let silence = 0;
+  let grace = 0;
+  let retry = 0;
+
+  const tell = () => { stale.textContent = stale.dataset.text; };
+
+  const quiet = () => {
+    for (const timer of [silence, grace, retry]) clearTimeout(timer);
+    silence = grace = retry = 0;
+  };
 
   const heard = () => {
-    stale.textContent = "";
-    clearTimeout(silence);
+    quiet();
+    if (stale.textContent) stale.textContent = "";
     silence = setTimeout(lost, SILENCE_MS);
   };
 
-  const lost = () => {
-    stale.textContent = stale.dataset.text;
-    clearTimeout(silence);
+  const close = () => {
+    quiet();
     if (source) source.close();
     source = null;
-    setTimeout(open, RETRY_MS);
+  };
+
+  const lost = () => {
+    tell();
+    close();
+    retry = setTimeout(open, RETRY_MS);
   };
 
   const show = (message) => {
@@ -29,19 +44,21 @@
     if (section && "fragment" in section.dataset) section.innerHTML = html;
   };
 
+  const failed = () => {
+    // The browser tries again by itself unless the adapter refused the stream.
+    if (source.readyState === EventSource.CLOSED) lost();
+    else if (!grace) grace = setTimeout(tell, GRACE_MS);
+  };
+
   const open = () => {
     if (source) return;
     source = new EventSource(document.body.dataset.events);
     source.addEventListener("fragment", show);
     source.addEventListener("alive", heard);
-    source.onerror = () => {
-      stale.textContent = stale.dataset.text;
-      // The browser tries again by itself unless the adapter refused the stream.
-      if (source && source.readyState === EventSource.CLOSED) lost();
-    };
-    heard();
+    source.addEventListener("error", failed);
+    silence = setTimeout(lost, SILENCE_MS);
   };
 
-  addEventListener("pagehide", () => { if (source) source.close(); source = null; clearTimeout(silence); });
+  addEventListener("pagehide", close);
   addEventListener("pageshow", open);
 })();
