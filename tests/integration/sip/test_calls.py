@@ -61,7 +61,7 @@ def test_the_caller_gives_up_while_it_rings(endpoint):
     ola, kari = endpoint({"1001": {}}), endpoint({"1002": {"behaviour": "ring"}})
     ola.wait("ready"), kari.wait("ready")
     call, _ = _call(ola, kari)
-    assert ola.wait("progress")["code"] == 180
+    ola.wait("progress", code=180)
     ola.send(hangup=call)
     assert ola.wait("bye")["remote"] is False
     gone = kari.wait("bye")
