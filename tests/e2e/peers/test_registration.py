@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 pytestmark = [pytest.mark.e2e, pytest.mark.peer("kamailio", "sipp")]
@@ -43,3 +44,17 @@ def test_a_wrong_password_makes_no_storm(operator, household, new_adapter):
     assert adapter.agent.accounts[changed.user].attempts == 1
     assert adapter.agent.wait(lambda: adapter.agent.accounts[right.user].registered)
     assert operator.contacts(changed.user) == []
+
+
+def test_the_right_password_registers_at_once_and_not_after_the_pause_of_a_refused_one(
+    operator, household, new_adapter
+):
+    changed, other = household()
+    operator.know(changed.user, "another secret")
+    adapter = new_adapter([changed, other])
+    assert adapter.agent.wait(lambda: getattr(adapter.agent.accounts.get(changed.user), "code", 0) == 401)
+    old = adapter.agent.configuration
+    account = msgspec.structs.replace(old.accounts[0], password="another secret")
+    adapter.agent.configure(msgspec.structs.replace(old, revision="corrected", accounts=[account, old.accounts[1]]))
+    adapter.ready()
+    assert len(operator.contacts(changed.user)) == 1

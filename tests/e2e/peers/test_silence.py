@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from agent.core.events import CallKind, CallPhase, Cause, Tone
@@ -20,18 +18,10 @@ def adapter(new_adapter):
     return new_adapter().ready()
 
 
-def dials(adapter, digits, line=0):
-    phone = adapter.phones[line]
-    phone.off_hook()
-    assert phone.wait_for(lambda: phone.hears(TONE_HZ, 100) > -20, 5), "no dial tone"
-    phone.dial(digits)
-    return phone
-
-
 def emergency_call(adapter, operator, callee, line=1):
     """Dial 112, and return how many milliseconds after the last digit it was answered."""
     peer = callee("answer", "112")
-    phone = dials(adapter, "112", line)
+    phone = adapter.dial("112", line)
     call = adapter.agent.call(kind=CallKind.EMERGENCY, phase=CallPhase.ANSWERED)
     phone.on_hook()
     peer.finish()
@@ -40,13 +30,13 @@ def emergency_call(adapter, operator, callee, line=1):
 
 def test_a_callee_that_never_answers_gives_congestion_and_112_leaves_meanwhile(adapter, operator, callee):
     peer = callee("silent", "22000031")
-    phone = dials(adapter, "22000031")
+    adapter.dial("22000031")
     assert peer.sees("INVITE")
     assert emergency_call(adapter, operator, callee) < 1000
     ended = adapter.agent.call(number="+4722000031", phase=CallPhase.ENDED)
     assert (ended.cause, ended.sip_code, ended.answered_ms) == (Cause.NO_ANSWER, 408, None)
-    assert adapter.agent.wait(lambda: adapter.agent.lines[0].tone is Tone.CONGESTION)
-    assert phone.wait_for(lambda: phone.hears(TONE_HZ) > -20, 5)
+    assert adapter.plays(Tone.CONGESTION)
+    assert adapter.hears(TONE_HZ)
 
 
 def test_an_operator_that_says_nothing_costs_slots_but_never_the_emergency_call(adapter, operator, callee):
@@ -55,14 +45,51 @@ def test_an_operator_that_says_nothing_costs_slots_but_never_the_emergency_call(
         operator.route(f"+47{number}", "drop")
     *hung_up, last = numbers
     for number in hung_up:
-        phone = dials(adapter, number)
+        adapter.dial(number)
         assert operator.log.wait("INVITE", f"to=+47{number} ")
-        phone.on_hook()
-        assert adapter.agent.wait(lambda: not adapter.agent.lines[0].off_hook)
-    # Nothing came back, so no CANCEL may be sent (RFC 3261 §9.1): three dead transactions hold their slots, and the last
-    # slot is kept for an emergency call.
-    dials(adapter, last)
+        adapter.replace()
+    # Nothing came back, so no CANCEL may be sent (RFC 3261 §9.1): three dead transactions hold their slots, and the
+    # last slot is kept for an emergency call.
+    adapter.dial(last)
     refused = adapter.agent.call(number=f"+47{last}", phase=CallPhase.ENDED, timeout=3)
     assert (refused.cause, refused.invited_ms) == (Cause.NO_CALL_SLOT, None)
     assert not operator.log.holding("INVITE", f"to=+47{last} ")
     assert emergency_call(adapter, operator, callee) < 1000
+    # When the transactions are dead, calls start as before.
+    answering = callee("answer", "22000058")
+    assert eventually_answered(adapter, "22000058")
+    adapter.replace()
+    answering.finish()
+
+
+def eventually_answered(adapter, number):
+    """Dial until the call is not refused for want of a slot any more, at most as often as transactions can live."""
+    for _ in range(8):
+        adapter.replace()
+        adapter.agent.calls.clear()
+        adapter.dial(number)
+        call = adapter.agent.call(number=f"+47{number}")
+        if call.cause is not Cause.NO_CALL_SLOT:
+            return adapter.agent.call(phase=CallPhase.ANSWERED)
+    return None
+
+
+def test_an_operator_that_answers_nothing_gives_congestion(adapter, operator):
+    operator.route("+4722000059", "drop")
+    adapter.dial("22000059")
+    ended = adapter.agent.call(phase=CallPhase.ENDED)
+    assert (ended.cause, ended.answered_ms) == (Cause.NETWORK_FAILURE, None)
+    assert ended.ended_ms - ended.invited_ms < 8000
+    assert adapter.plays(Tone.CONGESTION)
+
+
+def test_112_from_a_line_with_a_wrong_password_leaves_through_the_other_account(
+    operator, household, new_adapter, callee
+):
+    wrong, right = household()
+    operator.know(wrong.user, "another secret")
+    adapter = new_adapter([wrong, right])
+    assert adapter.agent.wait(lambda: getattr(adapter.agent.accounts.get(wrong.user), "code", 0) == 401)
+    assert adapter.agent.wait(lambda: adapter.agent.accounts[right.user].registered)
+    assert emergency_call(adapter, operator, callee, line=0) < 1000
+    assert adapter.agent.call(kind=CallKind.EMERGENCY).account == right.user
