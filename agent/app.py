@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import enum
 import os
 import random
@@ -68,18 +69,63 @@ _TIME_RETRY_S = 300.0
 _log = structlog.get_logger("agent")
 
 
-class Outcome(enum.Enum):
-    """Why an agent ended."""
+class Order(enum.Enum):
+    """What a signal asks for."""
 
     STOP = enum.auto()
     RELOAD = enum.auto()
 
 
+class Orders:
+    """The signals of the process, none of them lost while one configuration gives way to the next. Stop wins."""
+
+    def __init__(self) -> None:
+        self._waiting: set[Order] = set()
+        self._news = asyncio.Event()
+
+    def listen(self) -> None:
+        """Take SIGTERM and SIGINT (stop) and SIGHUP (reload) from now on."""
+        loop = asyncio.get_running_loop()
+        for number, order in (
+            (signal.SIGTERM, Order.STOP), (signal.SIGINT, Order.STOP), (signal.SIGHUP, Order.RELOAD),
+        ):  # fmt: skip
+            loop.add_signal_handler(number, self.give, order)
+
+    def give(self, order: Order) -> None:
+        """Ask for something."""
+        self._waiting.add(order)
+        self._news.set()
+
+    async def next(self) -> Order:
+        """Wait for what is asked for."""
+        await self._news.wait()
+        order = Order.STOP if Order.STOP in self._waiting else Order.RELOAD
+        self._waiting.discard(order)
+        if not self._waiting:
+            self._news.clear()
+        return order
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Settings:
+    """A configuration that can be used, and what is wrong with the file where it is not the file's."""
+
+    config: Config
+    trouble: ConfigError | None
+
+    @property
+    def refused(self) -> bool:
+        """Whether the file was refused and an earlier configuration stands in for it."""
+        return self.trouble is not None and not isinstance(self.trouble, KeptCopyError)
+
+
 class Agent:
     """One run of the agent under one configuration."""
 
-    def __init__(self, config: Config, trouble: ConfigError | None, source: Path, store: Store) -> None:
+    def __init__(self, settings: Settings, source: Path, store: Store) -> None:
+        config = settings.config
         self._config = config
+        self._source = source
         self._store = store
         self._clock = clock.Clock()
         self._zone = ZoneInfo(config.general.time_zone)
@@ -112,35 +158,43 @@ class Agent:
         self._view = StatusView(
             plan=self.plan, calls=self.calls, gateway=self._seen, store=store, syncer=self._syncer,
             uploader=self._uploader, clock=self._clock, zone=self._zone, device_id=config.operator.device_id,
-            source=source, trouble=trouble,
+            source=source, trouble=settings.trouble,
         )  # fmt: skip
         self._page = StatusServer(
             self._view, texts=self._texts, zone=self._zone, lang=config.general.language, bind=config.page.bind,
             port=config.page.port, hosts=config.page.hosts, metrics=self._view.metrics,
         )  # fmt: skip
 
-    async def run(self) -> Outcome:
-        """Work until SIGTERM or SIGINT (stop) or SIGHUP (reload)."""
-        ended: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        async with self._running(ended):
+    async def run(self, orders: Orders) -> Settings | None:
+        """Work until told to stop (None) or until there are other settings to work with."""
+        async with self._running():
             notify("READY=1")
             _log.info("agent_ready")
-            outcome = await ended
-        notify("RELOADING=1" if outcome is Outcome.RELOAD else "STOPPING=1")
-        return outcome
+            while await orders.next() is Order.RELOAD:
+                settings = self._reload()
+                if settings is not None:
+                    return settings
+            notify("STOPPING=1")
+            return None
+
+    def _reload(self) -> Settings | None:
+        """Read the file again; where it is refused, everything goes on as it is, and says so."""
+        notify("RELOADING=1")
+        try:
+            settings = _load(self._source)
+            read_credential(Path(settings.config.operator.credential_file))
+        except ConfigError as error:
+            # No earlier one is kept, or the secret it names can't be read: what runs now is the last good one.
+            settings = Settings(self._config, error)
+            _complain(settings)
+        if not settings.refused:
+            return settings
+        self._view.judge(settings.trouble)
+        notify("READY=1")
+        return None
 
     @contextlib.asynccontextmanager
-    async def _running(self, ended: asyncio.Future[Outcome]) -> AsyncIterator[None]:
-        loop = asyncio.get_running_loop()
-
-        def on_signal(outcome: Outcome) -> None:
-            if not ended.done():
-                ended.set_result(outcome)
-
-        for number, outcome in (
-            (signal.SIGTERM, Outcome.STOP), (signal.SIGINT, Outcome.STOP), (signal.SIGHUP, Outcome.RELOAD),
-        ):  # fmt: skip
-            loop.add_signal_handler(number, on_signal, outcome)
+    async def _running(self) -> AsyncIterator[None]:
         await self._syncer.restore()
         try:
             async with asyncio.TaskGroup() as group:
@@ -280,23 +334,35 @@ def kept_configuration() -> Path:
     return Path(os.environ.get("STATE_DIRECTORY", "/var/lib/iplink-agent")) / "agent.toml.last-good"
 
 
+def _load(path: Path) -> Settings:
+    config, trouble = load_or_last_good(path, kept_configuration())
+    logs.configure(config.log.level, config.log.format)
+    settings = Settings(config, trouble)
+    _complain(settings)
+    return settings
+
+
+def _complain(settings: Settings) -> None:
+    if isinstance(settings.trouble, KeptCopyError):
+        _log.error("configuration_not_kept", detail=str(settings.trouble))
+    elif settings.trouble is not None:
+        for problem in settings.trouble.problems:
+            _log.error("configuration_refused", problem=problem, instead="the last good one")
+
+
 async def _serve(path: Path) -> int:
-    while True:
-        config, trouble = load_or_last_good(path, kept_configuration())
-        logs.configure(config.log.level, config.log.format)
-        if isinstance(trouble, KeptCopyError):
-            _log.error("configuration_not_kept", detail=str(trouble))
-        elif trouble is not None:
-            for problem in trouble.problems:
-                _log.error("configuration_refused", problem=problem, instead="the last good one")
-        store = await Store.open(Path(config.store.folder))
+    orders = Orders()
+    orders.listen()
+    settings: Settings | None = _load(path)
+    while settings is not None:
+        store = await Store.open(Path(settings.config.store.folder))
         try:
-            outcome = await Agent(config, trouble, path, store).run()
+            settings = await Agent(settings, path, store).run(orders)
         finally:
             await store.close()
-        if outcome is Outcome.STOP:
-            return EXIT_OK
-        _log.info("configuration_reloaded")
+        if settings is not None:
+            _log.info("configuration_reloaded")
+    return EXIT_OK
 
 
 def main(path: Path) -> int:

@@ -29,6 +29,7 @@ from agent.store.store import Store
 _LOOK_AGAIN_S = 1.0
 _LEAST_BETWEEN_S = 0.1
 _SHOWN_CDRS = 20
+_STORE_PATIENCE_S = 1.0
 
 
 class SeenGateway:
@@ -104,6 +105,11 @@ class StatusView:
             self.metrics.count_refusal(cdr.refusal)
         self.touch()
 
+    def judge(self, trouble: ConfigError | None) -> None:
+        """The configuration file was read again, and refused or (None) found good."""
+        self._trouble = trouble
+        self.touch()
+
     def installed(self, now: Moment) -> None:
         """A price list has come into force."""
         self._installed_at = now.wall
@@ -147,13 +153,16 @@ class StatusView:
         now = self._clock.now()
         try:
             month, day = records.period_of(records.rfc3339(now.wall), self._zone)
-            usage = await self._store.usage(month)
-            today = await self._store.usage_day(day)
-            recent = await self._store.recent(_SHOWN_CDRS)
-            quarantined, pending = await self._store.quarantined_count(), await self._store.pending_count()
+            async with asyncio.timeout(_STORE_PATIENCE_S):
+                usage = await self._store.usage(month)
+                today = await self._store.usage_day(day)
+                recent = await self._store.recent(_SHOWN_CDRS)
+                quarantined, pending = await self._store.quarantined_count(), await self._store.pending_count()
             reason = self._calls.trouble
-        except StoreError as error:
-            usage, today, recent, quarantined, pending, reason = [], [], [], 0, 0, str(error)
+        except (StoreError, TimeoutError) as error:
+            # A disk that hangs is what somebody opens this page for: it has to come without the disk.
+            reason = str(error) or f"it has not answered for {_STORE_PATIENCE_S:g} s"
+            usage, today, recent, quarantined, pending = [], [], [], 0, 0
         return page.Snapshot(
             at=now.wall,
             time_trusted=now.trusted,

@@ -118,7 +118,15 @@ def make_scene(folder: Path, page_port: int) -> Scene:
     return scene
 
 
-def write_adapter_files(scene: Scene, http: str, sip: str, rtp_port: int) -> None:
+@dataclass(frozen=True, slots=True)
+class Manners:
+    """How long the subscribers ring before they answer, and how long their tone is before they echo; milliseconds."""
+
+    answer_ms: int = 600
+    tone_ms: int = 1500
+
+
+def write_adapter_files(scene: Scene, http: str, sip: str, rtp_port: int, manners: Manners) -> None:
     """Write what the subscribers and the agent are told, now that the operator's addresses are known.
 
     `rtp_port`: first UDP port of the subscribers' speech.
@@ -128,8 +136,8 @@ def write_adapter_files(scene: Scene, http: str, sip: str, rtp_port: int) -> Non
         subscribers=[
             Subscriber(
                 user=user.user, domain=scene.operator.domain, password=user.password, target=f"{sip};transport=udp",
-                behaviour=behaviours.get(user.user, Behaviour.ECHO_TONE), tone_hz=FAR_TONE_HZ, tone_ms=1500,
-                answer_ms=600,
+                behaviour=behaviours.get(user.user, Behaviour.ECHO_TONE), tone_hz=FAR_TONE_HZ, tone_ms=manners.tone_ms,
+                answer_ms=manners.answer_ms,
             )
             for user in scene.operator.users if user.user not in scene.operator.subscription.registrations
         ],

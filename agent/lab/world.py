@@ -20,7 +20,7 @@ import aiohttp
 import msgspec
 
 from agent.lab.process import LabProcessError, Message, TalkingProcess
-from agent.lab.scene import Scene, make_scene, write_adapter_files
+from agent.lab.scene import Manners, Scene, make_scene, write_adapter_files
 from agent.store.records import StoredCdr
 from agent.store.store import Store
 from agent.supervisor import Child, Supervised, pause_before_restart
@@ -32,6 +32,7 @@ _SUBSCRIBER_RTP = (30_000, 32_600)
 _RTP_PORTS = 32
 """Four calls and their RTCP, and room for the library's own search."""
 _RTP_TRIES = 50
+_MANNERS = Manners()
 
 Hear = Callable[[str, Message], None]
 
@@ -74,10 +75,12 @@ class World:
         page_port: int = 0,
         with_agent: bool = True,
         pause: Callable[[int], float] = pause_before_restart,
+        manners: Manners = _MANNERS,
     ) -> None:
         self.scene: Scene = make_scene(folder, page_port or free_port())
         self._hear = hear
         self._with_agent = with_agent
+        self._manners = manners
         python = [sys.executable, "-m"]
         logs = folder / "logs"
         logs.mkdir(exist_ok=True)
@@ -135,7 +138,8 @@ class World:
         await self.operator.start()
         ready = await self.operator.wait_for(lambda message: bool(message.get("ready")), _READY_S)
         self._operator_url = str(ready["http"])
-        write_adapter_files(self.scene, self._operator_url, str(ready["sip"]), free_rtp_ports(*_SUBSCRIBER_RTP))
+        rtp_port = free_rtp_ports(*_SUBSCRIBER_RTP)
+        write_adapter_files(self.scene, self._operator_url, str(ready["sip"]), rtp_port, self._manners)
         await self.subscribers.start()
         await self.subscribers.wait_for(lambda message: message.get("event") == "ready", _READY_S)
         self.card.start()

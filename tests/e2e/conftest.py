@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,7 +19,7 @@ from agent.core.cdr import Cdr
 from agent.core.events import Tone
 from agent.data import load_tones
 from agent.lab.process import Message
-from agent.lab.scene import FAR_TONE_HZ, NEAR_TONE_HZ
+from agent.lab.scene import FAR_TONE_HZ, NEAR_TONE_HZ, Manners
 from agent.lab.world import World
 from agent.store.records import UsageRow
 from agent.store.store import Store
@@ -28,6 +29,8 @@ T = TypeVar("T")
 
 HEARD_DBM0 = -30.0
 """Louder than this is heard, and nothing else on these lines is."""
+BRISK = Manners(answer_ms=250, tone_ms=600)
+SILENCE_DBM0 = -50.0
 _TAIL_LINES = 40
 _LOOK_AGAIN_S = 0.03
 
@@ -38,7 +41,7 @@ class Household:
     def __init__(self, folder: Path, **world: Any) -> None:
         self.folder = folder
         self.said: list[tuple[int, str, Message]] = []
-        self.world = World(folder, self._hear, **world)
+        self.world = World(folder, self._hear, manners=BRISK, **world)
         self._tones = load_tones().tones
 
     def _hear(self, who: str, message: Message) -> None:
@@ -129,6 +132,13 @@ class Household:
         await self.phone_shows(line, "the far end's tone", lambda: phone.hears(FAR_TONE_HZ, 200) > HEARD_DBM0, within_s)
         await self.echo(line)
 
+    async def still_speaks(self, line: int) -> None:
+        """Falls silent, hears that, speaks again and is echoed: the speech path works now, not some time ago."""
+        phone = self.phone(line)
+        phone.speak(None)
+        await self.phone_shows(line, "silence", lambda: phone.hears(NEAR_TONE_HZ, 200) < SILENCE_DBM0)
+        await self.echo(line)
+
     async def call(self, line: int, digits: str) -> None:
         """Lift, hear dial tone, dial, and speak."""
         await self.lift_for_dial_tone(line)
@@ -193,6 +203,26 @@ class Household:
             ),
             within_s,
         )  # fmt: skip
+
+    async def agent_ends(self, since: int, what: str, within_s: float = 15) -> None:
+        """Wait for the supervisor's word about how the agent ended."""
+        await self.hears("agent", "process", since, within_s, what=f"ended with {what}")
+
+    async def reload(self) -> None:
+        """Tell the agent to read its configuration again, and with it the operator's word."""
+        since = self._log_size()
+        self.world.agent.signal(signal.SIGHUP)
+
+        async def look() -> bool:
+            with self.world.agent_log.open("rb") as log:
+                log.seek(since)
+                words = log.read()
+            return b'"configuration_refused"' in words or words.rfind(b'"agent_ready"') > 0
+
+        await self.until("the agent to take SIGHUP", look)
+
+    def _log_size(self) -> int:
+        return self.world.agent_log.stat().st_size
 
     async def quiet(self) -> None:
         """Everybody has hung up and every fault is over."""

@@ -30,6 +30,7 @@ async def test_a_call_to_sweden_is_heard_recorded_and_priced(home) -> None:
     await home.call(0, SWEDEN_DIALLED)
     # The subscriber in Sweden has heard the household, too.
     await home.hears("subscribers", "heard", words, hz=NEAR_TONE_HZ)
+    await home.sees("the running price", lambda status: status["calls"] and status["calls"][0]["amount_micro"])
     await home.hang_up(0)
     cdr = await home.record(since, line=0)
     assert (cdr.number, cdr.own_number, cdr.direction) == (SWEDEN, OWN_NUMBERS[0], Direction.OUTGOING)
@@ -59,7 +60,7 @@ async def test_kari_calls_and_hangs_up(home) -> None:
     cdr = await home.record(since, line=1)
     assert (cdr.direction, cdr.number, cdr.own_number) == (Direction.INCOMING, KARI, OWN_NUMBERS[1])
     assert (cdr.cause, cdr.released_by, cdr.price) == (Cause.NORMAL, Party.REMOTE, None)
-    assert cdr.duration_ms > 1000
+    assert cdr.duration_ms > 500
     assert home.heard("subscribers", "bye", words)[1]["code"] == 200
 
 
@@ -113,7 +114,7 @@ async def test_both_telephones_speak_at_once(home) -> None:
     await asyncio.gather(home.echo(0), home.echo(1))
     await asyncio.gather(home.hang_up(0), home.hang_up(1))
     abroad, at_home = await asyncio.gather(home.record(since, line=0), home.record(since, line=1))
-    assert abroad.price.amount_micro > 0
+    assert abroad.price.prefix == "46"
     assert at_home.price.amount_micro == 0
     assert at_home.price.prefix.startswith("47")
 
@@ -131,11 +132,12 @@ async def test_112_is_sent_with_its_third_digit(home) -> None:
     await home.hang_up(0)
     cdr = await home.record(since, line=0)
     assert (cdr.kind, cdr.number, cdr.price, cdr.unpriced) == (CallKind.EMERGENCY, "112", None, "")
-    assert cdr.duration_ms > 1000
+    assert cdr.duration_ms > 500
 
 
 async def test_household_and_operator_count_the_same(home) -> None:
     await home.call(0, SWEDEN_DIALLED)
+    await home.sees("the running price", lambda status: status["calls"] and status["calls"][0]["amount_micro"])
     await home.hang_up(0)
     await home.sees("no call", lambda status: not status["calls"])
     await home.all_acknowledged()
@@ -149,7 +151,6 @@ async def test_household_and_operator_count_the_same(home) -> None:
     spent = sum(cdr.price.amount_micro for cdr in outgoing if cdr.price is not None)
     assert spent > 0
     assert sum(row.amount_micro for row in rows) == spent == operator["amount_micro"]
-    assert sum(row.calls for row in rows) == len(outgoing)
-    assert operator["calls"] == len(received)
+    assert sum(row.calls for row in rows) == len(outgoing) == operator["calls"]
     status = await home.world.status()
     assert status["money"]["month_micro"] == spent
