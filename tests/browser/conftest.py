@@ -23,6 +23,7 @@ from zoneinfo import ZoneInfo
 import aiohttp
 import pytest
 
+from agent.lab.world import World
 from agent.status.app import StatusServer
 from agent.status.gate import Limits
 from agent.status.sample import SampleSource
@@ -33,6 +34,7 @@ STRANGER = "stranger.example"
 _START_S = 20.0
 _CALL_S = 15.0
 _LOOK_AGAIN_S = 0.03
+_TAIL_LINES = 30
 
 # Runs in every document before its own scripts: what a poll from outside could miss is noted as it happens.
 _WITNESS = """
@@ -313,6 +315,19 @@ class Tab:
         path = self._output / f"page-{name}.png"
         path.write_bytes(base64.b64decode(shot["data"]))
         return path
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """A failure in a real world shows what its processes said last."""
+    report: pytest.TestReport = yield
+    if report.failed and call.excinfo is not None:
+        for value in getattr(item, "funcargs", {}).values():
+            if isinstance(value, World):
+                for path in sorted((value.scene.folder / "logs").glob("*.log")):
+                    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+                    report.sections.append((path.name, "\n".join(lines[-_TAIL_LINES:])))
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -220,7 +220,7 @@ async def test_page_is_whole_without_javascript_and_reloads_itself(chromium, sam
         assert await tab.text("#stale") == ""
         assert not any("/events" in address for address in tab.asked), "the script ran"
         await sample.source.show(healthy_snapshot())
-        await tab.loaded(tab.loads, within_s=14)
+        await tab.loaded(tab.loads, within_s=20)
         assert "Everything works" in await tab.text("#headline")
         assert tab.complaints == []
 
@@ -298,6 +298,24 @@ async def test_full_numbers_and_foreign_addresses_never_appear(chromium, sample)
             f"127.0.0.1:{sample.port}"
         }
         assert tab.complaints == []
+
+
+async def test_script_that_slipped_into_the_page_could_neither_run_nor_call_home(chromium, sample, stranger):
+    async with chromium.tab() as tab:
+        await tab.open(sample.address)
+        await tab.ask(f"fetch('http://{stranger}:{sample.port}/').then(() => 1, () => 0)")
+        await tab.ask(
+            "(() => { const s = document.createElement('script'); s.textContent = 'window.ran = 1';"
+            " document.body.append(s);"
+            " document.body.setAttribute('onclick', 'window.ran = 1'); document.body.click(); return 0; })()"
+        )
+        await tab.sees("three violations", "witness.violations.length === 3")
+        told = " ".join(await tab.ask("witness.violations"))
+        assert "connect-src" in told
+        assert "script-src-elem" in told
+        assert "script-src-attr" in told
+        assert await tab.ask("window.ran") is None
+        assert any("Content Security Policy" in complaint for complaint in tab.complaints)
 
 
 async def test_site_that_rebinds_its_name_to_the_adapter_reads_nothing(chromium, sample, stranger):

@@ -15,7 +15,7 @@ from agent.status.app import PageError, StatusServer
 from agent.status.gate import Limits
 from agent.status.metrics import Metrics
 from agent.status.page import SECTIONS
-from agent.status.sample import FIRST, SampleSource, healthy_snapshot
+from agent.status.sample import FIRST, SampleSource, healthy_snapshot, sample_snapshot
 from agent.status.snapshot import GatewayView, StoreView
 from agent.texts import Texts
 
@@ -191,6 +191,27 @@ async def test_quiet_stream_is_kept_alive():
         async with asyncio.timeout(5):
             while (await response.content.readline()) != b"event: alive\n":
                 pass
+
+
+async def test_stream_says_when_a_look_at_the_adapter_brought_nothing_new():
+    async with serving(limits=Limits(heartbeat_s=30)) as (_, source, session), session.get("/events") as response:
+        await fragments(response, lambda seen: set(SECTIONS) <= set(seen))
+        await source.show(sample_snapshot())
+        async with asyncio.timeout(5):
+            while (await response.content.readline()) != b"event: alive\n":
+                pass
+
+
+async def test_stream_of_a_failing_source_claims_no_life():
+    class Broken(SampleSource):
+        async def snapshot(self):
+            raise OSError("database is locked")
+
+    async with serving(Broken()) as (_, _, session), session.get("/events") as response:
+        async with asyncio.timeout(5):
+            heard = [await response.content.readline() for _ in range(8)]
+        assert heard[0].startswith(b"retry:")
+        assert set(heard[1:]) == {b":\n", b"\n"}
 
 
 async def test_streams_are_bounded_and_freed():

@@ -49,6 +49,20 @@ def test_norwegian_page_tells_everything_a_technician_asks(page):
         assert fact in seen, fact
 
 
+@pytest.mark.parametrize(
+    ("lang", "written", "seen"),
+    [
+        ("nb", "2026-03-01", "01.03.2026"),
+        ("en", "2026-03-01", "2026-03-01"),
+        ("nb", "with the spring", "with the spring"),
+    ],
+)
+def test_price_lists_first_day_is_written_as_the_reader_writes_days(page, lang, written, seen):
+    snapshot = sample_snapshot()
+    snapshot = structs.replace(snapshot, price_list=structs.replace(snapshot.price_list, valid_from=written))
+    assert f"<dd>{seen}</dd>" in page.fragments(masked(snapshot), lang)["service"]
+
+
 def test_english_page_says_the_same_in_english(page):
     html = page.whole(masked(sample_snapshot()), "en")
     seen = text(html)
