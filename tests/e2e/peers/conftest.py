@@ -362,7 +362,7 @@ class Adapter:
         phone = self.phones[line]
         phone.off_hook()
         assert self.hears(TONE_HZ, line, 100), "no dial tone"
-        phone.dial(digits)
+        phone.dial(digits, 50, 50)
         return phone
 
     def hears(self, hz: int, line: int = 0, ms: int = 300) -> bool:

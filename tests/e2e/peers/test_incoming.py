@@ -62,6 +62,16 @@ def test_a_caller_who_gives_up_stops_the_ringing(adapter, caller):
     assert (ended.cause, ended.released_by, ended.answered_ms) == (Cause.CANCELLED, Party.REMOTE, None)
 
 
+def test_a_caller_finds_the_line_busy_while_its_telephone_speaks(adapter, callee, caller):
+    peer, phone, call = in_conversation(adapter, callee, "22000022")
+    caller("call_busy_line", adapter.subscribers[0].number).finish()
+    refused = adapter.agent.call(direction=Direction.INCOMING, phase=CallPhase.ENDED)
+    assert (refused.cause, refused.sip_code) == (Cause.NO_LINE_FREE, 486)
+    assert adapter.agent.calls[call.call_id].phase is CallPhase.ANSWERED
+    phone.on_hook()
+    peer.finish()
+
+
 def test_a_delayed_offer_through_the_registrar_becomes_a_call_with_speech(adapter, caller):
     peer = caller("call_without_offer", adapter.subscribers[0].number)
     phone = adapter.phones[0]
