@@ -25,6 +25,15 @@ async def price_at_the_keyboard(number: str, seconds: int) -> int:
     return int(json.loads(out)["amount_micro"])
 
 
+async def test_both_lines_are_registered_and_the_page_says_so(home) -> None:
+    status = await home.ready()
+    assert sorted(account["account"] for account in status["accounts"]) == ["line1", "line2"]
+    for user in ("line1", "line2"):
+        assert home.heard("operator", "registered", user=user)[1]["contacts"] == 1
+    assert status["card"]["lines"] == 2
+    assert status["problems"] == []
+
+
 async def test_a_call_to_sweden_is_heard_recorded_and_priced(home) -> None:
     since, words = len(await home.received()), home.mark()
     await home.call(0, SWEDEN_DIALLED)
@@ -39,8 +48,8 @@ async def test_a_call_to_sweden_is_heard_recorded_and_priced(home) -> None:
     assert abs(cdr.duration_ms - (ended[1]["at_ms"] - answered[1]["at_ms"])) < 300
     assert cdr.price.billed_s == -(-cdr.duration_ms // 1000)
     assert cdr.price.amount_micro == await price_at_the_keyboard("4681234567", cdr.price.billed_s) > 0
-    assert cdr.quality.rx_packets > 50
-    assert cdr.quality.tx_packets > 50
+    assert cdr.quality.rx_packets > 40
+    assert cdr.quality.tx_packets > 40
     await home.all_acknowledged()
 
 
@@ -97,14 +106,17 @@ async def test_a_busy_friend_gives_busy_tone(home) -> None:
     assert (cdr.cause, cdr.duration_ms, cdr.price) == (Cause.BUSY, 0, None)
 
 
-async def test_a_destination_without_a_price_is_refused_before_anybody_is_called(home) -> None:
+@pytest.mark.parametrize(
+    ("digits", "refusal"), [("0069912345678#", "no_rate"), ("008831234567#", "blocked_destination")]
+)
+async def test_a_destination_without_a_price_is_refused_before_anybody_is_called(home, digits, refusal) -> None:
     since, words = len(await home.received()), home.mark()
     await home.lift_for_dial_tone(0)
-    home.phone(0).dial("008831234567#", 60, 50)
+    home.phone(0).dial(digits, 60, 50)
     await home.plays_tone(0, Tone.SPECIAL)
     await home.hang_up(0)
     cdr = await home.record(since, line=0)
-    assert (cdr.cause, cdr.refusal, cdr.duration_ms, cdr.price) == (Cause.REFUSED, "blocked_destination", 0, None)
+    assert (cdr.cause, cdr.refusal, cdr.duration_ms, cdr.price) == (Cause.REFUSED, refusal, 0, None)
     assert home.heard("operator", "invite", words) is None
 
 

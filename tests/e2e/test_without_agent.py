@@ -101,6 +101,25 @@ async def test_the_telephone_works_without_its_agent(home, away) -> None:
     await home.hang_up(0)
 
 
+async def test_a_gateway_that_starts_alone_reaches_112(home) -> None:
+    since, words = len(await home.received()), home.mark()
+    async with gone(home):
+        restarted = home.mark()
+        home.world.gateway.signal(signal.SIGKILL)
+        await asyncio.gather(
+            home.hears("operator", "registered", restarted, user="line1"),
+            home.hears("operator", "registered", restarted, user="line2"),
+        )
+        await home.lift_for_dial_tone(1)
+        home.phone(1).dial("113", 60, 50)
+        await home.speech(1)
+        assert home.heard("operator", "invite", words, callee="emergency", caller="line2") is not None
+        await home.hang_up(1)
+    cdr = await home.record(since, line=1)
+    assert (cdr.kind, cdr.number, cdr.price, cdr.recovered) == (CallKind.EMERGENCY, "113", None, False)
+    await home.all_acknowledged()
+
+
 async def test_a_hanging_disk_delays_no_emergency_call(home) -> None:
     since, words = len(await home.received()), home.mark()
     with contextlib.closing(sqlite3.connect(home.world.scene.agent_folder / DATABASE, isolation_level=None)) as disk:

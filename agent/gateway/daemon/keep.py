@@ -57,6 +57,13 @@ class Kept:
             _replace(self._port, f"{port}\n".encode())
         return port
 
+    def forget_sip_port(self) -> None:
+        """The kept port can't be used: the next start draws another one. Raises KeepError."""
+        try:
+            self._port.unlink(missing_ok=True)
+        except OSError as error:
+            raise KeepError(f"{self._port}: {error.strerror or error}") from error
+
 
 def _replace(path: Path, body: bytes) -> None:
     temporary = path.with_suffix(".new")

@@ -122,7 +122,7 @@ class Gateway:
         """Be the telephone until SIGTERM or SIGINT; returns the exit code."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
-        self._sip.start()
+        self._start_sip()
         try:
             self._server.start()
             self._use_kept()
@@ -150,6 +150,14 @@ class Gateway:
             if now - watchdog >= _WATCHDOG_MS:
                 watchdog = now
                 notify("WATCHDOG=1")
+
+    def _start_sip(self) -> None:
+        try:
+            self._sip.start()
+        except SipError:
+            # Most likely somebody else has our port; to try it again for ever would leave the house without 112.
+            self._kept.forget_sip_port()
+            raise
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         del number
@@ -230,6 +238,6 @@ def main(options: Options, complain: Callable[[str], None] | None = None) -> int
         return EXIT_BAD_INPUT
     try:
         return gateway.run()
-    except SipError as error:
+    except (KeepError, SipError) as error:
         say(str(error))
         return EXIT_FAILED
