@@ -248,6 +248,8 @@ class Calls:
         if row is None:
             product, digest = self._judge.basis()
             row = records.open_call(state, self._instance, self._now(), product=product, price_list_sha256=digest)
+        if row.answered_ms is None and state.answered_ms is not None:
+            row = msgspec.structs.replace(row, answered_ms=state.answered_ms)
         ended = state.ended_ms if state.ended_ms is not None else self._now().boot_ms
         price, unpriced = self._price(row, records.answered_duration_ms(state.answered_ms, ended))
         await self._commit(records.ended_record(row, state, price, unpriced))

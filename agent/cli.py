@@ -6,6 +6,7 @@ import enum
 import importlib
 import os
 import sys
+from datetime import datetime
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -138,9 +139,21 @@ def rate(
     prices: Annotated[
         Path | None, typer.Option("--prices", metavar="DIR", help="Folder of price lists; default: the shipped ones.")
     ] = None,
+    at: Annotated[
+        datetime | None,
+        typer.Option(
+            "--at",
+            formats=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d"],
+            help="When the call is answered, on the clocks of --zone; default: now.",
+        ),
+    ] = None,
+    zone: Annotated[str, typer.Option("--zone", help="Time zone of the price list's days and hours.")] = "Europe/Oslo",
 ) -> None:
     """Price a call with the same function that prices the records, and explain it line by line."""
+    import zoneinfo
+
     from agent.cli_show import price_json, price_lines
+    from agent.clock import wall
     from agent.paths import data_dir
     from agent.rating.cli_rate import rate_report
     from agent.rating.errors import NoRate, PriceListError
@@ -148,7 +161,14 @@ def rate(
 
     folder = data_dir() / "price-lists" if prices is None else prices
     try:
-        price = rate_report(number, product, duration, folder)
+        civil = zoneinfo.ZoneInfo(zone)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError) as error:
+        raise CliError(
+            f"--zone: {zone[:64]}: no zone of the IANA database; Europe/Oslo is one", Exit.BAD_INPUT
+        ) from error
+    start = wall() if at is None else at.replace(tzinfo=civil)
+    try:
+        price = rate_report(number, product, duration, folder, start=start, zone=civil)
     except NoRate as error:
         raise CliError(f"no price ({error.reason}): {error}", Exit.FAILED) from error
     except PriceListError as error:

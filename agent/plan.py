@@ -13,6 +13,7 @@ from datetime import tzinfo
 
 import msgspec
 
+from agent import records
 from agent.calls import Judgement
 from agent.clock import Moment
 from agent.core.admission import CallRequest, Grant, RateFound, admit
@@ -99,7 +100,7 @@ class Plan:
             own_number=state.own_number, number=state.number,
         )  # fmt: skip
         answer = admit(
-            request, self.entitlement, self._rate_found(state.number),
+            request, self.entitlement, self._rate_found(state.number, now),
             now_ms=now.boot_ms, extra_emergency=self._shipped.extra_emergency,
         )  # fmt: skip
         if isinstance(answer, Grant):
@@ -113,11 +114,11 @@ class Plan:
             )  # fmt: skip
         return Judgement(decision, *self.basis())
 
-    def _rate_found(self, number: str) -> RateFound:
+    def _rate_found(self, number: str, now: Moment) -> RateFound:
         if self.table is None or self.subscription is None:
             return RateFound.NO_PRICE_LIST
         try:
-            find_rate(self.table, number, self.subscription.product)
+            find_rate(self.table, number, self.subscription.product, start=now.wall, zone=self._zone)
         except NoRate as error:
             return _RATES[error.reason]
         return RateFound.FOUND
@@ -131,7 +132,10 @@ class Plan:
                 table = self.table
             else:
                 table = self._old_table(call.price_list_sha256)
-            return rate_call(table, call.number, duration_ms, call.product), ""
+            answered = records.answered_at(call.began_at, call.began_ms, call.answered_ms)
+            return rate_call(
+                table, call.number, duration_ms, call.product, start=answered, zone=self._zone
+            ), ""  # fmt: skip
         except (NoRate, PriceListError) as error:
             return None, str(error)[:128]
 

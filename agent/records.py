@@ -58,6 +58,12 @@ def answered_duration_ms(answered_ms: int | None, ended_ms: int) -> int:
     return max(0, ended_ms - answered_ms) if answered_ms is not None else 0
 
 
+def answered_at(began_at: str, began_ms: int, answered_ms: int | None) -> datetime:
+    """The wall time of the answer: what the record shows and what prices the call. Without an answer, the beginning."""
+    offset_ms = answered_ms - began_ms if answered_ms is not None else 0
+    return datetime.fromisoformat(began_at) + timedelta(milliseconds=offset_ms)
+
+
 def ended_record(call: OpenCall, state: CallState, price: Price | None, unpriced: str) -> Cdr:
     """The record of a call whose end the gateway saw."""
     ended_ms = state.ended_ms if state.ended_ms is not None else call.last_alive_ms
@@ -92,10 +98,9 @@ def _record(
     quality: Quality | None = None,
     recovered: bool = False,
 ) -> Cdr:
-    began = datetime.fromisoformat(call.began_at)
-    answered_at = (
-        rfc3339(began + timedelta(milliseconds=answered_ms - call.began_ms)) if answered_ms is not None else ""
-    )
+    answered_text = ""
+    if answered_ms is not None:
+        answered_text = rfc3339(answered_at(call.began_at, call.began_ms, answered_ms))
     return Cdr(
         id=call.id,
         direction=call.direction,
@@ -107,7 +112,7 @@ def _record(
         boot_id=call.boot_id,
         began_ms=call.began_ms,
         began_at=call.began_at,
-        answered_at=answered_at,
+        answered_at=answered_text,
         time_trusted=call.time_trusted,
         duration_ms=answered_duration_ms(answered_ms, ended_ms),
         setup_ms=max(0, (answered_ms if answered_ms is not None else ended_ms) - call.began_ms),

@@ -39,6 +39,10 @@ class Price(Part, frozen=True, kw_only=True):
     """Millionths of the currency unit."""
     exact: Label
     billed_s: Annotated[int, Meta(ge=0)]
+    pack_s: Annotated[int, Meta(ge=0)] = 0
+    """Of the billed seconds those that came from minute packs."""
+    paid_s: Annotated[int, Meta(ge=0)] = 0
+    """Of the billed seconds those that cost money; the rest was free."""
     steps: list[Step]
 
 

@@ -1,21 +1,25 @@
-"""What a call costs: closed form, exact until one rounding, with a line of explanation for every step.
+"""What a row of a price list says, and which tariffs contradict themselves.
 
-A tariff is a connect fee, a minimum charge and group intervals: from second `from_s` on, `rate` per `unit_s` seconds,
-counted in whole increments of `increment_s` seconds that start where the interval starts. So the second block is
-measured from the end of the first, never from zero, and a 30/6 tariff charges 32 s as 36 s.
-An unanswered call costs nothing, without connect fee. An increment that overruns the next interval's beginning cannot
-occur: `validate` refuses such a tariff.
+A tariff is a connect fee, a minimum and a maximum charge, and group intervals: from second `from_s` on, `rate` per
+`unit_s` seconds, counted in whole increments of `increment_s` seconds that start where the interval starts. So the
+second block is measured from the end of the first, never from zero, and a 30/6 tariff charges 32 s as 36 s. Within one
+tariff no increment overruns the next interval's beginning: `validate` refuses such a tariff.
+A price for each call, however long, is a connect fee with a rate of zero.
+
+A row may be in force only between two civil days, only inside a window, and only for numbers of some lengths. Of the
+rows of one prefix the first that fits applies; `agent.core.schedule` finds it, `agent.core.charge` prices with it.
 """
 
 from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from fractions import Fraction
+from datetime import date
 from typing import Final
 
-from agent.core.cdr import Step
-from agent.core.money import Rounding, exact_text, round_amount, round_ratio
+from agent.core.civil import ALWAYS, Days, Window
+from agent.core.money import Rounding, round_ratio
+from agent.core.numbers import MAX_E164_DIGITS
 
 MAX_RATE_MICRO: Final = 10**9
 """A thousand currency units: nothing in a rate may be dearer, so that a call of weeks fits a record's amount."""
@@ -30,6 +34,17 @@ class Vat(enum.StrEnum):
     INCLUDED = "included"
     EXCLUDED = "excluded"
     NOT_STATED = "not_stated"
+    ADDED = "added"
+    """Prices exclude it, and what a call costs has it added."""
+
+
+class AtMaximum(enum.StrEnum):
+    """What happens when a call reaches its maximum charge."""
+
+    FREE = "free"
+    """It goes on and costs no more."""
+    DISCONNECT = "disconnect"
+    """It is ended before it would cost more; a call that went on all the same is charged in full."""
 
 
 class TariffError(ValueError):
@@ -50,13 +65,15 @@ class Interval:
 class Tariff:
     """The price shared by all prefixes that cost the same. A blocked tariff prices nothing: the call is refused.
 
-    `minimum_micro` is the least that an answered call costs, connect fee included.
+    `minimum_micro` is the least that an answered call costs, connect fee included; `maximum_micro` the most.
     """
 
     connect_fee_micro: int
     intervals: tuple[Interval, ...]
     minimum_micro: int = 0
     blocked: bool = False
+    maximum_micro: int | None = None
+    at_maximum: AtMaximum = AtMaximum.FREE
 
     @property
     def is_free(self) -> bool:
@@ -66,18 +83,61 @@ class Tariff:
 
 
 @dataclass(frozen=True, slots=True)
+class Lengths:
+    """How many digits a number may have, country code included. `exact`: the prefix is the whole number."""
+
+    low: int = 1
+    high: int = MAX_E164_DIGITS
+    exact: bool = False
+
+    def fit(self, digits: str, prefix: str) -> bool:
+        """Whether a number that begins with `prefix` has one of these lengths."""
+        return digits == prefix if self.exact else self.low <= len(digits) <= self.high
+
+    def contain(self, other: Lengths, prefix: str) -> bool:
+        """Whether every number of `other` lengths that begins with `prefix` has one of these."""
+        if self.exact or other.exact:
+            return other.exact and self.fit(prefix, prefix)
+        return self.low <= other.low and other.high <= self.high
+
+
+ANY_LENGTH: Final = Lengths()
+
+
+@dataclass(frozen=True, slots=True)
 class Rate:
-    """One row of a price list. `row` is its line number in the file; `prefix` its digits, from the country code on."""
+    """One row of a price list. `row` is its line number in the file; `prefix` its digits, from the country code on.
+
+    In force on civil days from `valid_from` to `valid_until` (both included, None: open), inside the window `when`.
+    """
 
     prefix: str
     destination: str
     tariff: Tariff
     row: int
+    when: Window = ALWAYS
+    valid_from: date | None = None
+    valid_until: date | None = None
+    lengths: Lengths = ANY_LENGTH
+
+    @property
+    def is_timeless(self) -> bool:
+        """Whether it is in force whatever the time."""
+        return self.valid_from is None and self.valid_until is None and self.when.is_always
+
+    def is_valid_on(self, day: date) -> bool:
+        """Whether the row is in force at some hour of days like this one."""
+        return (self.valid_from is None or self.valid_from <= day) and (
+            self.valid_until is None or day <= self.valid_until
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class PriceRules:
-    """What a price list says once for all its rows. `seconds` turns milliseconds into seconds, `rounding` the sum."""
+    """What a price list says once for all its rows. `seconds` turns milliseconds into seconds, `rounding` the sum.
+
+    `vat_bp` is the rate of value added tax in hundredths of a percent, for `Vat.ADDED`.
+    """
 
     price_list: str
     version: str
@@ -86,23 +146,14 @@ class PriceRules:
     rounding: Rounding
     decimals: int
     seconds: Rounding = Rounding.UP
-
-
-@dataclass(frozen=True, slots=True)
-class Charge:
-    """What one call costs. `exact_micro` is unrounded; `billed_s` is the sum of the charged increments in seconds."""
-
-    amount_micro: int
-    exact_micro: Fraction
-    seconds: int
-    billed_s: int
-    steps: tuple[Step, ...]
+    vat_bp: int = 0
+    holidays: tuple[Days, ...] = ()
 
 
 def validate(tariff: Tariff) -> None:
     """Raise TariffError unless every second of a call has exactly one price and no number is out of bounds."""
     if tariff.blocked:
-        if tariff.intervals or tariff.connect_fee_micro or tariff.minimum_micro:
+        if tariff.intervals or tariff.connect_fee_micro or tariff.minimum_micro or tariff.maximum_micro is not None:
             raise TariffError("a blocked destination has no price: leave the price columns empty")
         return
     _bounded("connect_fee", tariff.connect_fee_micro, 0, MAX_RATE_MICRO)
@@ -127,81 +178,24 @@ def validate(tariff: Tariff) -> None:
                     f"{before.increment_s} s from second {before.from_s}"
                 )
         before = interval
+    _check_maximum(tariff)
+
+
+def _check_maximum(tariff: Tariff) -> None:
+    if tariff.maximum_micro is None:
+        return
+    _bounded("maximum", tariff.maximum_micro, 1, MAX_RATE_MICRO)
+    first = tariff.intervals[0]
+    begun = tariff.connect_fee_micro * first.unit_s + first.rate_micro * first.increment_s
+    if tariff.maximum_micro < tariff.minimum_micro:
+        raise TariffError("maximum: it is below the minimum charge")
+    if tariff.at_maximum is AtMaximum.DISCONNECT and begun > tariff.maximum_micro * first.unit_s:
+        raise TariffError("maximum: connect fee and first increment cost more, so no call could begin")
 
 
 def whole_seconds(duration_ms: int, rule: Rounding) -> int:
     """Return the seconds that `duration_ms` counts as; a duration below zero counts as none."""
     return round_ratio(max(duration_ms, 0), 1000, rule)
-
-
-def price(rate: Rate, duration_ms: int, rules: PriceRules) -> Charge:
-    """Price `duration_ms` of answered time. Raises TariffError where the destination is blocked.
-
-    Time and memory grow with the number of intervals, never with the duration.
-    """
-    tariff = rate.tariff
-    if tariff.blocked:
-        raise TariffError(f"{rate.destination}: this destination is blocked and has no price")
-    steps = [
-        _step(
-            "row", prefix=rate.prefix, destination=rate.destination, row=rate.row, list=rules.price_list,
-            version=rules.version,
-        )
-    ]  # fmt: skip
-    if duration_ms <= 0:
-        steps.append(_step("unanswered"))
-        return Charge(amount_micro=0, exact_micro=Fraction(0), seconds=0, billed_s=0, steps=tuple(steps))
-    seconds = whole_seconds(duration_ms, rules.seconds)
-    steps.append(_step(f"seconds_{rules.seconds}", duration_ms=duration_ms, seconds=seconds))
-    exact, billed_s, interval_steps = _usage(tariff.intervals, seconds)
-    steps.extend(interval_steps)
-    if tariff.connect_fee_micro:
-        exact += tariff.connect_fee_micro
-        steps.append(_step("connect_fee", fee_micro=tariff.connect_fee_micro))
-    if exact < tariff.minimum_micro:
-        steps.append(_step("minimum", minimum_micro=tariff.minimum_micro, amount_exact=exact_text(exact)))
-        exact = Fraction(tariff.minimum_micro)
-    amount = round_amount(exact, rules.rounding, rules.decimals)
-    if exact:
-        shown = exact_text(exact)
-        steps.append(
-            _step(f"rounding_{rules.rounding}", amount_exact=shown, decimals=rules.decimals, total_micro=amount)
-        )
-        steps.append(_step(f"vat_{rules.vat}"))
-    else:
-        steps.append(_step("free"))
-    return Charge(amount_micro=amount, exact_micro=exact, seconds=seconds, billed_s=billed_s, steps=tuple(steps))
-
-
-def _usage(intervals: tuple[Interval, ...], seconds: int) -> tuple[Fraction, int, list[Step]]:
-    exact = Fraction(0)
-    billed_s = 0
-    steps: list[Step] = []
-    for index, interval in enumerate(intervals):
-        if seconds <= interval.from_s:
-            break
-        end = intervals[index + 1].from_s if index + 1 < len(intervals) else seconds
-        used = min(seconds, end) - interval.from_s
-        increments = -(-used // interval.increment_s)
-        charged_s = increments * interval.increment_s
-        cost = Fraction(charged_s * interval.rate_micro, interval.unit_s)
-        exact = exact + cost if exact else cost
-        billed_s += charged_s
-        shown = {"from_s": interval.from_s, "increments": increments, "increment_s": interval.increment_s}
-        if interval.rate_micro:
-            steps.append(
-                _step(
-                    "interval", **shown, charged_s=charged_s, rate_micro=interval.rate_micro, unit_s=interval.unit_s,
-                    amount_exact=exact_text(cost),
-                )
-            )  # fmt: skip
-        else:
-            steps.append(_step("interval_free", **shown, charged_s=charged_s))
-    return exact, billed_s, steps
-
-
-def _step(name: str, **values: str | int) -> Step:
-    return Step(key=f"price.{name}", values={field: str(value) for field, value in values.items()})
 
 
 def _bounded(field: str, value: int, low: int, high: int) -> None:

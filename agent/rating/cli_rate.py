@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Final
 
@@ -15,8 +16,16 @@ from agent.rating.table import RateTable
 MAX_LISTS: Final = 32
 
 
-def rate_report(number_as_typed: str, product: str, duration_s: int, price_list_dir: Path) -> Price:
-    """Price a call of `duration_s` answered seconds.
+def rate_report(
+    number_as_typed: str,
+    product: str,
+    duration_s: int,
+    price_list_dir: Path,
+    *,
+    start: datetime | None = None,
+    zone: tzinfo | None = None,
+) -> Price:
+    """Price a call of `duration_s` seconds answered at `start` (aware), by the clocks of `zone`.
 
     Raises NoRate, NoPriceList, and PriceListError where the product's price list is refused; ValueError for a
     duration below zero.
@@ -24,7 +33,7 @@ def rate_report(number_as_typed: str, product: str, duration_s: int, price_list_
     if duration_s < 0:
         raise ValueError(f"a call cannot last {duration_s} seconds")
     table = RateTable.of(find_deck(product, price_list_dir))
-    return rate_call(table, normalise(number_as_typed), duration_s * 1000, product)
+    return rate_call(table, normalise(number_as_typed), duration_s * 1000, product, start=start, zone=zone)
 
 
 def find_deck(product: str, price_list_dir: Path) -> Deck:

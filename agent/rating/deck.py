@@ -2,7 +2,7 @@
 
 UTF-8 without byte order mark, LF, first a header of `# key: value` lines, then CSV with these columns:
 
-    prefix,destination,connect_fee,rate,unit_s,increment_s,next,minimum
+    prefix,destination,connect_fee,rate,unit_s,increment_s,next,minimum[,maximum][,when][,from][,until][,length]
 
 * `prefix`: country code and beginning of the number, digits only, 1 to 15. Rows are sorted by it as text. A Norwegian
   short number stands behind the country code, too: `471881`, `47116`, `470`. There it cannot collide with anything: no
@@ -13,7 +13,21 @@ UTF-8 without byte order mark, LF, first a header of `# key: value` lines, then 
 * `next`: later intervals, `from_s:rate/unit_s/increment_s`, separated by `;`. A 30/6 tariff of 0.60 a minute has rate
   0.60, unit_s 60, increment_s 30 and next `30:0.60/60/6`.
 
-Header: price_list, product (several with commas), currency, vat, version, valid_from, rounding, decimals, seconds, and
+The last five columns are there as far as any row needs them:
+
+* `maximum`: the most that a call costs, and what happens then: `25.00 free` (it goes on for nothing) or
+  `25.00 disconnect` (it is ended).
+* `when`: days and hours in civil time, such as `mon-fri 08:00-17:00`, `sat+sun`, `hol` (see `agent.core.civil`).
+* `from`, `until`: first and last civil day on which the row is in force.
+* `length`: digits of the number, country code included: `10`, `8-12`, or `exact` where the prefix is the whole number.
+
+Several rows may have one prefix. The first that fits number and moment applies, so the exception (a holiday, the
+evening) stands before the rule. A row that can never be reached is refused, and so is a prefix without a price at some
+hour of the week. The most specific prefix decides: before it is in force a shorter one applies, but a number of a
+length that it does not know is no number.
+
+Header: price_list, product (several with commas), currency, vat, version, valid_from, rounding, decimals, seconds,
+with `vat: added` also vat_percent, holidays (`12-25` of every year, or `2026-04-03`, with commas) if there are any, and
 any number of `note` lines. What is not understood is refused: a price is never guessed.
 """
 
@@ -28,28 +42,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from agent.core.money import AmountError, amount_text, parse_amount
-from agent.core.tariff import Interval, Rate, Tariff, TariffError, validate
-from agent.rating import header
+from agent.core.schedule import uncovered
+from agent.core.tariff import Rate
+from agent.rating import cells, header
+from agent.rating.cells import COLUMNS, MORE_COLUMNS, CellError, RowReader
 from agent.rating.errors import MAX_PROBLEMS, DeckError, PriceListError, Problem
 from agent.rating.header import Header
 
 MAX_BYTES: Final = 16 << 20
 MAX_ROWS: Final = 400_000
 MAX_LINE: Final = 512
-MAX_DESTINATION: Final = 100
-MAX_PREFIX: Final = 15
-COLUMNS: Final = ("prefix", "destination", "connect_fee", "rate", "unit_s", "increment_s", "next", "minimum")
-BLOCKED: Final = "blocked"
+MAX_SAME_PREFIX: Final = 64
 
-_NEVER_INHERITED_FREE: Final = ("47820", "47829", "4718")
+_NEVER_FREE: Final = ("47820", "47829", "4718")
 """Premium and directory ranges: a free row that covers one of them gives away what must be paid."""
 
-_DIGITS = re.compile(r"[0-9]+", re.ASCII)
-_COUNT = re.compile(r"[0-9]{1,5}", re.ASCII)
-_NEXT = re.compile(r"([0-9]{1,5}):([0-9.]{1,16})/([0-9]{1,5})/([0-9]{1,5})", re.ASCII)
+_NEVER_INHERITED_FREE: Final = ("470", "47116", "4758", "4759", "47810", "47815", "4785", "47880")
+"""Five-digit numbers, 116xxx, machines, shared cost, UAN, internet telephony, personal numbers (Nkom's series): such a
+class may be free where the list says so, never because a shorter prefix is."""
+
+_ONE_BY_ONE: Final = "list the free Norwegian ranges one by one (472, 473, 474 …)"
 _HEADER = re.compile(r"# ([a-z_]+): (.*)")
-_MANGLED = re.compile(r"[0-9]*0{7}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,32 +103,13 @@ def canonical(deck: Deck) -> str:
         out.write(f"# {key}: {value}\n")
     for note in deck.notes:
         out.write(f"# {header.NOTE}: {note}\n")
+    rows = [cells.write(rate) for rate in sorted(deck.rates, key=lambda row: row.prefix)]
+    columns = (*COLUMNS, *MORE_COLUMNS)
+    used = [place for place in range(len(columns)) if place < len(COLUMNS) or any(row[place] for row in rows)]
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for rate in sorted(deck.rates, key=lambda row: row.prefix):
-        writer.writerow(_cells(rate))
+    writer.writerow(columns[place] for place in used)
+    writer.writerows([row[place] for place in used] for row in rows)
     return out.getvalue()
-
-
-def _cells(rate: Rate) -> tuple[str, ...]:
-    tariff = rate.tariff
-    if tariff.blocked:
-        return (rate.prefix, rate.destination, "", BLOCKED, "", "", "", "")
-    first, *later = tariff.intervals
-    following = ";".join(
-        f"{part.from_s}:{amount_text(part.rate_micro)}/{part.unit_s}/{part.increment_s}" for part in later
-    )
-    minimum = amount_text(tariff.minimum_micro) if tariff.minimum_micro else ""
-    return (
-        rate.prefix, rate.destination, amount_text(tariff.connect_fee_micro), amount_text(first.rate_micro),
-        str(first.unit_s), str(first.increment_s), following, minimum,
-    )  # fmt: skip
-
-
-class _CellError(ValueError):
-    def __init__(self, column: str, value: str, advice: str) -> None:
-        super().__init__(advice)
-        self.column, self.value, self.advice = column, value, advice
 
 
 class _Parser:
@@ -127,7 +121,7 @@ class _Parser:
         self._problems: list[Problem] = []
         self._header: dict[str, str] = {}
         self._notes: list[str] = []
-        self._tariffs: dict[tuple[str, ...], Tariff] = {}
+        self._reader = RowReader()
 
     def deck(self) -> Deck:
         lines = self._lines()
@@ -136,6 +130,8 @@ class _Parser:
         rates = tuple(self._read_rows(lines, body))
         if not rates and not self._problems:
             self._fault(len(lines), "", "", "the price list has no rows: nothing could be called")
+        self._stop_if_faulty()
+        self._check_classes(rates)
         self._stop_if_faulty()
         digest = hashlib.sha256(self._raw).hexdigest()
         return Deck(name=self._name, sha256=digest, header=head, notes=tuple(self._notes), rates=rates)
@@ -178,9 +174,13 @@ class _Parser:
         for index, line in enumerate(lines):
             row = index + 1
             if not line.startswith("#"):
-                if tuple(line.split(",")) != COLUMNS:
-                    self._fault(row, "", line, f"the column line must read {','.join(COLUMNS)}")
+                found = tuple(line.split(","))
+                more = found[len(COLUMNS) :]
+                if found[: len(COLUMNS)] != COLUMNS or more != tuple(name for name in MORE_COLUMNS if name in more):
+                    advice = f"the column line must read {','.join(COLUMNS)}, then any of {','.join(MORE_COLUMNS)}"
+                    self._fault(row, "", line, advice)
                     self._stop_if_faulty()
+                self._reader = RowReader(more)
                 return index + 1
             match = _HEADER.fullmatch(line)
             if match is None or len(line) > MAX_LINE:
@@ -206,110 +206,76 @@ class _Parser:
         return header.read(values)
 
     def _read_rows(self, lines: list[str], body: int) -> Iterator[Rate]:
-        before = ""
+        prefix = ""
+        same: list[Rate] = []
         for row, line in enumerate(lines[body:], start=body + 1):
             try:
                 rate = self._row(line, row)
-                if rate.prefix == before:
-                    raise _CellError("prefix", rate.prefix, "the row before has the same prefix: keep one price")
-                if rate.prefix < before:
-                    raise _CellError("prefix", rate.prefix, f"sort the rows by prefix as text: this follows {before}")
-                before = rate.prefix
+                if rate.prefix != prefix:
+                    self._check_gaps(same)
+                    same = []
+                if rate.prefix < prefix:
+                    raise CellError("prefix", rate.prefix, f"sort the rows by prefix as text: this follows {prefix}")
+                prefix = rate.prefix
+                _check_beside(same, rate)
+                same.append(rate)
                 yield rate
-            except _CellError as error:
+            except CellError as error:
                 self._fault(row, error.column, error.value, error.advice)
+        self._check_gaps(same)
+
+    def _check_gaps(self, same: list[Rate]) -> None:
+        """Fault the rows of one prefix where some hour has no price."""
+        if all(rate.is_timeless for rate in same):
+            return
+        for lengths in dict.fromkeys(rate.lengths for rate in same):
+            moment = uncovered([rate for rate in same if rate.lengths == lengths])
+            if moment:
+                last = same[-1]
+                advice = f"{last.prefix} has no price at {moment}: end with a row for all other hours"
+                self._fault(last.row, "when", str(last.when), advice)
+
+    def _check_classes(self, rates: tuple[Rate, ...]) -> None:
+        """Fault free rows from which a Norwegian class of numbers would inherit its price."""
+        norwegian = {rate.prefix: rate for rate in rates if rate.tariff.is_free or rate.prefix.startswith("47")}
+        for guarded in _NEVER_INHERITED_FREE:
+            above = (guarded[:length] for length in range(len(guarded), 0, -1))
+            rate = next((norwegian[prefix] for prefix in above if prefix in norwegian), None)
+            if rate is not None and rate.prefix != guarded and rate.tariff.is_free:
+                advice = f"a free row that numbers in {guarded} would inherit: give {guarded} a row of its own"
+                self._fault(rate.row, "prefix", rate.prefix, advice)
 
     def _row(self, line: str, row: int) -> Rate:
         if len(line) > MAX_LINE:
-            raise _CellError("", line, f"the line is longer than {MAX_LINE} characters")
-        cells = _split(line)
-        if len(cells) != len(COLUMNS):
-            raise _CellError("", line, f"the row has {len(cells)} columns, not {len(COLUMNS)}")
-        prefix, destination, *prices = cells
-        _check_prefix(prefix)
-        if not 1 <= len(destination) <= MAX_DESTINATION or destination != destination.strip():
-            raise _CellError(
-                "destination", destination, f"write 1 to {MAX_DESTINATION} characters, no space around them"
-            )
-        if not destination.isprintable():
-            raise _CellError("destination", ascii(destination), "remove the control characters")
-        tariff = self._tariff(tuple(prices))
-        if tariff.is_free and any(guarded.startswith(prefix) for guarded in _NEVER_INHERITED_FREE):
-            raise _CellError(
-                "prefix", prefix,
-                "a free row that covers premium numbers: list the free Norwegian ranges one by one (472, 473, 474 …)",
-            )  # fmt: skip
-        return Rate(prefix=prefix, destination=destination, tariff=tariff, row=row)
+            raise CellError("", line, f"the line is longer than {MAX_LINE} characters")
+        rate = self._reader.read(_split(line), row)
+        if rate.tariff.is_free and any(guarded.startswith(rate.prefix) for guarded in _NEVER_FREE):
+            raise CellError("prefix", rate.prefix, f"a free row that covers premium numbers: {_ONE_BY_ONE}")
+        return rate
 
-    def _tariff(self, cells: tuple[str, ...]) -> Tariff:
-        known = self._tariffs.get(cells)
-        if known is None:
-            known = self._tariffs[cells] = _read_tariff(cells)
-        return known
+
+def _check_beside(same: list[Rate], rate: Rate) -> None:
+    """Refuse a row that the earlier ones of its prefix leave nothing to."""
+    if len(same) >= MAX_SAME_PREFIX:
+        raise CellError("prefix", rate.prefix, f"more than {MAX_SAME_PREFIX} rows have this prefix: keep fewer windows")
+    for earlier in same:
+        if rate.destination != earlier.destination:
+            advice = f"row {earlier.row} of this prefix says {earlier.destination}: a prefix has one destination"
+            raise CellError("destination", rate.destination, advice)
+        terms = [(one.when, one.valid_from, one.valid_until) for one in (earlier, rate)]
+        if earlier.lengths.contain(rate.lengths, rate.prefix) and (earlier.is_timeless or terms[0] == terms[1]):
+            raise CellError(
+                "prefix", rate.prefix,
+                f"row {earlier.row} has the same prefix and leaves nothing to this one: keep one price, or put the "
+                "exception first and say when it applies",
+            )  # fmt: skip
 
 
 def _split(line: str) -> list[str]:
     if '"' not in line:
         return line.split(",")
     try:
-        cells = next(csv.reader([line], strict=True))
+        found = next(csv.reader([line], strict=True))
     except (csv.Error, StopIteration):
-        raise _CellError("", line, "the quotation marks do not match") from None
-    return cells
-
-
-def _check_prefix(prefix: str) -> None:
-    if not _DIGITS.fullmatch(prefix):
-        raise _CellError("prefix", prefix, "write digits only, from the country code on, without + or 00 or spaces")
-    if prefix.startswith("0"):
-        raise _CellError("prefix", prefix, "no country code begins with 0: write 46…, not 0046…")
-    if len(prefix) > 9 and _MANGLED.fullmatch(prefix):
-        raise _CellError("prefix", prefix, "this looks like a number mangled by a spreadsheet: write the real prefix")
-    if len(prefix) > MAX_PREFIX:
-        raise _CellError("prefix", prefix, f"no number has more than {MAX_PREFIX} digits")
-
-
-def _read_tariff(cells: tuple[str, ...]) -> Tariff:
-    fee, rate, unit_s, increment_s, following, minimum = cells
-    if rate == BLOCKED:
-        for column, cell in zip(COLUMNS[2:], cells, strict=True):
-            if column != "rate" and cell:
-                raise _CellError(column, cell, "a blocked destination has no price: leave this empty")
-        return Tariff(connect_fee_micro=0, intervals=(), blocked=True)
-    intervals = [
-        Interval(
-            from_s=0, rate_micro=_amount("rate", rate), unit_s=_count("unit_s", unit_s),
-            increment_s=_count("increment_s", increment_s),
-        )
-    ]  # fmt: skip
-    for part in following.split(";") if following else ():
-        match = _NEXT.fullmatch(part)
-        if match is None:
-            raise _CellError("next", part, "write from_s:rate/unit_s/increment_s, such as 60:0.10/60/1")
-        from_s, amount, unit, increment = match.groups()
-        intervals.append(Interval(int(from_s), _amount("next", amount), int(unit), int(increment)))
-    tariff = Tariff(
-        connect_fee_micro=_amount("connect_fee", fee), intervals=tuple(intervals),
-        minimum_micro=_amount("minimum", minimum) if minimum else 0,
-    )  # fmt: skip
-    try:
-        validate(tariff)
-    except TariffError as error:
-        column, _, advice = str(error).partition(": ")
-        raise _CellError(column, cells[COLUMNS.index(column) - 2], advice) from error
-    return tariff
-
-
-def _amount(column: str, text: str) -> int:
-    try:
-        return parse_amount(text)
-    except AmountError:
-        raise _CellError(
-            column, text, "write an amount from zero up with a decimal point and at most six decimals, such as 0.15"
-        ) from None
-
-
-def _count(column: str, text: str) -> int:
-    if not _COUNT.fullmatch(text):
-        raise _CellError(column, text, "write a whole number of seconds")
-    return int(text)
+        raise CellError("", line, "the quotation marks do not match") from None
+    return found

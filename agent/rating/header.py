@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
+from agent.core.civil import Days, WindowError, parse_days
+from agent.core.explanation import percent_text
 from agent.core.money import Rounding
 from agent.core.tariff import PriceRules, Vat
 
@@ -15,6 +17,8 @@ NOTE: Final = "note"
 """The one key that may be repeated, and says nothing to a program."""
 
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+_PERCENT = re.compile(r"(0|[1-9][0-9]?)(?:\.[0-9]{1,2})?", re.ASCII)
+MAX_HOLIDAYS: Final = 100
 _LABEL_ADVICE: Final = "use 1 to 64 letters, digits, points, hyphens or underscores"
 
 
@@ -33,6 +37,21 @@ def _products(text: str) -> tuple[str, ...]:
 
 def _is_label(text: str) -> bool:
     return _LABEL.fullmatch(text) is not None
+
+
+def _days(text: str) -> tuple[Days, ...] | None:
+    parts = text.split(",")
+    if len(parts) > MAX_HOLIDAYS:
+        return None
+    try:
+        return tuple(parse_days(part.strip()) for part in parts)
+    except WindowError:
+        return None
+
+
+def _basis_points(text: str) -> int:
+    whole, _, decimals = text.partition(".")
+    return int(whole) * 100 + int(decimals.ljust(2, "0"))
 
 
 def _is_date(text: str) -> bool:
@@ -56,7 +75,17 @@ _CHECKS: Final[dict[str, tuple[Callable[[str], bool], str]]] = {
     "decimals": (lambda text: re.fullmatch("[0-6]", text) is not None, "use a number from 0 to 6"),
     "seconds": (lambda text: text in set(Rounding), f"use one of {', '.join(Rounding)}"),
 }
-KEYS: Final = tuple(_CHECKS)
+_OPTIONAL: Final[dict[str, tuple[Callable[[str], bool], str]]] = {
+    "vat_percent": (
+        lambda text: _PERCENT.fullmatch(text) is not None,
+        "use a percentage from 0 to 99.99 with a decimal point, such as 25 or 12.5",
+    ),
+    "holidays": (
+        lambda text: _days(text) is not None,
+        f"list at most {MAX_HOLIDAYS} days with commas between, such as 12-25 or 2026-04-03",
+    ),
+}
+KEYS: Final = (*_CHECKS, *_OPTIONAL)
 
 
 def faults(values: dict[str, str]) -> list[tuple[str, str, str]]:
@@ -67,6 +96,11 @@ def faults(values: dict[str, str]) -> list[tuple[str, str, str]]:
             found.append((key, "", f"the header lacks the line '# {key}: …'"))
         elif not is_right(values[key]):
             found.append((key, values[key], advice))
+    for key, (is_right, advice) in _OPTIONAL.items():
+        if key in values and not is_right(values[key]):
+            found.append((key, values[key], advice))
+    if (values.get("vat") == Vat.ADDED) is not ("vat_percent" in values):
+        found.append(("vat_percent", values.get("vat_percent", ""), "a list with 'vat: added' names it, and no other"))
     return found
 
 
@@ -75,6 +109,8 @@ def read(values: dict[str, str]) -> Header:
     rules = PriceRules(
         price_list=values["price_list"], version=values["version"], currency=values["currency"], vat=Vat(values["vat"]),
         rounding=Rounding(values["rounding"]), decimals=int(values["decimals"]), seconds=Rounding(values["seconds"]),
+        vat_bp=_basis_points(values.get("vat_percent", "0")),
+        holidays=(_days(values["holidays"]) or ()) if "holidays" in values else (),
     )  # fmt: skip
     return Header(rules, _products(values["product"]), date.fromisoformat(values["valid_from"]))
 
@@ -86,4 +122,9 @@ def write(header: Header) -> dict[str, str]:
         rules.price_list, ",".join(header.products), rules.currency, rules.vat.value, rules.version,
         header.valid_from.isoformat(), rules.rounding.value, str(rules.decimals), rules.seconds.value,
     )  # fmt: skip
-    return dict(zip(KEYS, texts, strict=True))
+    written = dict(zip(_CHECKS, texts, strict=True))
+    if rules.vat is Vat.ADDED:
+        written["vat_percent"] = percent_text(rules.vat_bp)
+    if rules.holidays:
+        written["holidays"] = ",".join(map(str, rules.holidays))
+    return written

@@ -1,9 +1,11 @@
 """The rate table: a price list as a trie of prefixes and columns beside it, in one file that is mapped, not read.
 
 Layout, little-endian: magic, format, length of the head, head (JSON), then the sections in the order of the head
-(trie; per prefix the index of its tariff, of its destination and its row in the deck; tariffs; intervals; ends of the
-destination texts; the texts), and SHA-256 of everything before. Each tariff and destination is stored once, however
-many prefixes share it. A table is a local cache of a deck: what does not fit is refused and built again.
+(trie; per prefix the index of its offers, of its destination and its first row in the deck; ends of the groups of
+offers; offers: tariff, window, days, lengths; tariffs; intervals; ends of the windows' and of the destinations' texts;
+the texts), and SHA-256 of everything before. The rows of one prefix are a group of offers, in the deck's order and on
+lines that follow each other. Each group, tariff, window and destination is stored once, however many prefixes share
+it. A table is a local cache of a deck: what does not fit is refused and built again.
 """
 
 from __future__ import annotations
@@ -16,6 +18,10 @@ import struct
 import sys
 import tempfile
 from array import array
+from collections.abc import Iterator
+from datetime import date
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Final, Self
 
@@ -23,23 +29,29 @@ import marisa_trie
 import msgspec
 from msgspec import Meta, Struct
 
+from agent.core.civil import Window, parse_window
 from agent.core.numbers import NumberClass, classify
-from agent.core.tariff import Interval, PriceRules, Rate, Tariff
+from agent.core.tariff import AtMaximum, Interval, Lengths, PriceRules, Rate, Tariff
 from agent.rating import header
 from agent.rating.deck import MAX_ROWS, Deck, parse, read_bytes
 from agent.rating.errors import TableError
 from agent.rating.header import Header
 
 MAGIC: Final = b"IPLKRATE"
-FORMAT: Final = 1
+FORMAT: Final = 2
 
 _HEAD = struct.Struct("<8sHHI")
-_TARIFF = struct.Struct("<QQIHH")
+_TARIFF = struct.Struct("<QQQIHBB")
+_OFFER = struct.Struct("<IIIIBBH")
 _INTERVAL = struct.Struct("<QIII")
 _U32 = struct.Struct("<I")
 _DIGEST_BYTES: Final = 32
 _MAX_FILE: Final = 64 << 20
 _COUNTRY_CODE: Final = "47"
+_NO_MAXIMUM: Final = 2**64 - 1
+_AT_MAXIMUM: Final = tuple(AtMaximum)
+
+_Offer = tuple[Tariff, Window, date | None, date | None, Lengths]
 
 _Length = Annotated[int, Meta(ge=0, le=_MAX_FILE)]
 
@@ -48,11 +60,15 @@ class _Sections(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Byte lengths of the sections, in the order in which they follow the head."""
 
     trie: _Length
-    tariff_of: _Length
+    offers_of: _Length
     destination_of: _Length
     row_of: _Length
+    offer_ends: _Length
+    offers: _Length
     tariffs: _Length
     intervals: _Length
+    window_ends: _Length
+    windows: _Length
     ends: _Length
     texts: _Length
 
@@ -86,6 +102,7 @@ class RateTable:
             raise TableError(f"{name}: the trie has {len(self._trie)} prefixes, not {head.prefixes}: build it again")
         self._header = header.read(head.header)
         self._tariffs: dict[int, Tariff] = {}
+        self._groups: dict[int, tuple[_Offer, ...]] = {}
 
     @classmethod
     def open(cls, path: Path, *, deck_sha256: str = "") -> Self:
@@ -134,44 +151,89 @@ class RateTable:
 
     def look_up(self, digits: str) -> Rate | None:
         """Return the most specific row for digits from the country code on: what a customer types to see a price."""
-        matches = list(self._trie.iter_prefixes_with_ids(digits))
-        if not matches:
-            return None
-        prefix, key = matches[-1]
-        return Rate(
-            prefix=prefix,
-            destination=self._destination(self._u32("destination_of", key)),
-            tariff=self._tariff(self._u32("tariff_of", key)),
-            row=self._u32("row_of", key),
-        )
+        for prefix, key in reversed(list(self._trie.iter_prefixes_with_ids(digits))):
+            for rate in self._rows(prefix, key):
+                if not rate.lengths.exact or rate.prefix == digits:
+                    return rate
+        return None
+
+    def candidates(self, digits: str) -> tuple[Rate, ...]:
+        """Return the rows that may price a whole number, in order of preference; empty where none does.
+
+        The most specific prefix decides which lengths a number may have (an `exact` row apart: it is for its own number
+        and leaves the others alone). A shorter prefix is among the rows only for times before or after a longer one.
+        """
+        found: list[Rate] = []
+        for prefix, key in reversed(list(self._trie.iter_prefixes_with_ids(digits))):
+            rows = tuple(self._rows(prefix, key))
+            fitting = [rate for rate in rows if rate.lengths.fit(digits, prefix)]
+            found += fitting
+            if any(not rate.lengths.exact for rate in rows) and not fitting:
+                break
+            if any(rate.valid_from is None and rate.valid_until is None for rate in fitting):
+                break
+        return tuple(found)
+
+    def _rows(self, prefix: str, key: int) -> Iterator[Rate]:
+        destination = self._destination(self._u32("destination_of", key))
+        row = self._u32("row_of", key)
+        for tariff, when, valid_from, valid_until, lengths in self._offers(self._u32("offers_of", key)):
+            yield Rate(prefix, destination, tariff, row, when, valid_from, valid_until, lengths)
+            row += 1
 
     def _u32(self, part: str, index: int) -> int:
         value: int = _U32.unpack_from(self._parts[part], index * _U32.size)[0]
         return value
 
     def _destination(self, index: int) -> str:
-        start = self._u32("ends", index - 1) if index else 0
-        return bytes(self._parts["texts"][start : self._u32("ends", index)]).decode("utf-8")
+        return self._text("texts", "ends", index)
+
+    def _text(self, texts: str, ends: str, index: int) -> str:
+        start = self._u32(ends, index - 1) if index else 0
+        return bytes(self._parts[texts][start : self._u32(ends, index)]).decode("utf-8")
+
+    def _offers(self, index: int) -> tuple[_Offer, ...]:
+        known = self._groups.get(index)
+        if known is None:
+            start = self._u32("offer_ends", index - 1) if index else 0
+            places = range(start, self._u32("offer_ends", index))
+            known = self._groups[index] = tuple(self._offer(place) for place in places)
+        return known
+
+    def _offer(self, place: int) -> _Offer:
+        tariff, window, since, until, low, high, exact = _OFFER.unpack_from(self._parts["offers"], place * _OFFER.size)
+        return (
+            self._tariff(tariff), parse_window(self._text("windows", "window_ends", window)),
+            date.fromordinal(since) if since else None, date.fromordinal(until) if until else None,
+            Lengths(low, high, bool(exact)),
+        )  # fmt: skip
 
     def _tariff(self, index: int) -> Tariff:
         known = self._tariffs.get(index)
         if known is None:
-            fee, minimum, first, count, blocked = _TARIFF.unpack_from(self._parts["tariffs"], index * _TARIFF.size)
+            fee, minimum, maximum, first, count, blocked, at_maximum = _TARIFF.unpack_from(
+                self._parts["tariffs"], index * _TARIFF.size
+            )
             intervals = []
             for position in range(first, first + count):
                 rate, from_s, unit_s, increment_s = _INTERVAL.unpack_from(
                     self._parts["intervals"], position * _INTERVAL.size
                 )
                 intervals.append(Interval(from_s, rate, unit_s, increment_s))
-            known = self._tariffs[index] = Tariff(fee, tuple(intervals), minimum, bool(blocked))
+            known = self._tariffs[index] = Tariff(
+                fee, tuple(intervals), minimum, bool(blocked),
+                None if maximum == _NO_MAXIMUM else maximum, _AT_MAXIMUM[at_maximum],
+            )  # fmt: skip
         return known
 
     def _check_columns(self, name: str) -> None:
         sections, column = self._head.sections, self._head.prefixes * _U32.size
-        fits = (
-            sections.tariff_of == sections.destination_of == sections.row_of == column
-            and sections.tariffs % _TARIFF.size == sections.intervals % _INTERVAL.size == sections.ends % _U32.size == 0
-        )
+        records = (
+            (sections.tariffs, _TARIFF), (sections.intervals, _INTERVAL), (sections.offers, _OFFER),
+            (sections.offer_ends, _U32), (sections.window_ends, _U32), (sections.ends, _U32),
+        )  # fmt: skip
+        fits = sections.offers_of == sections.destination_of == sections.row_of == column
+        fits = fits and not any(length % record.size for length, record in records)
         if not fits:
             raise TableError(f"{name}: the columns do not fit {self._head.prefixes} prefixes: build the table again")
 
@@ -189,33 +251,37 @@ def rating_key(number: str) -> str | None:
 def encode(deck: Deck) -> bytes:
     """Return the table file of a deck."""
     trie = marisa_trie.Trie([rate.prefix for rate in deck.rates])
-    columns = {name: array("I", bytes(_U32.size * len(trie))) for name in ("tariff_of", "destination_of", "row_of")}
+    columns = {name: array("I", bytes(_U32.size * len(trie))) for name in ("offers_of", "destination_of", "row_of")}
     tariffs: dict[Tariff, int] = {}
+    windows: dict[str, int] = {}
     destinations: dict[str, int] = {}
-    for rate in deck.rates:
-        key = trie[rate.prefix]
-        columns["tariff_of"][key] = tariffs.setdefault(rate.tariff, len(tariffs))
-        columns["destination_of"][key] = destinations.setdefault(rate.destination, len(destinations))
-        columns["row_of"][key] = rate.row
-    packed_tariffs, packed_intervals = bytearray(), bytearray()
-    for tariff in tariffs:
-        first = len(packed_intervals) // _INTERVAL.size
-        packed_tariffs += _TARIFF.pack(
-            tariff.connect_fee_micro, tariff.minimum_micro, first, len(tariff.intervals), tariff.blocked
+    groups: dict[bytes, int] = {}
+    for prefix, rows in groupby(deck.rates, attrgetter("prefix")):
+        group = list(rows)
+        key = trie[prefix]
+        columns["offers_of"][key] = groups.setdefault(
+            b"".join(_packed_offer(rate, tariffs, windows) for rate in group), len(groups)
         )
-        for part in tariff.intervals:
-            packed_intervals += _INTERVAL.pack(part.rate_micro, part.from_s, part.unit_s, part.increment_s)
-    texts, ends = bytearray(), bytearray()
-    for destination in destinations:
-        texts += destination.encode()
-        ends += _U32.pack(len(texts))
+        columns["destination_of"][key] = destinations.setdefault(group[0].destination, len(destinations))
+        columns["row_of"][key] = group[0].row
+    packed_tariffs, packed_intervals = _packed_tariffs(tariffs)
+    window_texts, window_ends = _packed_texts(windows)
+    texts, ends = _packed_texts(destinations)
+    offers, offer_ends = bytearray(), bytearray()
+    for packed in groups:
+        offers += packed
+        offer_ends += _U32.pack(len(offers) // _OFFER.size)
     parts = {
         "trie": trie.tobytes(),
         **{name: _little_endian(column) for name, column in columns.items()},
-        "tariffs": bytes(packed_tariffs),
-        "intervals": bytes(packed_intervals),
-        "ends": bytes(ends),
-        "texts": bytes(texts),
+        "offer_ends": bytes(offer_ends),
+        "offers": bytes(offers),
+        "tariffs": packed_tariffs,
+        "intervals": packed_intervals,
+        "window_ends": window_ends,
+        "windows": window_texts,
+        "ends": ends,
+        "texts": texts,
     }
     sections = _Sections(**{name: len(part) for name, part in parts.items()})
     head = msgspec.json.encode(
@@ -227,6 +293,35 @@ def encode(deck: Deck) -> bytes:
     head += b" " * (-(_HEAD.size + len(head)) % 8)
     body = b"".join((_HEAD.pack(MAGIC, FORMAT, 0, len(head)), head, *parts.values()))
     return body + hashlib.sha256(body).digest()
+
+
+def _packed_offer(rate: Rate, tariffs: dict[Tariff, int], windows: dict[str, int]) -> bytes:
+    return _OFFER.pack(
+        tariffs.setdefault(rate.tariff, len(tariffs)), windows.setdefault(str(rate.when), len(windows)),
+        rate.valid_from.toordinal() if rate.valid_from else 0, rate.valid_until.toordinal() if rate.valid_until else 0,
+        rate.lengths.low, rate.lengths.high, rate.lengths.exact,
+    )  # fmt: skip
+
+
+def _packed_tariffs(tariffs: dict[Tariff, int]) -> tuple[bytes, bytes]:
+    packed, intervals = bytearray(), bytearray()
+    for tariff in tariffs:
+        maximum = _NO_MAXIMUM if tariff.maximum_micro is None else tariff.maximum_micro
+        packed += _TARIFF.pack(
+            tariff.connect_fee_micro, tariff.minimum_micro, maximum, len(intervals) // _INTERVAL.size,
+            len(tariff.intervals), tariff.blocked, _AT_MAXIMUM.index(tariff.at_maximum),
+        )  # fmt: skip
+        for part in tariff.intervals:
+            intervals += _INTERVAL.pack(part.rate_micro, part.from_s, part.unit_s, part.increment_s)
+    return bytes(packed), bytes(intervals)
+
+
+def _packed_texts(texts: dict[str, int]) -> tuple[bytes, bytes]:
+    packed, ends = bytearray(), bytearray()
+    for text in texts:
+        packed += text.encode()
+        ends += _U32.pack(len(packed))
+    return bytes(packed), bytes(ends)
 
 
 def build(deck: Deck, path: Path) -> None:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from agent.core.tariff import price
+from agent.core.charge import price
 from agent.rating.deck import parse
 from agent.rating.rater import rate_call
 from agent.rating.table import RateTable, build

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.core.admission import RefusalCode, refuse
-from agent.core.catalogue import Excess, Feature, Vat
+from agent.core.catalogue import Excess, Feature
 from agent.core.events import CallKind, CallPhase, Cause, Direction, Party
+from agent.core.tariff import Vat
 from agent.texts import Language, TextError, Texts
 
 SHIPPED = Texts.load()

@@ -9,16 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.core.charge import Charge, price
 from agent.core.money import Rounding
 from agent.core.tariff import (
-    Charge,
     Interval,
     PriceRules,
     Rate,
     Tariff,
     TariffError,
     Vat,
-    price,
     validate,
     whole_seconds,
 )

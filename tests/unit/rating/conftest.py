@@ -31,9 +31,9 @@ ROWS = (
 def deck_text() -> Callable[..., str]:
     """Return a function that writes a deck: `rows` replaces its rows, keywords change or (None) drop header lines."""
 
-    def write(*rows: str, **changes: str | None) -> str:
+    def write(*rows: str, columns: str = COLUMNS, **changes: str | None) -> str:
         header = {**HEADER, **changes}
         lines = [f"# {key}: {value}" for key, value in header.items() if value is not None]
-        return "\n".join([*lines, COLUMNS, *(rows or ROWS)]) + "\n"
+        return "\n".join([*lines, columns, *(rows or ROWS)]) + "\n"
 
     return write

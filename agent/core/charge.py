@@ -1,0 +1,295 @@
+"""What a call costs: closed form, exact until one rounding. Live price, record and re-rated price are `price`.
+
+A call is split where another row comes into force. An increment that began before the split belongs to the side on
+which it began, so it eats into the next span (the customer never pays both sides for one moment). Group intervals
+count from the answer on every side. Connect fee, minimum and maximum are those of the row under which the call began.
+An unanswered call costs nothing, without connect fee. Time and memory grow with the number of spans and intervals,
+never with the duration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from fractions import Fraction
+from typing import Final, assert_never
+
+from agent.core.cdr import Step
+from agent.core.explanation import explain_free, explain_parts, explain_sum, explain_unanswered
+from agent.core.money import Rounding, round_amount
+from agent.core.packs import Meter, Pack, PackBalance, PackUse
+from agent.core.schedule import Span, spans
+from agent.core.tariff import AtMaximum, Interval, PriceRules, Rate, Tariff, TariffError, Vat, whole_seconds
+
+HORIZON_MS: Final = 72 * 3_600_000
+"""How far ahead `max_duration` looks: no call is let to last longer without being asked again."""
+
+_WHOLE_BP: Final = 10_000
+
+
+class NoPriceFrom(TariffError):  # noqa: N818 - reads as what it says: no price from a second on
+    """From `second` of the call on there is no price: the row then in force is blocked, or there is none."""
+
+    def __init__(self, second: int, why: str) -> None:
+        super().__init__(why)
+        self.second = second
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """All that prices a call but its duration.
+
+    `rates`: the rows that may apply to the number, in order of preference. `start` is the answer, aware; it and `zone`
+    may be missing where nothing depends on time. `packs`: those that hold for the number, in the order of their use.
+    """
+
+    rates: tuple[Rate, ...]
+    rules: PriceRules
+    start: datetime | None = None
+    zone: tzinfo | None = None
+    packs: tuple[PackBalance, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Increments of one price, from second `from_s` of the call. `pack` has them if they come from a minute pack."""
+
+    span: Span
+    rate: Rate
+    from_s: int
+    increments: int
+    increment_s: int
+    rate_micro: int
+    unit_s: int
+    pack: Pack | None = None
+
+    @property
+    def charged_s(self) -> int:
+        """Seconds that all its increments last."""
+        return self.increments * self.increment_s
+
+    def cost(self, increments: int) -> Fraction:
+        """Micro-units of its first `increments`, unrounded."""
+        return Fraction(increments * self.increment_s * self.rate_micro, self.unit_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What one call costs. `exact_micro` is unrounded; `billed_s` is the sum of the charged increments in seconds.
+
+    Of these `pack_s` came from minute packs and `paid_s` cost money; the rest was free. `rate` is the row under which
+    the call began.
+    """
+
+    amount_micro: int
+    exact_micro: Fraction
+    seconds: int
+    billed_s: int
+    steps: tuple[Step, ...]
+    rate: Rate
+    pack_s: int = 0
+    paid_s: int = 0
+    pack_uses: tuple[PackUse, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Opening:
+    """What the call owes by having begun, and its bounds."""
+
+    rate: Rate
+    connect_fee_micro: int
+    minimum_micro: int
+
+    def net(self, usage: Fraction) -> Fraction:
+        """Micro-units before tax, minimum and a maximum that frees applied."""
+        tariff = self.rate.tariff
+        net = max(usage + self.connect_fee_micro, Fraction(self.minimum_micro))
+        if tariff.maximum_micro is not None and tariff.at_maximum is AtMaximum.FREE:
+            net = min(net, Fraction(tariff.maximum_micro))
+        return net
+
+
+def price(
+    rates: Rate | Sequence[Rate],
+    duration_ms: int,
+    rules: PriceRules,
+    *,
+    start: datetime | None = None,
+    zone: tzinfo | None = None,
+    packs: Sequence[PackBalance] = (),
+    explain: bool = True,
+) -> Charge:
+    """Price `duration_ms` of answered time by `rates`, or by the terms they and the keywords make (see `Terms`).
+
+    Raises NoPriceFrom where the destination is blocked or no row is in force, TariffError where time is missing.
+    """
+    rows = (rates,) if isinstance(rates, Rate) else tuple(rates)
+    return price_by(Terms(rows, rules, start, zone, tuple(packs)), duration_ms, explain=explain)
+
+
+def price_by(terms: Terms, duration_ms: int, *, explain: bool = True) -> Charge:
+    """Price `duration_ms` of answered time. Raises as `price` does; `explain=False` leaves the steps out."""
+    rules = terms.rules
+    opening = _opening(terms)
+    if duration_ms <= 0:
+        steps = explain_unanswered(opening.rate, rules) if explain else ()
+        return Charge(0, Fraction(0), 0, 0, steps, opening.rate)
+    seconds = whole_seconds(duration_ms, rules.seconds)
+    usage, billed_s, pack_s, paid_s = Fraction(0), 0, 0, 0
+    uses: dict[tuple[str, str], int] = {}
+    parts = tuple(_parts(terms, seconds))
+    for part in parts:
+        charged_s = part.charged_s
+        billed_s += charged_s
+        if part.pack is not None:
+            pack_s += charged_s
+            key = (part.pack.id, part.span.month)
+            uses[key] = uses.get(key, 0) + charged_s
+        elif part.rate_micro:
+            paid_s += charged_s
+            cost = part.cost(part.increments)
+            usage = usage + cost if usage else cost
+    net = opening.net(usage)
+    exact, amount = _settled(net, rules)
+    steps = ()
+    if explain:
+        steps = (
+            *explain_parts(parts, opening.rate, duration_ms, seconds, rules),
+            *(
+                explain_sum(usage, opening.connect_fee_micro, net, exact, amount, opening.rate.tariff, rules)
+                if exact else explain_free()
+            ),
+        )  # fmt: skip
+    return Charge(
+        amount_micro=amount, exact_micro=exact, seconds=seconds, billed_s=billed_s, steps=steps, rate=opening.rate,
+        pack_s=pack_s, paid_s=paid_s,
+        pack_uses=tuple(PackUse(pack, month, taken) for (pack, month), taken in uses.items()),
+    )  # fmt: skip
+
+
+def max_duration(terms: Terms, budget_micro: int | None, *, horizon_ms: int = HORIZON_MS) -> int:
+    """Return the longest answered time in milliseconds, `horizon_ms` at most, whose price stays within `budget_micro`.
+
+    The inverse of `price_by`: one millisecond more would cost more, pass a maximum at which the list disconnects, or
+    have no price. 0: connect fee and first increment do not fit, or there is no price, so the call is refused. None as
+    a budget limits nothing.
+    """
+    rules = terms.rules
+    try:
+        opening = _opening(terms)
+    except NoPriceFrom:
+        return 0
+    tariff = opening.rate.tariff
+
+    def fits(usage: Fraction) -> bool:
+        net = opening.net(usage)
+        over = (
+            tariff.maximum_micro is not None
+            and tariff.at_maximum is AtMaximum.DISCONNECT
+            and net > tariff.maximum_micro
+        )
+        return not over and (budget_micro is None or _settled(net, rules)[1] <= budget_micro)
+
+    usage, covered_s = Fraction(0), 0
+    try:
+        for part in _parts(terms, whole_seconds(horizon_ms, rules.seconds)):
+            affordable = _most(part, usage, fits)
+            covered_s = part.from_s + affordable * part.increment_s
+            if affordable < part.increments:
+                return _milliseconds(covered_s, rules.seconds, horizon_ms)
+            usage += part.cost(affordable)
+    except NoPriceFrom:
+        return _milliseconds(covered_s, rules.seconds, horizon_ms)
+    return horizon_ms if covered_s else 0
+
+
+def _most(part: Part, usage: Fraction, fits: Callable[[Fraction], bool]) -> int:
+    """How many increments of a part fit when `usage` has been spent before it."""
+    low, high = 0, part.increments
+    while low < high:
+        middle = (low + high + 1) // 2
+        if fits(usage + part.cost(middle)):
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def _milliseconds(seconds: int, rule: Rounding, horizon_ms: int) -> int:
+    """The longest time that counts as `seconds`; none where not even the first second is paid."""
+    if seconds == 0:
+        return 0
+    match rule:
+        case Rounding.UP:
+            beyond = 0
+        case Rounding.DOWN:
+            beyond = 999
+        case Rounding.HALF_UP:
+            beyond = 499
+        case Rounding.HALF_EVEN:
+            beyond = 499 if seconds % 2 else 500
+        case _:
+            assert_never(rule)
+    return min(seconds * 1000 + beyond, horizon_ms)
+
+
+def _opening(terms: Terms) -> _Opening:
+    part = next(_parts(terms, 1))
+    if part.pack is not None:
+        return _Opening(part.rate, part.pack.connect_fee_micro, 0)
+    tariff = part.rate.tariff
+    return _Opening(part.rate, tariff.connect_fee_micro, tariff.minimum_micro)
+
+
+def _parts(terms: Terms, seconds: int) -> Iterator[Part]:
+    """Yield what is charged for `seconds`, in order of time; the last increment may reach beyond. Raises NoPriceFrom.
+
+    What comes for fewer seconds is always a beginning of what comes for more.
+    """
+    meter = Meter(terms.packs)
+    at = 0
+    rules = terms.rules
+    for span in spans(terms.rates, rules.holidays, terms.start, terms.zone, seconds, by_month=bool(terms.packs)):
+        end = seconds if span.end_s is None else min(span.end_s, seconds)
+        if at >= end:
+            continue
+        rate = _priced(span, at)
+        offers_packs = bool(terms.packs) and not rate.tariff.is_free
+        while at < end:
+            offer = meter.usable(span.month) if offers_packs else None
+            if offer is not None:
+                pack, left = offer
+                increments = min(-(-(end - at) // pack.increment_s), left)
+                part = Part(span, rate, at, increments, pack.increment_s, 0, 1, pack)
+                meter.take(pack, span.month, part.charged_s)
+            else:
+                interval, stop = _interval_at(rate.tariff, at, end)
+                increments = -(-(stop - at) // interval.increment_s)
+                part = Part(span, rate, at, increments, interval.increment_s, interval.rate_micro, interval.unit_s)
+            yield part
+            at += part.charged_s
+
+
+def _priced(span: Span, second: int) -> Rate:
+    if span.rate is None:
+        raise NoPriceFrom(second, f"from second {second} of the call on no row of the price list is in force")
+    if span.rate.tariff.blocked:
+        raise NoPriceFrom(second, f"{span.rate.destination}: this destination is blocked and has no price")
+    return span.rate
+
+
+def _interval_at(tariff: Tariff, at: int, end: int) -> tuple[Interval, int]:
+    """The interval in which second `at` lies, and where it ends: at `end` or at the next one."""
+    found = tariff.intervals[0]
+    for interval in tariff.intervals[1:]:
+        if interval.from_s > at:
+            return found, min(end, interval.from_s)
+        found = interval
+    return found, end
+
+
+def _settled(net: Fraction, rules: PriceRules) -> tuple[Fraction, int]:
+    """Micro-units with tax where the list adds it: exact, and rounded, the only time."""
+    exact = net * (_WHOLE_BP + rules.vat_bp) / _WHOLE_BP if rules.vat is Vat.ADDED else net
+    return exact, round_amount(exact, rules.rounding, rules.decimals)
