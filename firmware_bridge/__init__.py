@@ -13,9 +13,12 @@ from firmware_bridge.card import (
     LineCard,
 )
 from firmware_bridge.messages import MessageError, ToneProgram, ToneSegment
+from firmware_bridge.session import HostLease
+from firmware_bridge.vocabulary import Capability, LeaseAction
 
 __all__ = [
     "Button",
+    "Capability",
     "CardDown",
     "CardEvent",
     "CardStats",
@@ -23,7 +26,9 @@ __all__ = [
     "Digit",
     "Flash",
     "Hook",
+    "HostLease",
     "LampState",
+    "LeaseAction",
     "LineCard",
     "MessageError",
     "ToneProgram",

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 import logging
 import secrets
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from firmware_bridge import g711
 from firmware_bridge import messages as m
-from firmware_bridge.link import Answered, AudioReceived, LinkDown, LinkEvent, LinkUp, Received
+from firmware_bridge.link_events import Answered, AudioReceived, DownReason, LinkDown, LinkEvent, LinkUp, Received
 from firmware_bridge.messages import ToneProgram
 from firmware_bridge.port import PortThread
 from firmware_bridge.reliable import LinkBusyError
-from firmware_bridge.session import HostLink
-from firmware_bridge.vocabulary import LampColour, LampPattern, ResetMode, Status
+from firmware_bridge.session import HostLease, HostLink
+from firmware_bridge.vocabulary import Capability, LampColour, LampPattern, ResetMode, Status
 
 DEFAULT_BAUD = 1_000_000
+DEFAULT_LEASE = HostLease()
+_CARD_STATS_MS = 5000
 SILENCE_FRAME = bytes([g711.SILENCE]) * m.AUDIO_BYTES
 _CALLER_BYTES = 32
 _OUTBOX = 256
 _FRAME_SAMPLES = m.AUDIO_BYTES
+_LATE_SAMPLES = 8000
+"""A counter that is further behind is one that began anew."""
+
+_LOSSES = frozenset(DownReason) - {DownReason.NO_ANSWER, DownReason.REFUSED}
+"""Ends of a session that was; the others are about sessions that never began."""
 
 _log = logging.getLogger(__name__)
 
@@ -45,6 +53,7 @@ class CardUp:
 
     lines: int
     firmware: str
+    capabilities: Capability = field(default=Capability(0), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,26 +65,29 @@ class CardDown:
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """The handset of `line` was lifted or replaced."""
+    """The handset of `line` was lifted or replaced, at `at_ms` of the host's boot clock (0: not known)."""
 
     line: int
     off_hook: bool
+    at_ms: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Digit:
-    """One complete digit: `0`-`9`, `*`, `#` or `A`-`D`."""
+    """One complete digit: `0`-`9`, `*`, `#` or `A`-`D`; `at_ms`: when it began, on the host's boot clock."""
 
     line: int
     digit: str
+    at_ms: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Flash:
-    """A hook press of `ms` inside the flash window."""
+    """A hook press of `ms` inside the flash window; `at_ms`: when it was told, on the host's boot clock."""
 
     line: int
     ms: int
+    at_ms: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +126,17 @@ class CardStats:
     commands_refused: int
     last_refusal: str
     callback_errors: int
+    audio_late: int = 0
+    """Frames of speech that came when a later one had been taken."""
+    open_failures: int = 0
+    port_losses: int = 0
+    rate: int = 0
+    """The rate of the port now, in baud."""
+    rate_fallbacks: int = 0
+    drift_ppm: int = 0
+    """How much faster the card's clock runs than ours."""
+    card: m.Stats = field(default_factory=m.Stats)
+    """What the card itself counts since its start, as of a few seconds ago."""
 
 
 class LineCard:
@@ -123,6 +146,10 @@ class LineCard:
     thread and must not block: `on_audio(line, alaw)` gets 10 ms of A-law (80 bytes) and returns the 10 ms to send
     back, None for silence; exactly one frame goes back for each received, so that the line's clock rules.
     A command given while the card is away, or before it came back, is dropped: the owner orders anew after CardUp.
+    What the card cannot do (`capabilities`) is not asked of it.
+
+    `baud`: the highest rate that may be agreed on. `lease`: when a card whose host has died falls silent.
+    `on_trace(reason, lines)` is called on the card's thread when a session was lost, with the last frames.
     """
 
     def __init__(
@@ -133,11 +160,14 @@ class LineCard:
         on_audio: Callable[[int, bytes], bytes | None],
         baud: int = DEFAULT_BAUD,
         software: str = "iplink",
+        lease: HostLease = DEFAULT_LEASE,
+        on_trace: Callable[[str, tuple[str, ...]], None] | None = None,
     ) -> None:
         self._on_event = on_event
         self._on_audio = on_audio
-        self._link = HostLink(secrets.randbits(32), software)
-        self._port = PortThread(path, baud, self._link, self)
+        self._on_trace = on_trace
+        self._link = HostLink(secrets.randbits(32), software, baud=baud, lease=lease, stats_ms=_CARD_STATS_MS)
+        self._port = PortThread(path, self._link, self)
         self._outbox: deque[tuple[int, int, object]] = deque()
         self._outbox_lock = threading.Lock()
         self._generation = 0
@@ -145,10 +175,11 @@ class LineCard:
         self._expected_counter: dict[int, int] = {}
         self._audio_open: set[int] = set()
         self._down_reason: str | None = None
+        self._leaving = False
         self._commands_dropped = 0
         self._commands_refused = 0
         self._last_refusal = ""
-        self._audio_lost = 0
+        self._audio_lost = self._audio_late = 0
         self._callback_errors = 0
 
     # --- for the owner, from any thread ---
@@ -190,6 +221,11 @@ class LineCard:
         """Show `state` for `line`."""
         self._post(line, m.Led(line, LampColour.GREEN, _PATTERN[LampState(state)]))
 
+    @property
+    def capabilities(self) -> Capability:
+        """What the card can do; nothing before the first CardUp."""
+        return self._link.capabilities
+
     def stats(self) -> CardStats:
         """The counters now."""
         link = self._link
@@ -217,6 +253,13 @@ class LineCard:
             commands_refused=self._commands_refused,
             last_refusal=self._last_refusal,
             callback_errors=self._callback_errors,
+            audio_late=self._audio_late,
+            open_failures=self._port.open_failures,
+            port_losses=self._port.losses,
+            rate=link.rate,
+            rate_fallbacks=link.rate_fallbacks,
+            drift_ppm=link.clock.drift_ppm,
+            card=link.card_stats,
         )
 
     def trace(self) -> tuple[str, ...]:
@@ -245,14 +288,25 @@ class LineCard:
                 self._commands_dropped += 1
             else:
                 try:
-                    link.send(message, line)
+                    self._send(link, line, message)
                 except LinkBusyError:
                     return  # The window is full: the next acknowledgement brings us here again.
                 self._note_audio(line, message)
             self._outbox.popleft()
 
+    def _send(self, link: HostLink, line: int, message: object) -> None:
+        """Send what this card can do."""
+        match message:
+            case m.Led() if Capability.LAMPS not in link.capabilities:
+                return
+            case m.RingStart(caller=caller) if caller and Capability.CALLER_ID not in link.capabilities:
+                link.send(dataclasses.replace(message, caller=""), line)
+            case _:
+                link.send(message, line)
+
     def leaving(self, link: HostLink) -> None:
         """Give the session back, so that the card falls silent now and not when its lease ends."""
+        self._leaving = True
         self.woken(link)
         if link.up:
             try:
@@ -269,16 +323,18 @@ class LineCard:
         match event:
             case AudioReceived():
                 self._audio(link, event)
-            case Received(line=line, message=message):
-                self._received(line, message)
+            case Received():
+                self._received(event)
             case Answered() if event.status is not Status.OK:
                 self._commands_refused += 1
                 self._last_refusal = f"{type(event.command).__name__} on line {event.line}: {event.status.name}"
             case LinkUp(peer=m.HelloAck() as card):
                 self._down_reason = None
-                self._emit(CardUp(card.lines, card.firmware))
-            case LinkDown(detail=detail):
+                self._emit(CardUp(card.lines, card.firmware, link.capabilities))
+            case LinkDown(reason=reason, detail=detail):
                 self._down(detail)
+                if reason in _LOSSES and not self._leaving:
+                    self._dump(self._down_reason or detail)
             case _:
                 pass
 
@@ -304,8 +360,11 @@ class LineCard:
         if line not in self._audio_open or len(frame.data) != m.AUDIO_BYTES:
             return
         expected = self._expected_counter.get(line, frame.counter)
+        if 0 < (expected - frame.counter) & 0xFFFFFFFF <= _LATE_SAMPLES:
+            self._audio_late += 1
+            return
         missing = (frame.counter - expected) & 0xFFFFFFFF
-        if missing < 0x8000_0000:
+        if missing < 1 << 31:
             self._audio_lost += missing // _FRAME_SAMPLES
         self._expected_counter[line] = (frame.counter + _FRAME_SAMPLES) & 0xFFFFFFFF
         try:
@@ -317,20 +376,29 @@ class LineCard:
             answer = SILENCE_FRAME
         link.send_audio(line, frame.counter, 0, answer)
 
-    def _received(self, line: int, message: object) -> None:
-        match message:
+    def _received(self, received: Received) -> None:
+        line, at_ms = received.line, received.at_ms
+        match received.message:
             case m.HookEvent(off_hook=off_hook) | m.LineStatus(off_hook=off_hook):
                 if self._off_hook.get(line, False) is not off_hook:
                     self._off_hook[line] = off_hook
-                    self._emit(Hook(line, off_hook))
+                    self._emit(Hook(line, off_hook, at_ms))
             case m.DigitEvent(digit=digit) if digit and digit in "0123456789*#ABCD":
-                self._emit(Digit(line, digit))
+                self._emit(Digit(line, digit, at_ms))
             case m.FlashEvent(ms=ms):
-                self._emit(Flash(line, ms))
+                self._emit(Flash(line, ms, at_ms))
             case m.ButtonEvent(down=False, held_ms=held_ms):
                 self._emit(Button(held_ms))
             case _:
                 pass
+
+    def _dump(self, reason: str) -> None:
+        if self._on_trace is None:
+            return
+        try:
+            self._on_trace(reason, self._link.trace.lines())
+        except Exception:  # noqa: BLE001 -- a full disk must not end the card's thread
+            self._callback_failed()
 
     def _emit(self, event: CardEvent) -> None:
         try:

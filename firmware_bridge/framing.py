@@ -50,6 +50,11 @@ class FramingCounters:
     short: int = 0
     overruns: int = 0
 
+    @property
+    def damaged(self) -> int:
+        """Frames that were thrown away, for whatever reason."""
+        return self.cobs_errors + self.crc_errors + self.short + self.overruns
+
 
 def stuff(data: bytes) -> bytes:
     """COBS: the same data without zero bytes, without delimiter."""

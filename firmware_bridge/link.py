@@ -7,7 +7,6 @@ due, and takes events from `next_event` until there are none. `now` is milliseco
 
 from __future__ import annotations
 
-import enum
 import struct
 from collections import deque
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 
 from firmware_bridge import messages as m
 from firmware_bridge.framing import FLAG_RETRANSMITTED, Decoder, Frame, encode
+from firmware_bridge.link_events import Answered, AudioReceived, DownReason, LinkDown, LinkEvent, LinkUp, Received
 from firmware_bridge.messages import MessageError, Spec
 from firmware_bridge.reliable import QUEUE_LIMIT, Arrival, Receiver, Sender
 from firmware_bridge.trace import Trace
@@ -32,69 +32,6 @@ _BURST_BYTES = 1024
 
 _SEQUENCED = (Kind.CMD, Kind.RSP, Kind.EVT)
 _AUDIO_HEAD = struct.Struct("<IB")
-
-
-class DownReason(enum.StrEnum):
-    """Why a session ended or did not begin."""
-
-    SILENT = "silent"
-    RESET = "reset"
-    SESSION_LOST = "session_lost"
-    REPLACED = "replaced"
-    UNACKNOWLEDGED = "unacknowledged"
-    UNANSWERED = "unanswered"
-    REFUSED = "refused"
-    CLOSED = "closed"
-    NO_ANSWER = "no_answer"
-
-
-@dataclass(frozen=True, slots=True)
-class LinkUp:
-    """A session began; `peer` is what the other end said of itself."""
-
-    peer: m.Hello | m.HelloAck
-
-
-@dataclass(frozen=True, slots=True)
-class LinkDown:
-    """The session ended, or was refused; `detail` is a sentence for a technician."""
-
-    reason: DownReason
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """A command, event or log line. A command (`kind` CMD) must be answered with `Link.respond`."""
-
-    kind: Kind
-    line: int
-    seq: int
-    message: Any
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """The reply to the command that `send` numbered `seq`; `result` is the record the table names, or None."""
-
-    seq: int
-    line: int
-    command: Any
-    status: Status
-    result: Any
-
-
-@dataclass(frozen=True, slots=True)
-class AudioReceived:
-    """A frame of speech; `flags` are bits of AudioFlag."""
-
-    line: int
-    counter: int
-    flags: int
-    data: bytes
-
-
-LinkEvent = LinkUp | LinkDown | Received | Answered | AudioReceived
 
 
 @dataclass(slots=True)
@@ -133,6 +70,8 @@ class Link:
         self.trace = Trace()
         self.up = False
         self._heard_ms = 0
+        self._noise_ms: int | None = None
+        self._last = False
         self._events: deque[LinkEvent] = deque()
         self._raw: deque[bytes] = deque()
         self._clear()
@@ -147,6 +86,8 @@ class Link:
         self._log_queue: deque[m.LogLine] = deque()
         self._ack_due = False
         self._owed = 0
+        self._silence_ms = SILENCE_MS
+        self._held = False
 
     # --- what the two ends add ---
 
@@ -154,8 +95,34 @@ class Link:
         """A HELLO or HELLO_ACK arrived."""
         raise NotImplementedError
 
+    def _valid(self) -> None:
+        """A whole frame arrived, be it what it may."""
+
     def _without_session(self, now: int) -> None:
         """A frame of a session that this end does not have arrived."""
+
+    def _own_command(self, command: Received) -> bool:
+        """Whether a command was the link's own business, and is answered."""
+        del command
+        return False
+
+    def _own_answer(self, answer: Answered, took_ms: int, now: int) -> bool:
+        """Whether an answer was to a command of the link itself."""
+        del answer, took_ms, now
+        return False
+
+    def _handed_out(self, kind: int, seq: int, now: int) -> bool:
+        """A reliable frame is about to be written; true where nothing may follow it for now."""
+        del kind, seq, now
+        return False
+
+    def _pong(self, pong: m.Pong, now: int) -> None:
+        """A PING was answered."""
+
+    def _edge_ms(self, message: object, now: int) -> int:
+        """When on this end's clock a message happened that arrives now."""
+        del message
+        return now
 
     def _lost(self, now: int) -> None:
         """The session has just ended."""
@@ -164,6 +131,8 @@ class Link:
     def _lose(self, reason: DownReason, detail: str, now: int) -> None:
         """End the session and say why."""
         self.up = False
+        self.trace.now = now
+        self.trace.note(f"session lost: {detail}")
         self._note_session_counters()
         self._clear()
         self._events.append(LinkDown(reason, detail))
@@ -174,7 +143,13 @@ class Link:
     def receive(self, data: bytes, now: int) -> None:
         """Take bytes as they come, in pieces of any size. Damaged ones are counted and dropped."""
         self.trace.now = now
-        for frame in self.decoder.feed(data):
+        counters = self.decoder.counters
+        damaged = counters.damaged
+        frames = self.decoder.feed(data)
+        if counters.damaged != damaged:
+            self._noise_ms = now
+            self.trace.damage(counters.damaged - damaged, len(data))
+        for frame in frames:
             self.trace.add((frame.kind, frame.line, frame.seq, frame.ack, frame.id), len(frame.payload), sent=False)
             self._frame(frame, now)
 
@@ -183,6 +158,7 @@ class Link:
         return self._events.popleft() if self._events else None
 
     def _frame(self, frame: Frame, now: int) -> None:
+        self._valid()
         if frame.kind == Kind.LINK and frame.id in (0x01, 0x02):
             message = self._parse(frame)
             if message is not None:
@@ -196,11 +172,11 @@ class Link:
         if frame.kind == Kind.AUDIO:
             self._audio(frame)
         elif frame.kind in _SEQUENCED:
-            self._sequenced(frame)
+            self._sequenced(frame, now)
         elif frame.kind == Kind.LINK:
             self._link(frame, now)
         elif frame.kind == Kind.LOG and (message := self._parse(frame)) is not None:
-            self._events.append(Received(Kind.LOG, frame.line, 0, message))
+            self._events.append(Received(Kind.LOG, frame.line, 0, message, now))
 
     def _audio(self, frame: Frame) -> None:
         payload = frame.payload
@@ -211,7 +187,7 @@ class Link:
         counter, flags = _AUDIO_HEAD.unpack_from(payload)
         self._events.append(AudioReceived(frame.line, counter, flags, payload[_AUDIO_HEAD.size :]))
 
-    def _sequenced(self, frame: Frame) -> None:
+    def _sequenced(self, frame: Frame, now: int) -> None:
         if frame.kind == Kind.CMD and self._sender.waiting + self._owed >= QUEUE_LIMIT // 2:
             return  # There is no room for an answer: as if it had not arrived, it will come again.
         arrival = self._receiver.arrive(frame.seq)
@@ -221,7 +197,7 @@ class Link:
         if arrival is not Arrival.NEW:
             return
         if frame.kind == Kind.RSP:
-            self._reply(frame)
+            self._reply(frame, now)
             return
         kind = Kind(frame.kind)
         spec = self._spec(frame)
@@ -238,9 +214,11 @@ class Link:
                 self._answer(frame.line, frame.id, frame.seq, Status.INVALID, text)
             return
         self._owed += kind is Kind.CMD
-        self._events.append(Received(kind, frame.line, frame.seq, message))
+        received = Received(kind, frame.line, frame.seq, message, self._edge_ms(message, now))
+        if not (kind is Kind.CMD and self._own_command(received)):
+            self._events.append(received)
 
-    def _reply(self, frame: Frame) -> None:
+    def _reply(self, frame: Frame, now: int) -> None:
         try:
             reply = m.parse_reply(frame.payload)
         except MessageError:
@@ -256,12 +234,17 @@ class Link:
                 result = m.parse_result(pending.spec, reply.result)
             except MessageError:
                 self.counters.malformed += 1
-        self._events.append(Answered(reply.command_seq, pending.line, pending.command, reply.status, result))
+        answer = Answered(reply.command_seq, pending.line, pending.command, reply.status, result)
+        first_sent_ms = now if pending.first_sent_ms is None else pending.first_sent_ms
+        if not self._own_answer(answer, now - first_sent_ms, now):
+            self._events.append(answer)
 
     def _link(self, frame: Frame, now: int) -> None:
         match self._parse(frame):
             case m.Ping(t_sender):
                 self._link_queue.append(m.Pong(t_sender, now & 0xFFFFFFFF))
+            case m.Pong() as pong:
+                self._pong(pong, now)
             case m.Nak(expected):
                 self._sender.acknowledge(expected, now)
                 self._sender.rewind()
@@ -302,11 +285,11 @@ class Link:
             self._pending[seq] = _Pending(message, spec, line)
         return seq
 
-    def respond(self, command: Received, status: Status, result: object | None = None) -> None:
-        """Answer a command; `result` is the record the table names. Raises as `send` does."""
+    def respond(self, command: Received, status: Status, result: object | None = None) -> int:
+        """Answer a command; `result` is the record the table names. Gives the reply's number, raises as `send`."""
         self._owed = max(0, self._owed - 1)
         packed = m.pack_result(command.message, result) if status is Status.OK else b""
-        self._answer(command.line, m.spec_of(command.message).id, command.seq, status, packed)
+        return self._answer(command.line, m.spec_of(command.message).id, command.seq, status, packed)
 
     def send_audio(self, line: int, counter: int, flags: int, data: bytes) -> None:
         """Queue a frame of speech; the oldest is dropped where the wire cannot keep up."""
@@ -325,7 +308,8 @@ class Link:
         out: list[bytes] = []
         size = 0
         self.trace.now = now
-        while size < _BURST_BYTES and (data := self._next_data(now)):
+        self._last = False
+        while size < _BURST_BYTES and not self._last and (data := self._next_data(now)):
             out.append(data)
             size += len(data)
         return b"".join(out)
@@ -335,20 +319,21 @@ class Link:
             return self._raw.popleft()
         if self._link_queue:
             return self._encode_message(Kind.LINK, self._link_queue.popleft())
-        if self._audio_queue:
+        if self._audio_queue and not self._held:
             line, counter, flags, data = self._audio_queue.popleft()
             self.counters.audio_out += 1
             return self._encode(Kind.AUDIO, line, 0, 0, self._audio_out, _AUDIO_HEAD.pack(counter, flags) + data)
         if self.up:
-            frame = self._sender.take(now)
+            frame = self._sender.take(now, fresh=not self._held)
             if frame is not None:
+                self._last = self._handed_out(frame.kind, frame.seq, now)
                 if frame.kind == Kind.CMD and (pending := self._pending.get(frame.seq)) and frame.sends == 1:
                     pending.first_sent_ms = now
                 flags = FLAG_RETRANSMITTED if frame.sends > 1 else 0
                 return self._encode(frame.kind, frame.line, flags, frame.seq, frame.id, frame.payload)
             if self._ack_due:
                 return self._encode_message(Kind.LINK, m.Ack())
-        if self._log_queue:
+        if self._log_queue and not self._held:
             return self._encode_message(Kind.LOG, self._log_queue.popleft())
         return b""
 
@@ -361,8 +346,8 @@ class Link:
         self.trace.add((kind, line, seq, ack, ident), len(payload), sent=True)
         return encode(bytes((kind << 5 | line << 2 | flags, seq, ack, ident)) + payload)
 
-    def _answer(self, line: int, ident: int, seq: int, status: Status, result: bytes = b"") -> None:
-        self._sender.offer(Kind.RSP, line, ident, m.pack_reply(m.Reply(seq, status, result)))
+    def _answer(self, line: int, ident: int, seq: int, status: Status, result: bytes = b"") -> int:
+        return self._sender.offer(Kind.RSP, line, ident, m.pack_reply(m.Reply(seq, status, result)))
 
     # --- time ---
 
@@ -370,7 +355,7 @@ class Link:
         """When `on_timer` wants to be called next."""
         if not self.up:
             return None
-        due = self._heard_ms + SILENCE_MS
+        due = self._heard_ms + self._silence_ms
         retransmit = self._sender.deadline()
         if retransmit is not None:
             due = min(due, retransmit)
@@ -384,10 +369,10 @@ class Link:
         if not self.up:
             return
         oldest = self._oldest_command_ms()
-        if now - self._heard_ms >= SILENCE_MS:
-            self._lose(DownReason.SILENT, f"nothing was heard for {SILENCE_MS} ms", now)
-        elif not self._sender.expire(now):
-            self._lose(DownReason.UNACKNOWLEDGED, "frames are no longer acknowledged", now)
+        if now - self._heard_ms >= self._silence_ms:
+            self._lose(DownReason.SILENT, f"nothing was heard for {self._silence_ms} ms", now)
+        elif not self._sender.expire(now, self._heard_ms):
+            self._lose(DownReason.UNACKNOWLEDGED, "the other end speaks, but acknowledges nothing", now)
         elif oldest is not None and now - oldest >= REPLY_TIMEOUT_MS:
             self._lose(DownReason.UNANSWERED, f"a command was not answered within {REPLY_TIMEOUT_MS} ms", now)
 
@@ -401,7 +386,9 @@ class Link:
         self._sender.use_window(peer.window)
         self.up = True
         self._heard_ms = now
+        self._noise_ms = None
         self.counters.sessions += 1
+        self.trace.note("session begins")
         self._events.append(LinkUp(peer))
 
     def _note_session_counters(self) -> None:

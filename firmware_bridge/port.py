@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import selectors
@@ -13,7 +14,8 @@ from typing import Protocol
 
 import serial
 
-from firmware_bridge.link import LinkEvent
+from firmware_bridge.link_events import LinkEvent
+from firmware_bridge.rates import BASE_RATE
 from firmware_bridge.session import HostLink
 
 _READ_BYTES = 4096
@@ -36,12 +38,13 @@ def boot_ms() -> int:
 class SerialPort:
     """An open serial device: exclusive, non-blocking, with low latency where the driver has it."""
 
-    def __init__(self, path: str, baud: int) -> None:
-        """Open `path`. Raises PortError."""
+    def __init__(self, path: str) -> None:
+        """Open `path` at BASE_RATE. Raises PortError."""
         self._path = path
+        self.rate = BASE_RATE
         self._serial = serial.Serial()
         self._serial.port = path
-        self._serial.baudrate = baud
+        self._serial.baudrate = BASE_RATE
         self._serial.exclusive = True
         self._serial.timeout = 0
         # Set before opening, so that boards which wire DTR and RTS to reset see no edge after it.
@@ -52,7 +55,8 @@ class SerialPort:
             self.fd: int = self._serial.fileno()
             self._keep_lines_on_close()
         except (OSError, ValueError, termios.error) as error:
-            raise PortError(f"cannot open {path}: {error}") from error
+            self.close()
+            raise PortError(f"cannot open {path}: {_cause(error)}") from error
         # A pseudo-terminal and many USB drivers have no such mode; the link works without it.
         with contextlib.suppress(OSError, ValueError, AttributeError, NotImplementedError):
             self._serial.set_low_latency_mode(True)
@@ -61,6 +65,15 @@ class SerialPort:
         attributes = termios.tcgetattr(self.fd)
         attributes[2] &= ~termios.HUPCL
         termios.tcsetattr(self.fd, termios.TCSANOW, attributes)
+
+    def set_rate(self, rate: int) -> None:
+        """Speak at `rate` from now on. A driver that cannot is left as it is."""
+        self.rate = rate
+        # Waiting for output to drain may last for ever on a dead USB device; at the other rate it is worthless anyway.
+        # Where the driver refuses the rate, the link notices that nobody answers, and goes back.
+        with contextlib.suppress(OSError, ValueError, termios.error):
+            self._serial.reset_output_buffer()
+            self._serial.baudrate = rate
 
     def read(self) -> bytes:
         """What has arrived; empty: nothing. Raises PortError where the device is gone."""
@@ -89,6 +102,18 @@ class SerialPort:
             self._serial.close()
 
 
+def _cause(error: Exception) -> str:
+    """What a technician can do about a port that does not open."""
+    number = getattr(error, "errno", None)
+    if "lock" in str(error) or number in (errno.EBUSY, errno.EAGAIN):
+        return "another program has it open"
+    if number == errno.EACCES:
+        return "permission denied; this user must be in the device's group"
+    if number == errno.ENOENT:
+        return "there is no such device; is the card plugged in?"
+    return str(error)
+
+
 class PortOwner(Protocol):
     """Who uses the link. Every method is called on the port's thread and must not block."""
 
@@ -108,9 +133,8 @@ class PortOwner(Protocol):
 class PortThread:
     """A thread with a selector around a HostLink; reopens the port by its path for ever, with backoff."""
 
-    def __init__(self, path: str, baud: int, link: HostLink, owner: PortOwner) -> None:
+    def __init__(self, path: str, link: HostLink, owner: PortOwner) -> None:
         self._path = path
-        self._baud = baud
         self._link = link
         self._owner = owner
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -118,6 +142,8 @@ class PortThread:
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="line-card", daemon=True)
         self.opens = 0
+        self.open_failures = 0
+        self.losses = 0
 
     def start(self) -> None:
         """Start the thread."""
@@ -140,8 +166,9 @@ class PortThread:
         backoff = _BACKOFF_FIRST_MS
         while not self._stopping:
             try:
-                port = SerialPort(self._path, self._baud)
+                port = SerialPort(self._path)
             except PortError as error:
+                self.open_failures += 1
                 self._owner.port_lost(str(error))
                 self._pause(backoff)
                 backoff = min(2 * backoff, _BACKOFF_MAX_MS)
@@ -151,6 +178,7 @@ class PortThread:
             try:
                 self._serve(port)
             except PortError as error:
+                self.losses += 1
                 self._owner.port_lost(str(error))
                 self._close_link()
                 self._pause(backoff)
@@ -219,8 +247,13 @@ class PortThread:
 
     def _write(self, port: SerialPort, unsent: bytes, now: int) -> bytes:
         """Write until there is nothing more to say or the driver is full; what the driver did not take."""
-        while data := unsent or self._link.data_to_send(now):
+        while data := unsent or self._next_data(port, now):
             unsent = data[port.write(data) :]
             if unsent:
                 break
         return unsent
+
+    def _next_data(self, port: SerialPort, now: int) -> bytes:
+        if port.rate != self._link.rate:
+            port.set_rate(self._link.rate)
+        return self._link.data_to_send(now)

@@ -3,5 +3,6 @@
 from firmware_bridge.simulator.card import SimulatedCard
 from firmware_bridge.simulator.phone import SimulatedPhone, TranscriptEntry
 from firmware_bridge.simulator.pty import PtyCard
+from firmware_bridge.simulator.unkind import ROUGH, Mischief, UnkindWire
 
-__all__ = ["PtyCard", "SimulatedCard", "SimulatedPhone", "TranscriptEntry"]
+__all__ = ["ROUGH", "Mischief", "PtyCard", "SimulatedCard", "SimulatedPhone", "TranscriptEntry", "UnkindWire"]

@@ -5,14 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from firmware_bridge import messages as m
-from firmware_bridge.link import AudioReceived, LinkDown, LinkEvent, LinkUp, Received
+from firmware_bridge.link_events import AudioReceived, DownReason, LinkDown, LinkEvent, LinkUp, Received
 from firmware_bridge.reliable import LinkBusyError
 from firmware_bridge.session import CardIdentity, CardLink
 from firmware_bridge.simulator.line import SimulatedLine
 from firmware_bridge.simulator.player import TICK_MS
-from firmware_bridge.vocabulary import Capability, Kind, LampPattern, Linefeed, ResetCause, ResetMode, Status
+from firmware_bridge.vocabulary import (
+    Capability,
+    Kind,
+    LampPattern,
+    LeaseAction,
+    Linefeed,
+    ResetCause,
+    ResetMode,
+    Status,
+)
 
 FIRMWARE = "sim-1.0.0"
+BAUDS = (115_200, 460_800, 921_600, 1_000_000, 2_000_000)
+CAPABILITIES = (
+    Capability.DTMF_DECODER | Capability.CALLER_ID | Capability.LAMPS | Capability.BUTTON | Capability.BAUD_SWITCH
+)
+_REORDER = m.ToneStart(m.ToneProgram(-10, (m.ToneSegment((425,), 200), m.ToneSegment((), 200))))
+"""What a lifted handset hears when the host has gone, if the host wanted so (ITU-T E.180, Norway's congestion)."""
 _STATUS_MS = 1000
 
 
@@ -28,12 +43,14 @@ class SimulatedCard:
         *,
         boot_id: int = 1,
         firmware: str = FIRMWARE,
+        capabilities: Capability = CAPABILITIES,
         note: Callable[[int, int, str], None] = lambda _now, _line, _what: None,
     ) -> None:
         if not 1 <= lines <= m.MAX_LINES:
             raise ValueError(f"a card has 1 to {m.MAX_LINES} lines, not {lines}")
         self._boot_id = boot_id
         self._firmware = firmware
+        self._capabilities = capabilities
         self._now = 0
         self._note = note
         self.lamps: dict[int, LampPattern] = {}
@@ -43,15 +60,15 @@ class SimulatedCard:
         self._boot(ResetCause.POWER_ON)
 
     def _boot(self, cause: ResetCause) -> None:
-        capabilities = Capability.DTMF_DECODER | Capability.CALLER_ID | Capability.LAMPS | Capability.BUTTON
         self.link = CardLink(
             CardIdentity(
                 boot_id=self._boot_id,
                 lines=len(self.lines),
                 firmware=self._firmware,
                 hardware="simulated",
-                capabilities=capabilities,
+                capabilities=self._capabilities,
                 reset_cause=cause,
+                bauds=BAUDS,
             )
         )
         self._status_ms = 0
@@ -136,12 +153,15 @@ class SimulatedCard:
             case LinkUp():
                 self._write(0, "the host opens a session")
                 self._report(self._now)
-            case LinkDown(detail=detail):
+            case LinkDown(reason=reason, detail=detail):
                 self._write(0, f"the session ends: {detail}")
+                reorder = reason is DownReason.SILENT and self.link.lease_action is LeaseAction.REORDER
                 for line in self.lines:
                     line.idle()
-            case AudioReceived(line=line, data=data) if line < len(self.lines):
-                self.lines[line].hear(data)
+                    if reorder and line.off_hook:
+                        line.play(_REORDER)
+            case AudioReceived(line=line, counter=counter, data=data) if line < len(self.lines):
+                self.lines[line].hear(counter, data)
             case Received(kind=Kind.CMD):
                 self._command(event)
             case _:
@@ -159,8 +179,6 @@ class SimulatedCard:
             case m.Led(lamp=lamp, pattern=pattern):
                 self.lamps[lamp] = pattern
                 self.link.respond(command, Status.OK)
-            case m.SetHostLease():
-                self.link.respond(command, Status.UNSUPPORTED)
             case _ if command.line >= len(self.lines):
                 self.link.respond(command, Status.BAD_LINE)
             case m.LineMeasure():
@@ -200,6 +218,9 @@ class SimulatedCard:
             cobs_errors=framing.cobs_errors,
             sequence_gaps=self.link.sequence_gaps,
             retransmissions=self.link.retransmissions,
+            rx_overruns=framing.overruns,
+            audio_lost=sum(line.lost for line in self.lines),
+            audio_late=sum(line.late for line in self.lines),
             audio_underruns=sum(line.playout.underruns for line in self.lines if line.playout is not None),
             rtt_us=self.link.rtt_ms * 1000,
             uptime_ms=self._now,

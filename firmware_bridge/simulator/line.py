@@ -73,6 +73,10 @@ class SimulatedLine:
         self.player: TonePlayer | None = None
         self.playout: Playout | None = None
         self.script: deque[Step] = deque()
+        self.lost = 0
+        """Frames of speech that the host numbered and that never came, since the card was made."""
+        self.late = 0
+        """Frames that came when their time was over."""
         self.frames_in = 0
         self.frames_out = 0
         self.heard: deque[bytes] = deque([SILENT_TICK] * _HEARD_TICKS, maxlen=_HEARD_TICKS)
@@ -83,6 +87,7 @@ class SimulatedLine:
         self._ring_max = 0
         self._burst_on = False
         self._counter = 0
+        self._awaited: int | None = None
         self._voice = b""
         self._voice_at = 0
         self._key = ""
@@ -134,6 +139,7 @@ class SimulatedLine:
         """Let speech flow; a second order changes nothing."""
         if self.playout is None:
             self.playout = Playout()
+            self._awaited = None
             self._note(self.index, "speech begins")
 
     def close_audio(self) -> None:
@@ -142,11 +148,19 @@ class SimulatedLine:
             self.playout = None
             self._note(self.index, "speech ends")
 
-    def hear(self, alaw: bytes) -> None:
-        """A frame of speech came from the host."""
+    def hear(self, counter: int, alaw: bytes) -> None:
+        """A frame of speech came from the host, in answer to ours with this sample counter."""
         self.frames_in += 1
-        if self.playout is not None:
-            self.playout.put(alaw)
+        if self.playout is None:
+            return
+        if self._awaited is not None:
+            missing = (counter - self._awaited) & 0xFFFFFFFF
+            if missing >= 1 << 31:
+                self.late += 1
+                return
+            self.lost += missing // TICK_SAMPLES
+        self._awaited = (counter + TICK_SAMPLES) & 0xFFFFFFFF
+        self.playout.put(alaw)
 
     def status(self, now: int) -> m.LineStatus:
         """The line as it is."""

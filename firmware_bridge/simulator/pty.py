@@ -1,11 +1,17 @@
-"""The simulated card behind a pseudo-terminal, with a real 10 ms clock: a host opens it like a serial port."""
+"""The simulated card behind a pseudo-terminal, with a real 10 ms clock: a host opens it like a serial port.
+
+A pseudo-terminal carries every byte at any rate; here the card looks at the rate the host has set, and garbles what
+passes while the two differ. `unkind` makes the wire worse still.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import random
 import secrets
 import selectors
+import termios
 import threading
 import tty
 from collections import deque
@@ -13,28 +19,38 @@ from collections.abc import Callable
 from pathlib import Path
 
 from firmware_bridge.port import boot_ms
-from firmware_bridge.simulator.card import FIRMWARE, SimulatedCard
+from firmware_bridge.simulator.card import CAPABILITIES, FIRMWARE, SimulatedCard
 from firmware_bridge.simulator.phone import SimulatedPhone, TranscriptEntry
 from firmware_bridge.simulator.player import TICK_MS
+from firmware_bridge.simulator.unkind import Mischief, UnkindWire, garble
+from firmware_bridge.vocabulary import Capability
 
 _READ_BYTES = 4096
 _TRANSCRIPT = 5000
 _BEHIND_MS = 500
 _STOP_S = 2.0
+_OUTPUT_SPEED = 5
+_RATES = {getattr(termios, name): int(name[1:]) for name in dir(termios) if name.startswith("B") and name[1:].isdigit()}
 
 
 class PtyCard:
     """A card with telephones on a pty. `link_path`: a symbolic link that stays when the pty's own name changes."""
 
     def __init__(
-        self, lines: int = 2, link_path: str | os.PathLike[str] | None = None, firmware: str = FIRMWARE
+        self,
+        lines: int = 2,
+        link_path: str | os.PathLike[str] | None = None,
+        firmware: str = FIRMWARE,
+        capabilities: Capability = CAPABILITIES,
     ) -> None:
         self._condition = threading.Condition()
         self._transcript: deque[TranscriptEntry] = deque(maxlen=_TRANSCRIPT)
         self._observer: Callable[[TranscriptEntry], None] | None = None
         self._link_path = None if link_path is None else Path(link_path)
         self._lines, self._firmware = lines, firmware
-        self._card = SimulatedCard(lines, boot_id=secrets.randbits(63) + 1, firmware=firmware, note=self._note)
+        self._card = SimulatedCard(
+            lines, boot_id=secrets.randbits(63) + 1, firmware=firmware, capabilities=capabilities, note=self._note
+        )
         self.phones = [SimulatedPhone(line, self._condition) for line in self._card.lines]
         self._thread: threading.Thread | None = None
         self._running = False
@@ -42,7 +58,11 @@ class PtyCard:
         self._reset_wanted = False
         self._master = self._slave = -1
         self._device = ""
+        self._chance = random.Random(0)  # noqa: S311 -- reproducible nonsense, no secret
+        self._to_card, self._to_host = UnkindWire(0), UnkindWire(1)
         self.ticks_lost = 0
+        self.garbled = 0
+        """Bytes that passed while card and host were at different rates."""
 
     # --- life ---
 
@@ -102,12 +122,33 @@ class PtyCard:
         with self._condition:
             self._card.press_button(held_ms)
 
+    def unkind(self, mischief: Mischief | None, seed: int = 0) -> None:
+        """Make the wire as bad as `mischief` says, in both directions, from now on; None: good again."""
+        with self._condition:
+            self._to_card, self._to_host = UnkindWire(2 * seed, mischief), UnkindWire(2 * seed + 1, mischief)
+
+    def babble(self, data: bytes) -> None:
+        """Send bytes that no card would: a bootloader's greeting, half a frame, noise."""
+        with self._condition:
+            self._put_on_pty(data)
+
     # --- what can be seen ---
 
     @property
     def connected(self) -> bool:
         """Whether a host has a session."""
         return self._card.connected
+
+    @property
+    def rate(self) -> int:
+        """The rate the card speaks at, in baud."""
+        return self._card.link.rate
+
+    @property
+    def mischief_done(self) -> dict[str, int]:
+        """How often each kind of mischief was done since `unkind`, both directions together."""
+        ways = (self._to_card.done, self._to_host.done)
+        return {name: sum(way.get(name, 0) for way in ways) for name in {*ways[0], *ways[1]}}
 
     def lamp(self, line: int) -> str:
         """What the lamp of a line shows: off, on, blink or flash."""
@@ -174,6 +215,7 @@ class PtyCard:
                     if not self._running:
                         break
                     self._follow_plug()
+                    self._arrive()
                     tick_ms = self._live(tick_ms)
                     master = self._master
                     if watched != master:
@@ -183,8 +225,9 @@ class PtyCard:
                             selector.register(master, selectors.EVENT_READ)
                         watched = master
                     self._send()
+                    wait_s = self._wait_s(tick_ms)
                     self._condition.notify_all()
-                if selector.select(max(0, tick_ms - boot_ms()) / 1000):
+                if selector.select(wait_s):
                     with self._condition:
                         self._read()
         finally:
@@ -199,6 +242,8 @@ class PtyCard:
             self._open()
         elif not self._plugged and self._master >= 0:
             self._close()
+            self._to_card.clear()
+            self._to_host.clear()
 
     def _live(self, tick_ms: int) -> int:
         """Tick as often as time has passed; the time of the next tick."""
@@ -214,15 +259,58 @@ class PtyCard:
             tick_ms += TICK_MS
         return tick_ms
 
+    def _host_rate(self) -> int:
+        """What the host has set its port to; 0 for a rate without a name."""
+        try:
+            return _RATES.get(termios.tcgetattr(self._master)[_OUTPUT_SPEED], 0)
+        except termios.error:
+            return 0
+
+    def _heard_at(self, data: bytes, sent: int, read: int) -> bytes:
+        if sent == read or not data:
+            return data
+        self.garbled += len(data)
+        return garble(data, max(sent, 1), max(read, 1), self._chance)
+
     def _send(self) -> None:
         """Write what the card has to say; without a reader it is lost, as on a wire."""
-        while data := self._card.data_to_send(boot_ms()):
-            if self._master >= 0:
-                with contextlib.suppress(BlockingIOError):
-                    os.write(self._master, data)
+        now = boot_ms()
+        wire, card = self._to_host, self._card
+        while True:
+            rate = card.link.rate  # What is handed out now is sent at this rate, even where it is the last at it.
+            data = card.data_to_send(now)
+            if not data:
+                break
+            if self._master < 0:
+                continue
+            if wire.mischief.greeting and not card.connected:
+                wire.noise(wire.mischief.greeting, now)
+            wire.put(self._heard_at(data, rate, self._host_rate()), now)
+            if wire.reset_wanted:
+                wire.reset_wanted = False
+                card.reset(now)
+        if data := wire.take(now):
+            self._put_on_pty(data)
+
+    def _put_on_pty(self, data: bytes) -> None:
+        if self._master >= 0:
+            with contextlib.suppress(BlockingIOError):
+                os.write(self._master, data)
 
     def _read(self) -> None:
         if self._master < 0:
             return
         with contextlib.suppress(OSError):
-            self._card.receive(os.read(self._master, _READ_BYTES), boot_ms())
+            data = os.read(self._master, _READ_BYTES)
+            self._to_card.put(self._heard_at(data, self._host_rate(), self._card.link.rate), boot_ms())
+
+    def _arrive(self) -> None:
+        """Give the card what has come through the wire."""
+        now = boot_ms()
+        if data := self._to_card.take(now):
+            self._card.receive(data, now)
+
+    def _wait_s(self, tick_ms: int) -> float:
+        """How long until something is due."""
+        due = min(at for at in (tick_ms, self._to_card.next_ms(), self._to_host.next_ms()) if at is not None)
+        return max(0, due - boot_ms()) / 1000

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from firmware_bridge import messages as m
 from firmware_bridge.framing import Decoder, Frame, encode_frame
-from firmware_bridge.link import Answered, AudioReceived, DownReason, LinkDown, LinkUp, Received
+from firmware_bridge.link_events import Answered, AudioReceived, DownReason, LinkDown, LinkUp, Received
 from firmware_bridge.reliable import QUEUE_LIMIT, LinkBusyError
 from firmware_bridge.session import CardIdentity, CardLink, HostLink
 from firmware_bridge.vocabulary import Kind, Status

@@ -2,7 +2,11 @@
 
 import pytest
 
-from firmware_bridge.reliable import MAX_EXPIRIES, QUEUE_LIMIT, WINDOW, Arrival, LinkBusyError, Receiver, Sender
+from firmware_bridge.reliable import MAX_SENDS, QUEUE_LIMIT, WINDOW, Arrival, LinkBusyError, Receiver, Sender
+
+
+HEARD = 1 << 40
+"""The other end spoke just now."""
 
 
 def sender_with(count):
@@ -50,7 +54,7 @@ def test_the_timer_repeats_everything_unacknowledged_and_doubles():
     sender = sender_with(2)
     take_all(sender, 0)
     first = sender.deadline()
-    assert sender.expire(first)
+    assert sender.expire(first, 0)
     assert take_all(sender, first) == [0, 1]
     assert sender.deadline() - first == 2 * first
     assert sender.retransmissions == 2
@@ -75,17 +79,35 @@ def test_a_quick_wire_gets_a_short_timer_and_a_slow_one_a_long_one():
 def test_it_gives_up_only_without_progress():
     sender = sender_with(3)
     for turn in range(3):
-        for _ in range(MAX_EXPIRIES - 1):
+        for _ in range(MAX_SENDS - 1):
             take_all(sender, 0)
-            assert sender.expire(sender.deadline())
+            assert sender.expire(sender.deadline(), HEARD)
         take_all(sender, 0)
         sender.acknowledge(turn + 1, 0)
     sender.offer(1, 0, 0, b"")
     outcomes = []
-    for _ in range(MAX_EXPIRIES):
+    for _ in range(MAX_SENDS):
         take_all(sender, 0)
-        outcomes.append(sender.expire(sender.deadline()))
-    assert outcomes == [True] * (MAX_EXPIRIES - 1) + [False]
+        outcomes.append(sender.expire(sender.deadline(), HEARD))
+    assert outcomes == [True] * (MAX_SENDS - 1) + [False]
+
+
+def test_a_silent_end_is_left_to_the_silence_timer():
+    sender = sender_with(1)
+    take_all(sender, 0)
+    for _ in range(3 * MAX_SENDS):
+        due = sender.deadline()
+        assert sender.expire(due, heard_ms=0)
+        assert take_all(sender, due) == [0]
+
+
+def test_a_number_that_is_not_wanted_now_waits_but_repeats_go_on():
+    sender = sender_with(2)
+    sender.take(0)
+    assert sender.take(0, fresh=False) is None
+    sender.rewind()
+    assert sender.take(0, fresh=False).seq == 0
+    assert sender.take(0).seq == 1
 
 
 def test_a_full_queue_is_refused():

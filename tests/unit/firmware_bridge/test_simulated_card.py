@@ -6,7 +6,7 @@ import pytest
 
 from firmware_bridge import messages as m
 from firmware_bridge.framing import Decoder, Frame, encode_frame
-from firmware_bridge.link import Answered, AudioReceived, Received
+from firmware_bridge.link_events import Answered, AudioReceived, Received
 from firmware_bridge.session import HostLink
 from firmware_bridge.simulator import SimulatedCard, SimulatedPhone
 from firmware_bridge.vocabulary import Kind, LineTest, ResetMode, Status
