@@ -27,6 +27,7 @@ from agent.lab.world import World
 from agent.status.app import StatusServer
 from agent.status.gate import Limits
 from agent.status.sample import SampleSource
+from agent.supervisor import die_with_parent
 from agent.texts import Texts
 
 STRANGER = "stranger.example"
@@ -83,6 +84,7 @@ class Chromium:
                     f"--host-resolver-rules=MAP {STRANGER} 127.0.0.1", "about:blank",
                 ],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                preexec_fn=die_with_parent,  # noqa: PLW1509  # made for this: calls one C function that is loaded before
             )  # fmt: skip
         told = self._profile / "DevToolsActivePort"
         deadline = time.monotonic() + _START_S
@@ -166,6 +168,7 @@ class Tab:
     def __init__(self, devtools: DevTools, output: Path) -> None:
         self._devtools, self._output = devtools, output
         self._session = ""
+        self._clock_stops = 0
         self.complaints: list[str] = []
         """Console messages, uncaught exceptions and the browser's own log: errors and warnings."""
         self.asked: list[str] = []
@@ -198,6 +201,8 @@ class Tab:
                 self.opened_streams += 1
             case "Network.requestWillBeSent":
                 self.asked.append(params["request"]["url"])
+            case "Emulation.virtualTimeBudgetExpired":
+                self._clock_stops += 1
             case "Page.loadEventFired":
                 self.loads += 1
 
@@ -265,6 +270,18 @@ class Tab:
         found = await self.ask(f"document.querySelector({selector!r})?.innerText")
         assert found is not None, f"no element {selector}"
         return str(found)
+
+    async def clock_runs_ahead(self, seconds: float) -> None:
+        """Let the page's clock, and with it its timers, run ahead as fast as they can."""
+        before = self._clock_stops
+        await self.call(
+            "Emulation.setVirtualTimePolicy", policy="pauseIfNetworkFetchesPending", budget=round(seconds * 1000)
+        )
+
+        async def stopped() -> bool:
+            return self._clock_stops > before
+
+        await self.until("the end of its virtual time", stopped)
 
     async def click(self, selector: str) -> None:
         """The mouse on the middle of an element."""
