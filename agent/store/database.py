@@ -5,14 +5,20 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 import aiosqlite
+import structlog
 
-from agent.store.errors import StoreClosed, StoreDamaged, StoreError, StoreMissing, StoreTooNew, translate
-from agent.store.folder import DATABASE, FolderLock, prepare_database, set_aside
+from agent.store.base import write_base
+from agent.store.errors import StoreClosed, StoreDamaged, StoreError, StoreFull, StoreMissing, StoreTooNew, translate
+from agent.store.folder import DATABASE, FolderLock, has_database, prepare_database, set_aside
+from agent.store.journal import Journal
+from agent.store.lines import Line
+from agent.store.recovery import Recovery, recover
 from agent.store.schema import MIGRATIONS, VERSION
 
 T = TypeVar("T")
@@ -31,21 +37,50 @@ _WRITER_PRAGMAS = (
     "PRAGMA trusted_schema = OFF",
     f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}",
 )
+_THOROUGH_PAGES = 4096
+"""Up to this size, 16 MB, the indexes are compared with their tables at each start, too."""
+
 _READER_PRAGMAS = (f"PRAGMA busy_timeout = {_BUSY_MS}", "PRAGMA query_only = ON", "PRAGMA trusted_schema = OFF")
+
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Change:
+    """A transaction in the making: statements for the database, lines for the journal."""
+
+    db: aiosqlite.Connection
+    lines: list[Line] = field(default_factory=list)
+    durable: bool = False
+
+    def note(self, line: Line, *, durable: bool = False) -> None:
+        """Have the journal say this before the database commits; on disk by then if `durable`."""
+        self.lines.append(line)
+        self.durable = self.durable or durable
 
 
 class Database:
     """An open database. Statements of one transaction are never interleaved with those of another."""
 
-    def __init__(self, connection: aiosqlite.Connection, lock: FolderLock | None) -> None:
+    def __init__(
+        self,
+        connection: aiosqlite.Connection,
+        lock: FolderLock | None = None,
+        journal: Journal | None = None,
+        path: Path | None = None,
+    ) -> None:
+        """`journal` and `path` belong to a writer; without them nothing can be written."""
         self._connection = connection
         self._lock = lock
+        self._journal = journal
+        self._path = path
         self._turn = asyncio.Lock()
         self._running: set[asyncio.Task[Any]] = set()
         self._closed = False
 
-    async def write(self, doing: str, body: Callable[[aiosqlite.Connection], Awaitable[T]]) -> T:
-        """Run `body` in one transaction, on disk when this returns. Raises StoreError; then nothing was written.
+    async def write(self, doing: str, body: Callable[[Change], Awaitable[T]]) -> T:
+        """Run `body` in one transaction, on disk when this returns. Raises StoreError; then nothing has changed.
 
         A caller that is cancelled does not tear the transaction: it is carried through behind its back.
         """
@@ -67,6 +102,34 @@ class Database:
         """Fold the write-ahead log into the database and empty it, unless a reader is in the way."""
         await self.read("fold in the write-ahead log", "PRAGMA wal_checkpoint(TRUNCATE)")
 
+    @property
+    def journal_size(self) -> int:
+        """Bytes of the journal, 0 for a reader."""
+        return self._journal.size if self._journal is not None else 0
+
+    async def renew_journal(self) -> bool:
+        """State anew in the journal what the database has, and delete what came before. Raises StoreError.
+
+        False: not now, since the journal holds a record that the database has refused and will be given again.
+        """
+        journal, path = self._journal, self._path
+        if journal is None or path is None:
+            return False
+
+        def renew() -> None:
+            with closing(_plain_connection(path)) as db:
+                write_base(db, journal)
+
+        async with self._turn:
+            self._check_open()
+            if journal.unconfirmed:
+                return False
+            try:
+                await asyncio.to_thread(renew)
+            except sqlite3.Error as error:
+                raise translate(error, "write the journal anew") from error
+        return True
+
     async def close(self) -> None:
         """Finish what is running, close the file, let the next agent in. Does nothing the second time."""
         async with self._turn:
@@ -78,15 +141,19 @@ class Database:
             except sqlite3.Error as error:
                 raise translate(error, "close the store") from error
             finally:
+                if self._journal is not None:
+                    self._journal.close()
                 if self._lock is not None:
                     self._lock.release()
 
-    async def _transaction(self, doing: str, body: Callable[[aiosqlite.Connection], Awaitable[T]]) -> T:
+    async def _transaction(self, doing: str, body: Callable[[Change], Awaitable[T]]) -> T:
         async with self._turn:
             self._check_open()
+            change = Change(self._connection)
             try:
                 await self._connection.execute("BEGIN IMMEDIATE")
-                result = await body(self._connection)
+                result = await body(change)
+                await self._say_first(change)
                 await self._connection.execute("COMMIT")
             except BaseException as error:
                 # SQLite rolls back by itself after some errors; then there is nothing left to roll back.
@@ -95,7 +162,20 @@ class Database:
                 if isinstance(error, sqlite3.Error):
                     raise translate(error, doing) from error
                 raise
+            if self._journal is not None:
+                self._journal.confirm(change.lines)
             return result
+
+    async def _say_first(self, change: Change) -> None:
+        if self._journal is None or not change.lines:
+            return
+        try:
+            await asyncio.to_thread(self._journal.append, change.lines, durable=change.durable)
+        except StoreFull:
+            raise
+        except StoreError as error:
+            # One copy is better than none: the next start finds that the journal lacks this, and writes it anew.
+            _log.critical("journal_failed", detail=str(error))
 
     def _forget(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)
@@ -108,26 +188,67 @@ class Database:
 
 
 async def open_writer(folder: Path) -> tuple[Database, StoreDamaged | None]:
-    """The database of `folder`, locked, checked and brought to the newest schema.
+    """The database of `folder`, locked, checked, brought to the newest schema and in step with its journal.
 
-    A damaged one is set aside and an empty one begun; the second value then says so. Raises StoreLocked, StoreTooNew,
-    StoreFull, StoreError.
+    A damaged database is set aside and made anew from the journal; the second value then tells what was found and what
+    was done. Raises StoreLocked, StoreTooNew, StoreFull, StoreError.
     """
     lock = await asyncio.to_thread(FolderLock.acquire, folder)
-    damage: StoreDamaged | None = None
+    kept: Path | None = None
+    reason = ""
     try:
+        if not await asyncio.to_thread(has_database, folder):
+            reason = "the database is gone"
         path = await asyncio.to_thread(prepare_database, folder)
         try:
-            connection = await _connect_writer(path)
+            connection, journal, recovery, upgraded = await _open_sound(path, None)
         except StoreDamaged as error:
+            reason = error.reason
             kept = await asyncio.to_thread(set_aside, folder)
-            damage = StoreDamaged(error.reason, kept)
             path = await asyncio.to_thread(prepare_database, folder)
-            connection = await _connect_writer(path)
+            connection, journal, recovery, upgraded = await _open_sound(path, kept)
     except BaseException:
         lock.release()
         raise
-    return Database(connection, lock), damage
+    return Database(connection, lock, journal, path), _told(reason, kept, recovery, upgraded=upgraded)
+
+
+async def _open_sound(path: Path, damaged: Path | None) -> tuple[aiosqlite.Connection, Journal, Recovery, bool]:
+    """Connection, journal, what was done, and whether the schema was an older one. Raises StoreError."""
+    connection, upgraded = await _connect_writer(path)
+
+    def repair() -> tuple[Journal, Recovery]:
+        # The other connection stays open meanwhile, or closing this one would fold in the write-ahead log.
+        with closing(_plain_connection(path)) as db:
+            return recover(db, path.parent, damaged)
+
+    try:
+        journal, recovery = await asyncio.to_thread(repair)
+    except BaseException as error:
+        await connection.close()
+        if isinstance(error, sqlite3.Error):
+            raise translate(error, f"bring {path} in step with its journal") from error
+        raise
+    return connection, journal, recovery, upgraded
+
+
+def _told(reason: str, kept: Path | None, recovery: Recovery, *, upgraded: bool) -> StoreDamaged | None:
+    if kept is not None or (reason and (recovery.lag or recovery.salvaged)):
+        return StoreDamaged(reason, kept, recovery.repair(database_lost=True))
+    findings = [] if upgraded and not recovery.survey.lines else recovery.findings()
+    if findings:
+        return StoreDamaged(", ".join(findings), None, recovery.repair(database_lost=recovery.empty))
+    if recovery.lag:
+        _log.info("store_caught_up", changes=recovery.lag)
+    return None
+
+
+def _plain_connection(path: Path) -> sqlite3.Connection:
+    """A second connection of the one writer, for use in a thread. Raises sqlite3.Error."""
+    db = sqlite3.connect(_uri(path, "rw"), uri=True, isolation_level=None)
+    for pragma in (*_WRITER_PRAGMAS, "PRAGMA wal_autocheckpoint = 0"):
+        db.execute(pragma)
+    return db
 
 
 async def open_for_reading(folder: Path) -> Database:
@@ -145,21 +266,23 @@ async def open_for_reading(folder: Path) -> Database:
     except BaseException:
         await connection.close()
         raise
-    return Database(connection, None)
+    return Database(connection)
 
 
-async def _connect_writer(path: Path) -> aiosqlite.Connection:
+async def _connect_writer(path: Path) -> tuple[aiosqlite.Connection, bool]:
+    """The connection, and whether the schema was an older one (not: none)."""
     connection = await _connect(path, "rw", _WRITER_PRAGMAS)
     try:
         await _check_sound(connection)
-        await _migrate(connection, await _check_version(connection))
+        version = await _check_version(connection)
+        await _migrate(connection, version)
     except sqlite3.Error as error:
         await connection.close()
         raise translate(error, f"open {path}") from error
     except BaseException:
         await connection.close()
         raise
-    return connection
+    return connection, 0 < version < VERSION
 
 
 async def _connect(path: Path, mode: str, pragmas: Sequence[str]) -> aiosqlite.Connection:
@@ -191,7 +314,9 @@ async def _check_sound(connection: aiosqlite.Connection) -> None:
     mode = await _scalar(connection, "PRAGMA journal_mode = WAL")
     if mode != "wal":
         raise StoreError(f"the folder's file system does not allow a write-ahead log (journal mode stays {mode})")
-    finding = await _scalar(connection, "PRAGMA quick_check(1)")
+    pages = int(await _scalar(connection, "PRAGMA page_count"))
+    check = "integrity_check" if pages <= _THOROUGH_PAGES else "quick_check"
+    finding = await _scalar(connection, f"PRAGMA {check}(1)")
     if finding != "ok":
         raise StoreDamaged(str(finding).replace("\n", " ")[:200])
 

@@ -14,6 +14,8 @@ StoreError
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 
@@ -25,14 +27,53 @@ class StoreLocked(StoreError):
     """Another process holds the store: two writers would count calls twice."""
 
 
-class StoreDamaged(StoreError):
-    """The database is damaged. `kept` is where the damaged file was set aside, None where it still lies in place."""
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """What was done about a damaged store when it was opened, in numbers."""
 
-    def __init__(self, reason: str, kept: Path | None = None) -> None:
-        where = f"; it was set aside as {kept.name} and an empty store begun" if kept else ""
-        super().__init__(f"the store is damaged: {reason}{where}")
+    replayed: int = 0
+    """Changes that the database did not have and the journal had."""
+    salvaged: int = 0
+    """Records and documents that only the damaged file still had."""
+    corrected: int = 0
+    """Rows whose bytes were wrong and were set right from the journal."""
+    bad_lines: int = 0
+    """Lines of the journal that could not be read or never came."""
+    maybe_missing: bool = False
+    """Something that was stored may be in neither copy any more."""
+
+
+class StoreDamaged(StoreError):
+    """The store is damaged, or was and has been repaired (`repair`).
+
+    `kept` is where the damaged database was set aside, None where it lies in place or was never lost.
+    """
+
+    def __init__(self, reason: str, kept: Path | None = None, repair: Repair | None = None) -> None:
+        super().__init__("".join((f"the store is damaged: {reason}", *_told(kept, repair))))
         self.reason = reason
         self.kept = kept
+        self.repair = repair
+
+    @property
+    def maybe_missing(self) -> bool:
+        """Whether something that was stored may be lost for good."""
+        return self.repair is None or self.repair.maybe_missing
+
+
+def _told(kept: Path | None, repair: Repair | None) -> Iterator[str]:
+    if kept is not None:
+        yield f"; it was set aside as {kept.name}"
+    if repair is None:
+        return
+    yield f"; {repair.replayed} changes were brought in from the journal"
+    if repair.salvaged:
+        yield f", {repair.salvaged} rows from the damaged file"
+    if repair.corrected:
+        yield f", {repair.corrected} rows were set right"
+    if repair.bad_lines:
+        yield f"; {repair.bad_lines} lines of the journal were unreadable"
+    yield "; something may be missing" if repair.maybe_missing else "; nothing is missing"
 
 
 class StoreFull(StoreError):

@@ -12,6 +12,8 @@ DATABASE = "store.db"
 LOCK = "store.lock"
 _DAMAGED = "store.damaged-{}.db"
 _COMPANIONS = ("-wal", "-shm")
+MAX_DAMAGED = 3
+"""So many damaged databases are kept; they may be large, and a dying card makes many."""
 
 
 class FolderLock:
@@ -42,6 +44,12 @@ class FolderLock:
             self._descriptor = -1
 
 
+def has_database(folder: Path) -> bool:
+    """Whether a database with anything in it lies in the folder."""
+    path = folder / DATABASE
+    return path.is_file() and path.stat().st_size > 0
+
+
 def prepare_database(folder: Path) -> Path:
     """The database's path: the file exists, belongs to its owner alone (0600), and no stray log lies beside it."""
     path = folder / DATABASE
@@ -51,7 +59,7 @@ def prepare_database(folder: Path) -> Path:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         os.fchmod(descriptor, 0o600)
         os.close(descriptor)
-        _sync(folder)
+        sync_folder(folder)
     except OSError as error:
         raise StoreError(f"could not open {path}: {error.strerror}") from error
     return path
@@ -67,8 +75,9 @@ def set_aside(folder: Path) -> Path:
     kept = folder / _DAMAGED.format(number)
     try:
         (folder / DATABASE).rename(kept)
-        _sync(folder)
+        sync_folder(folder)
         _finish_setting_aside(folder)
+        _forget_damaged(folder, number - MAX_DAMAGED)
     except OSError as error:
         raise StoreError(f"could not set the damaged store aside as {kept.name}: {error.strerror}") from error
     return kept
@@ -80,7 +89,14 @@ def _finish_setting_aside(folder: Path) -> None:
         stray = folder / (DATABASE + companion)
         if stray.exists():
             stray.rename(folder / (_DAMAGED.format(max(1, _last_damaged(folder))) + companion))
-    _sync(folder)
+    sync_folder(folder)
+
+
+def _forget_damaged(folder: Path, last: int) -> None:
+    for path in folder.glob(_DAMAGED.format("*") + "*"):
+        number = path.name.removeprefix(_DAMAGED.split("{}", maxsplit=1)[0]).split(".")[0]
+        if number.isdecimal() and int(number) <= last:
+            path.unlink()
 
 
 def _last_damaged(folder: Path) -> int:
@@ -89,7 +105,8 @@ def _last_damaged(folder: Path) -> int:
     return max((int(number) for number in numbers if number.isdecimal()), default=0)
 
 
-def _sync(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Bring the folder's names to disk. Raises OSError."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

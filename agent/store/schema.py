@@ -59,6 +59,16 @@ MIGRATIONS = (
             "INSERT INTO meta(key, value) VALUES ('epoch', lower(hex(randomblob(16))))",
         ),
     ),
+    Migration(
+        version=2,
+        oldest_version=1,
+        statements=(
+            # The civil periods in which a record counted, and the digest of a document: what a repair needs to take
+            # over what is left in a damaged file. Version 1 leaves the first empty and the second stale.
+            "ALTER TABLE cdr ADD COLUMN periods TEXT NOT NULL DEFAULT ''",
+            "ALTER TABLE document ADD COLUMN sha256 BLOB",
+        ),
+    ),
 )
 
 VERSION = MIGRATIONS[-1].version

@@ -15,10 +15,22 @@ import msgspec
 import structlog
 
 from agent.core.cdr import Cdr, OpenCall
-from agent.store.database import Database, open_writer
+from agent.store.base import COUNT, addition_of, count_parameters
+from agent.store.database import Change, Database, open_writer
 from agent.store.errors import StoreDamaged, StoreError
+from agent.store.lines import (
+    MAX_IDS,
+    Acknowledged,
+    Addition,
+    Alive,
+    Answered,
+    Finished,
+    Opened,
+    Purged,
+    Quarantined,
+)
 from agent.store.reader import StoreReader, bounded, checked_day, checked_month, readable
-from agent.store.records import UsageRow, counted
+from agent.store.records import counted
 
 MAX_DOCUMENT = 1 << 20
 MAX_DOCUMENT_NAME = 64
@@ -28,6 +40,12 @@ MAX_PURGED_IDS = 50_000
 
 _CHECKPOINT_WHEN_DONE = 256
 """Acknowledged records after which an idle store folds its write-ahead log in."""
+
+_JOURNAL_SLACK = 4 << 20
+"""So much may the journal grow beyond its last statement of everything before it is written anew, in bytes."""
+
+_RENEW_AT_MOST = 20_000
+"""With more records than this the journal is not written anew while calls may wait for the store."""
 
 _encoder = msgspec.json.Encoder()
 _open_call_decoder = msgspec.json.Decoder(OpenCall)
@@ -42,17 +60,21 @@ class Store(StoreReader):
         self.damage = damage
         """Set where a damaged store was found and set aside when this one was opened: the household must be told."""
         self._since_checkpoint = 0
+        self._journal_stated = database.journal_size
 
     @classmethod
     async def open(cls, folder: Path) -> Store:
         """The store in `folder`, made where there is none.
 
         Raises StoreLocked (another agent), StoreTooNew, StoreFull, StoreError. A damaged file does not raise: it is
-        set aside, and `damage` of the new store says so.
+        set aside, the store is made anew from its journal, and `damage` says what was done and what may be missing.
         """
         database, damage = await open_writer(folder)
         if damage is not None:
-            _log.critical("store_damaged", reason=damage.reason, kept=damage.kept.name if damage.kept else "")
+            _log.critical(
+                "store_damaged", detail=str(damage), kept=damage.kept.name if damage.kept else "",
+                maybe_missing=damage.maybe_missing,
+            )  # fmt: skip
         return cls(database, damage)
 
     @classmethod
@@ -65,25 +87,29 @@ class Store(StoreReader):
     async def open_call(self, call: OpenCall) -> None:
         """Keep a call that has begun; one that is already open or already has its record stays as it is."""
 
-        async def body(db: aiosqlite.Connection) -> None:
-            if not await _known(db, call.id):
-                await db.execute(
+        async def body(change: Change) -> None:
+            if not await _known(change.db, call.id):
+                cursor = await change.db.execute(
                     "INSERT INTO open_call(id, body, answered_ms, last_alive_ms) VALUES (?, ?, ?, ?) "
                     "ON CONFLICT (id) DO NOTHING",
                     (call.id, _encoder.encode(call), call.answered_ms, call.last_alive_ms),
                 )
+                if cursor.rowcount:
+                    change.note(Opened(call=call))
 
         await self._database.write("keep the open call", body)
 
     async def mark_answered(self, call_id: str, answered_ms: int) -> None:
         """Note when an open call was answered; the first answer stays. A call that is not open is left alone."""
 
-        async def body(db: aiosqlite.Connection) -> None:
-            await db.execute(
+        async def body(change: Change) -> None:
+            cursor = await change.db.execute(
                 "UPDATE open_call SET answered_ms = ?, last_alive_ms = max(last_alive_ms, ?) "
                 "WHERE id = ? AND answered_ms IS NULL",
                 (answered_ms, answered_ms, call_id),
             )
+            if cursor.rowcount:
+                change.note(Answered(id=call_id, at_ms=answered_ms))
 
         await self._database.write("note the answer", body)
 
@@ -92,11 +118,12 @@ class Store(StoreReader):
         if not call_ids:
             return
 
-        async def body(db: aiosqlite.Connection) -> None:
-            await db.executemany(
+        async def body(change: Change) -> None:
+            await change.db.executemany(
                 "UPDATE open_call SET last_alive_ms = max(last_alive_ms, ?) WHERE id = ?",
                 [(boot_ms, call_id) for call_id in call_ids],
             )
+            change.note(Alive(ids=list(call_ids), at_ms=boot_ms))
 
         await self._database.write("note that calls are alive", body)
 
@@ -126,18 +153,19 @@ class Store(StoreReader):
         """
         periods = [checked_month(month)] + ([checked_day(day, month)] if day else [])
         encoded = _encoder.encode(cdr)
-        addition = counted(cdr)
+        addition = addition_of(counted(cdr), periods)
 
-        async def body(db: aiosqlite.Connection) -> bool:
-            await db.execute("DELETE FROM open_call WHERE id = ?", (cdr.id,))
-            if await _known(db, cdr.id):
+        async def body(change: Change) -> bool:
+            await change.db.execute("DELETE FROM open_call WHERE id = ?", (cdr.id,))
+            if await _known(change.db, cdr.id):
                 return False
-            await db.execute(
-                "INSERT INTO cdr(id, body, sha256) VALUES (?, ?, ?)",
-                (cdr.id, encoded, hashlib.sha256(encoded).digest()),
+            await change.db.execute(
+                "INSERT INTO cdr(id, body, sha256, periods) VALUES (?, ?, ?, ?)",
+                (cdr.id, encoded, hashlib.sha256(encoded).digest(), " ".join(periods)),
             )
             if addition is not None:
-                await _count(db, addition, periods)
+                await _count(change.db, addition)
+            change.note(Finished(id=cdr.id, cdr=msgspec.Raw(encoded), periods=periods, usage=addition), durable=True)
             return True
 
         return await self._database.write("store the call's record", body)
@@ -170,11 +198,14 @@ class Store(StoreReader):
         if not ids:
             return 0
 
-        async def body(db: aiosqlite.Connection) -> int:
-            cursor = await db.executemany(
+        async def body(change: Change) -> int:
+            cursor = await change.db.executemany(
                 "UPDATE cdr SET state = 'acknowledged', acknowledged_ms = ? WHERE id = ? AND state = 'pending'",
                 [(at_ms, cdr_id) for cdr_id in ids],
             )
+            # Not synced by itself: were it lost with the database, the records would go again and be known by their id.
+            for chunk in _chunks(ids):
+                change.note(Acknowledged(ids=chunk, at_ms=at_ms))
             return cursor.rowcount
 
         changed = await self._database.write("note the acknowledgement", body)
@@ -189,20 +220,29 @@ class Store(StoreReader):
     async def quarantine(self, cdr_id: str, reason: str) -> None:
         """Set a pending record apart: it is kept until the operator says otherwise, and holds nothing up."""
 
-        async def body(db: aiosqlite.Connection) -> None:
-            await db.execute(
+        async def body(change: Change) -> None:
+            cursor = await change.db.execute(
                 "UPDATE cdr SET state = 'quarantined', reason = ? WHERE id = ? AND state = 'pending'",
                 (reason[:MAX_REASON], cdr_id),
             )
+            if cursor.rowcount:
+                change.note(Quarantined(id=cdr_id, reason=reason[:MAX_REASON]))
 
         await self._database.write("quarantine a record", body)
 
     async def purge(self, before: str) -> int:
-        """Delete what was acknowledged before `before` (RFC 3339); how many. Usage stays. Raises ValueError."""
+        """Delete what was acknowledged before `before` (RFC 3339), also from the journal; how many. Usage stays.
+
+        Raises ValueError.
+        """
         before_ms = _milliseconds(before)
         condition = "state = 'acknowledged' AND acknowledged_ms < ?"
 
-        async def body(db: aiosqlite.Connection) -> int:
+        async def body(change: Change) -> int:
+            db = change.db
+            rows = await db.execute_fetchall(f"SELECT id FROM cdr WHERE {condition} ORDER BY seq", (before_ms,))  # noqa: S608 - constant
+            for chunk in _chunks([str(row[0]) for row in rows]):
+                change.note(Purged(ids=chunk))
             await db.execute(
                 f"INSERT OR IGNORE INTO purged(id) SELECT id FROM cdr WHERE {condition} ORDER BY seq",  # noqa: S608 - constant
                 (before_ms,),
@@ -214,7 +254,16 @@ class Store(StoreReader):
             )
             return cursor.rowcount
 
-        return await self._database.write("purge old records", body)
+        deleted = await self._database.write("purge old records", body)
+        if deleted or self._database.journal_size > 2 * self._journal_stated + _JOURNAL_SLACK:
+            await self._renew_journal()
+        return deleted
+
+    async def _renew_journal(self) -> None:
+        """Make the journal forget what the store has forgotten."""
+        rows = await self._database.read("count the records", "SELECT count(*) FROM cdr")
+        if rows[0][0] <= _RENEW_AT_MOST and await self._database.renew_journal():
+            self._journal_stated = self._database.journal_size
 
     # --- documents and identity --------------------------------------------------------------------------------------
 
@@ -226,13 +275,17 @@ class Store(StoreReader):
                 f"1 to {MAX_DOCUMENT_NAME} characters are allowed"
             )
 
-        async def change(db: aiosqlite.Connection) -> None:
-            await db.execute(
-                "INSERT INTO document(name, body) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET body = excluded.body",
-                (name, body),
+        digest = hashlib.sha256(body).digest()
+
+        async def replace(change: Change) -> None:
+            # Not for the journal: the operator has it, and a secret that was replaced must not linger there.
+            await change.db.execute(
+                "INSERT INTO document(name, body, sha256) VALUES (?, ?, ?) "
+                "ON CONFLICT (name) DO UPDATE SET body = excluded.body, sha256 = excluded.sha256",
+                (name, body, digest),
             )
 
-        await self._database.write(f"keep the document {name}", change)
+        await self._database.write(f"keep the document {name}", replace)
 
     async def document(self, name: str) -> bytes | None:
         """The document of that name, None where none was kept."""
@@ -254,16 +307,12 @@ async def _known(db: aiosqlite.Connection, call_id: str) -> bool:
     return bool(list(await db.execute_fetchall(_KNOWN, (call_id, call_id))))
 
 
-async def _count(db: aiosqlite.Connection, addition: UsageRow, periods: Sequence[str]) -> None:
-    await db.executemany(
-        "INSERT INTO usage(period, own_number, currency, calls, seconds, amount_micro) VALUES (?, ?, ?, ?, ?, ?) "
-        "ON CONFLICT (period, own_number, currency) DO UPDATE SET calls = calls + excluded.calls, "
-        "seconds = seconds + excluded.seconds, amount_micro = amount_micro + excluded.amount_micro",
-        [
-            (period, addition.own_number, addition.currency, addition.calls, addition.seconds, addition.amount_micro)
-            for period in periods
-        ],
-    )
+async def _count(db: aiosqlite.Connection, addition: Addition) -> None:
+    await db.executemany(COUNT, count_parameters(addition))
+
+
+def _chunks(ids: Sequence[str]) -> list[list[str]]:
+    return [list(ids[first : first + MAX_IDS]) for first in range(0, len(ids), MAX_IDS)]
 
 
 def _milliseconds(at: str) -> int:

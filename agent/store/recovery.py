@@ -1,0 +1,275 @@
+"""At start: what the journal says and what the database has are brought to the same, whichever of them was harmed.
+
+Everything goes by the id fixed when a call opened, so nothing is stored or counted twice however often it is replayed.
+The journal has checksums and serials, the database has neither over its rows: where they differ, a flawless journal
+is believed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from agent.store import salvage
+from agent.store.base import COUNT, count_parameters, write_base
+from agent.store.errors import Repair
+from agent.store.journal import Journal, Survey, read
+from agent.store.lines import (
+    Acknowledged,
+    Alive,
+    Answered,
+    Finished,
+    Kept,
+    Line,
+    Opened,
+    Purged,
+    Quarantined,
+    Totals,
+)
+
+_ORDINARY_LAG = 1
+"""Lines by which the database may be behind after a crash: written and synced, not yet committed."""
+
+_encoder = msgspec.json.Encoder()
+
+UsageKey = tuple[str, str, str]
+"""Period, own number, currency."""
+
+
+@dataclass(slots=True)
+class Recovery:
+    """What was found and done. `lag`: lines that the database did not have."""
+
+    survey: Survey
+    empty: bool
+    """The database had nothing at all when it was opened."""
+    lag: int = 0
+    corrected: int = 0
+    salvaged: int = 0
+    journal_behind: bool = False
+    """The database had records that the journal did not name."""
+
+    def findings(self) -> list[str]:
+        """What goes beyond that which an ordinary power cut leaves behind; empty where nothing does."""
+        survey = self.survey
+        found = []
+        if self.lag > _ORDINARY_LAG:
+            found.append("the database was behind its journal")
+        if self.corrected:
+            found.append("rows of the database differed from its journal")
+        if survey.bad or survey.lost:
+            found.append("its journal was damaged and has been written anew")
+        elif self.journal_behind:
+            found.append("its journal lacked records and has been written anew")
+        return found
+
+    def repair(self, *, database_lost: bool) -> Repair:
+        """The numbers to tell. `database_lost`: the database was damaged or is gone."""
+        survey = self.survey
+        behind = database_lost or self.lag > _ORDINARY_LAG
+        return Repair(
+            replayed=self.lag, salvaged=self.salvaged, corrected=self.corrected,
+            bad_lines=survey.bad + survey.lost + survey.unknown,
+            maybe_missing=behind and not (survey.flawless and not (database_lost and survey.torn)),
+        )  # fmt: skip
+
+
+@dataclass(slots=True)
+class _Told:
+    """What the journal says as a whole, gathered in a first reading."""
+
+    last: dict[str, int] = field(default_factory=dict)
+    """Serial of the last `Finished` of each record; 0 where only a base or a purge names it."""
+    usage: dict[UsageKey, list[int]] = field(default_factory=lambda: defaultdict(lambda: [0, 0, 0]))
+
+
+def recover(db: sqlite3.Connection, folder: Path, damaged: Path | None) -> tuple[Journal, Recovery]:
+    """Bring database and journal together; `damaged` is a database that was set aside.
+
+    `db` is sound, of the newest schema, and nobody else writes it. Raises StoreError, sqlite3.Error.
+    """
+    told = _gather(folder)
+    survey = Survey()
+    recovery = Recovery(survey, empty=_is_empty(db))
+    _bring_in(db, folder, told, recovery, damaged)
+    clean_end = survey.last_path is not None and not survey.torn and survey.bad == 0
+    journal = Journal(folder, survey.last_serial, size=survey.size, resume=survey.last_path if clean_end else None)
+    recovery.journal_behind = not _holds_all(db, told)
+    if survey.flawless and survey.last_base is not None and not recovery.journal_behind:
+        journal.drop_before(survey.last_base)
+    else:
+        write_base(db, journal)
+    return journal, recovery
+
+
+def _gather(folder: Path) -> _Told:
+    told = _Told()
+    for serial, line in read(folder, Survey()):
+        match line:
+            case Finished():
+                told.last[line.id] = serial
+            case Kept():
+                told.last.setdefault(line.id, 0)
+            case Purged():
+                for cdr_id in line.ids:
+                    told.last.setdefault(cdr_id, 0)
+    return told
+
+
+def _bring_in(db: sqlite3.Connection, folder: Path, told: _Told, recovery: Recovery, damaged: Path | None) -> None:
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        for serial, line in read(folder, recovery.survey):
+            _sum_up(told, serial, line)
+            _apply(db, told, serial, line, recovery)
+        if recovery.empty:
+            _set_usage(db, told.usage)
+        if damaged is not None:
+            recovery.salvaged = salvage.take_over(db, damaged)
+        elif not recovery.empty and recovery.survey.flawless and _holds_all(db, told):
+            recovery.corrected += _set_usage(db, told.usage)
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+
+
+def _sum_up(told: _Told, serial: int, line: Line) -> None:
+    if isinstance(line, Finished) and line.usage is not None and told.last[line.id] == serial:
+        for period in line.usage.periods:
+            row = told.usage[period, line.usage.own_number, line.usage.currency]
+            for place, more in enumerate((line.usage.calls, line.usage.seconds, line.usage.amount_micro)):
+                row[place] += more
+    elif isinstance(line, Totals):
+        for total in line.rows:
+            told.usage[total.periods[0], total.own_number, total.currency] = [
+                total.calls, total.seconds, total.amount_micro,
+            ]  # fmt: skip
+
+
+def _apply(db: sqlite3.Connection, told: _Told, serial: int, line: Line, recovery: Recovery) -> None:
+    before = db.total_changes
+    match line:
+        case Opened():
+            _open(db, line)
+        case Answered():
+            db.execute(
+                "UPDATE open_call SET answered_ms = ?, last_alive_ms = max(last_alive_ms, ?) "
+                "WHERE id = ? AND answered_ms IS NULL",
+                (line.at_ms, line.at_ms, line.id),
+            )
+        case Finished() if told.last[line.id] == serial:
+            recovery.corrected += _keep(db, line, "pending", "", None, counting=not recovery.empty)
+        case Kept():
+            recovery.corrected += _keep(
+                db, line, line.state, line.reason, line.acknowledged_ms, counting=not recovery.empty
+            )
+        case Acknowledged():
+            db.executemany(
+                "UPDATE cdr SET state = 'acknowledged', acknowledged_ms = ? WHERE id = ? AND state = 'pending'",
+                [(line.at_ms, cdr_id) for cdr_id in line.ids],
+            )
+        case Quarantined():
+            db.execute(
+                "UPDATE cdr SET state = 'quarantined', reason = ? WHERE id = ? AND state = 'pending'",
+                (line.reason, line.id),
+            )
+    changed = db.total_changes > before
+    match line:
+        case Purged():
+            _purge(db, line.ids)
+        case Alive():
+            db.executemany(
+                "UPDATE open_call SET last_alive_ms = max(last_alive_ms, ?) WHERE id = ? AND last_alive_ms < ?",
+                [(line.at_ms, call_id, line.at_ms) for call_id in line.ids],
+            )
+    recovery.lag += changed
+
+
+def _open(db: sqlite3.Connection, line: Opened) -> None:
+    call = line.call
+    if not _known(db, call.id):
+        db.execute(
+            "INSERT INTO open_call(id, body, answered_ms, last_alive_ms) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (call.id, _encoder.encode(call), call.answered_ms, call.last_alive_ms),
+        )
+
+
+def _keep(
+    db: sqlite3.Connection,
+    line: Finished | Kept,
+    state: str,
+    reason: str,
+    acknowledged_ms: int | None,
+    *,
+    counting: bool,
+) -> int:
+    """Bring one record in; 1 where it was there with other bytes, which are set right."""
+    body = bytes(line.cdr)
+    digest = hashlib.sha256(body).digest()
+    db.execute("DELETE FROM open_call WHERE id = ?", (line.id,))
+    row = db.execute("SELECT body, sha256, state FROM cdr WHERE id = ?", (line.id,)).fetchone()
+    if row is not None:
+        if row[2] == "pending" and state != "pending":
+            db.execute(
+                "UPDATE cdr SET state = ?, reason = ?, acknowledged_ms = ? WHERE id = ?",
+                (state, reason, acknowledged_ms, line.id),
+            )
+        if (bytes(row[0]), bytes(row[1])) == (body, digest) or body == b"null":
+            return 0
+        db.execute("UPDATE cdr SET body = ?, sha256 = ? WHERE id = ?", (body, digest, line.id))
+        return 1
+    if _known(db, line.id):
+        return 0
+    db.execute(
+        "INSERT INTO cdr(id, body, sha256, state, reason, acknowledged_ms, periods) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (line.id, body, digest, state, reason, acknowledged_ms, " ".join(line.periods)),
+    )
+    if counting and line.usage is not None:
+        db.executemany(COUNT, count_parameters(line.usage))
+    return 0
+
+
+def _purge(db: sqlite3.Connection, ids: list[str]) -> None:
+    rows = [(cdr_id,) for cdr_id in ids]
+    db.executemany("DELETE FROM open_call WHERE id = ?", rows)
+    db.executemany("DELETE FROM cdr WHERE id = ?", rows)
+    db.executemany("INSERT INTO purged(id) VALUES (?) ON CONFLICT DO NOTHING", rows)
+
+
+def _known(db: sqlite3.Connection, call_id: str) -> bool:
+    sql = "SELECT 1 FROM cdr WHERE id = ? UNION ALL SELECT 1 FROM purged WHERE id = ?"
+    return db.execute(sql, (call_id, call_id)).fetchone() is not None
+
+
+def _set_usage(db: sqlite3.Connection, usage: dict[UsageKey, list[int]]) -> int:
+    """Make the table say what the journal says; how many rows said something else."""
+    sql = "SELECT period, own_number, currency, calls, seconds, amount_micro FROM usage"
+    there = {(row[0], row[1], row[2]): list(row[3:]) for row in db.execute(sql)}
+    wrong = [key for key in there.keys() | usage.keys() if there.get(key) != usage.get(key)]
+    db.executemany("DELETE FROM usage WHERE period = ? AND own_number = ? AND currency = ?", wrong)
+    db.executemany(
+        "INSERT INTO usage(period, own_number, currency, calls, seconds, amount_micro) VALUES (?, ?, ?, ?, ?, ?)",
+        [(*key, *usage[key]) for key in wrong if key in usage],
+    )
+    return len(wrong)
+
+
+def _is_empty(db: sqlite3.Connection) -> bool:
+    sql = (
+        "SELECT EXISTS (SELECT 1 FROM cdr) OR EXISTS (SELECT 1 FROM purged) OR EXISTS (SELECT 1 FROM usage) "
+        "OR EXISTS (SELECT 1 FROM open_call)"
+    )
+    return not db.execute(sql).fetchone()[0]
+
+
+def _holds_all(db: sqlite3.Connection, told: _Told) -> bool:
+    """Whether the journal names every record that the database has, or had."""
+    ids = db.execute("SELECT id FROM cdr UNION ALL SELECT id FROM purged")
+    return all(row[0] in told.last for row in ids)
