@@ -24,7 +24,10 @@ from agent.gateway.protocol import (
 )
 
 _FIRST_RETRY_S = 0.1
-_LONGEST_RETRY_S = 2.0
+_LONGEST_RETRY_S = 0.5
+"""A killed gateway is back within half a second, and until we are, too, nobody can be called."""
+_STRANGER_RETRY_S = 2.0
+"""Whoever closed the connection without a Hello of our protocol will do so again."""
 _MAX_UNSENT = 1024
 
 
@@ -124,7 +127,7 @@ class GatewayClient:
         if was_up:
             self._on_lost(reason)
         else:
-            await asyncio.sleep(_LONGEST_RETRY_S)
+            await asyncio.sleep(_STRANGER_RETRY_S)
 
     def _end(self, reason: str) -> None:
         if self._ended is not None and not self._ended.done():

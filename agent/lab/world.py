@@ -152,10 +152,9 @@ class World:
         self._tasks.append(asyncio.create_task(self.agent.run()))
 
     async def _stop(self) -> None:
-        await asyncio.gather(self.agent.stop(), self.gateway.stop())
+        await asyncio.gather(self.agent.stop(), self.gateway.stop(), self.subscribers.stop())
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.to_thread(self.card.stop)
-        await self.subscribers.stop()
         await self.operator.stop()
         if self._http is not None:
             await self._http.close()

@@ -32,6 +32,7 @@ HEARD_DBM0 = -30.0
 BRISK = Manners(answer_ms=250, tone_ms=600)
 SILENCE_DBM0 = -50.0
 _TAIL_LINES = 40
+_EVERY_RECORD = 100_000
 _LOOK_AGAIN_S = 0.03
 
 
@@ -142,7 +143,7 @@ class Household:
     async def call(self, line: int, digits: str) -> None:
         """Lift, hear dial tone, dial, and speak."""
         await self.lift_for_dial_tone(line)
-        self.phone(line).dial(digits, 60, 50)
+        self.phone(line).dial(digits, 40, 40)
         await self.speech(line)
 
     async def hang_up(self, line: int) -> None:
@@ -182,11 +183,11 @@ class Household:
         """Every record that the adapter has is at the operator, exactly once, with the same words."""
 
         async def look() -> bool:
-            kept = await self.world.records()
+            kept = await self.world.records(_EVERY_RECORD)
             return bool(kept) and all(one.state.value == "acknowledged" for one in kept)
 
         await self.until("every record acknowledged", look, within_s)
-        kept = {one.cdr.id: one.cdr for one in await self.world.records()}
+        kept = {one.cdr.id: one.cdr for one in await self.world.records(_EVERY_RECORD)}
         received = await self.received()
         assert len({cdr.id for cdr in received}) == len(received)
         assert {cdr.id: cdr for cdr in received} == kept

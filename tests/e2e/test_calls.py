@@ -99,7 +99,7 @@ async def test_a_caller_of_a_lifted_telephone_gets_busy(home) -> None:
 async def test_a_busy_friend_gives_busy_tone(home) -> None:
     since = len(await home.received())
     await home.lift_for_dial_tone(0)
-    home.phone(0).dial(BUSY_DIALLED, 60, 50)
+    home.phone(0).dial(BUSY_DIALLED, 40, 40)
     await home.plays_tone(0, Tone.BUSY)
     await home.hang_up(0)
     cdr = await home.record(since, line=0)
@@ -112,7 +112,7 @@ async def test_a_busy_friend_gives_busy_tone(home) -> None:
 async def test_a_destination_without_a_price_is_refused_before_anybody_is_called(home, digits, refusal) -> None:
     since, words = len(await home.received()), home.mark()
     await home.lift_for_dial_tone(0)
-    home.phone(0).dial(digits, 60, 50)
+    home.phone(0).dial(digits, 40, 40)
     await home.plays_tone(0, Tone.SPECIAL)
     await home.hang_up(0)
     cdr = await home.record(since, line=0)
@@ -134,7 +134,7 @@ async def test_both_telephones_speak_at_once(home) -> None:
 async def test_112_is_sent_with_its_third_digit(home) -> None:
     since, words = len(await home.received()), home.mark()
     await home.lift_for_dial_tone(0)
-    home.phone(0).dial("112", 60, 50)
+    home.phone(0).dial("112", 40, 40)
     _, invite = await home.hears("subscribers", "invite", words, user="emergency")
     _, routed = await home.hears("operator", "invite", words, callee="emergency")
     assert routed["emergency"] is True

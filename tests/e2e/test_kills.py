@@ -84,7 +84,7 @@ async def lives(home, line: int, draw: random.Random, enough: asyncio.Event) -> 
         phone.dial(SWEDEN_DIALLED, 40, 40)
         await asyncio.to_thread(phone.wait_script, 5)
         await asyncio.to_thread(phone.wait_for, lambda: phone.audio_open, 1)
-        bored = draw.uniform(0.0, 2.5)
+        bored = draw.uniform(0.0, 1.8)
         await asyncio.to_thread(phone.wait_for, lambda: phone.audio_open is False, bored)
         phone.on_hook()
         await asyncio.to_thread(phone.wait_script, 5)
@@ -100,7 +100,7 @@ async def kills(home, count: int, draw: random.Random) -> int:
         if draw.random() < 0.8:
             words = home.mark()
             await home.until("somebody in Stockholm being called", anybody_called(home, words), 20)
-        await asyncio.sleep(draw.uniform(0.0, 1.5))
+        await asyncio.sleep(draw.uniform(0.0, 1.0))
         doomed = draw.choice(victims) if rounds >= len(victims) else victims[rounds]
         rounds += 1
         for victim in doomed:
