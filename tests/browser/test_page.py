@@ -321,6 +321,6 @@ async def test_script_that_slipped_into_the_page_could_neither_run_nor_call_home
 async def test_site_that_rebinds_its_name_to_the_adapter_reads_nothing(chromium, sample, stranger):
     async with chromium.tab() as tab:
         await tab.open(f"http://{stranger}:{sample.port}/")
-        assert "Bruk adapterets adresse" in await tab.text("body")
+        assert "Bruk adapterens adresse" in await tab.text("body")
         assert await tab.ask("fetch('/api/status.json').then((answer) => answer.status)") == 421
         assert sample.source.taken == 0

@@ -129,4 +129,4 @@ async def test_real_adapter_refuses_a_strangers_host_name(chromium, world, stran
                 assert "+47" not in await answer.text()
     async with chromium.tab() as tab:
         await tab.open(f"http://{stranger}:{port}/")
-        assert "Bruk adapterets adresse" in await tab.text("body")
+        assert "Bruk adapterens adresse" in await tab.text("body")
