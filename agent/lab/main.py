@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import signal
 import sys
 import tempfile
@@ -24,6 +25,8 @@ _PAGE_PORT = 8080
 _PAUSE_S = 8.0
 _CALL_TAKES_S = 12.0
 """No new call is begun when less than this is left."""
+_FEWEST_CALLS = 2
+"""One out and one in: without them the main job has not run."""
 _LOOK_S = 0.25
 
 EXIT_OK = 0
@@ -93,23 +96,23 @@ async def _play(story: Story, seconds: int | None) -> None:
         await story.begin()
         while True:
             for scene in (story.call_sweden, story.kari_calls, story.call_busy):
-                if story.calls >= 2 and _is_late(deadline):
+                if story.calls >= _FEWEST_CALLS and _is_late(deadline):
+                    await asyncio.sleep(_left(deadline))
                     return
                 await scene()
-            await asyncio.sleep(_pause(deadline))
+            await asyncio.sleep(min(_PAUSE_S, _left(deadline)))
     except (StepFailedError, LabProcessError):
         # The step itself is in the score, with its reason; nothing after it would mean anything.
         return
 
 
 def _is_late(deadline: int | None) -> bool:
-    return deadline is not None and clock.boot_ms() + _CALL_TAKES_S * 1000 > deadline
+    return _left(deadline) < _CALL_TAKES_S
 
 
-def _pause(deadline: int | None) -> float:
-    if deadline is None:
-        return _PAUSE_S
-    return min(_PAUSE_S, max(0.0, (deadline - clock.boot_ms()) / 1000))
+def _left(deadline: int | None) -> float:
+    """Seconds until the end; without one, for ever."""
+    return math.inf if deadline is None else max(0.0, (deadline - clock.boot_ms()) / 1000)
 
 
 async def _watch(world: World, screen: Screen) -> None:
