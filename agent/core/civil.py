@@ -109,6 +109,8 @@ def parse_window(text: str) -> Window:
         raise WindowError(f"a window has at most {MAX_TEXT} characters")
     if not text:
         return ALWAYS
+    if text != text.strip():
+        raise WindowError(f"'{text}': write days, one space, and hours, with no space around them")
     days, _, hours = text.partition(" ")
     if ":" in days and not hours:
         days, hours = "", days
