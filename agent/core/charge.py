@@ -26,6 +26,7 @@ HORIZON_MS: Final = 72 * 3_600_000
 """How far ahead `max_duration` looks: no call is let to last longer without being asked again."""
 
 _WHOLE_BP: Final = 10_000
+_NOTHING: Final = Fraction(0)
 
 
 class NoPriceFrom(TariffError):  # noqa: N818 - reads as what it says: no price from a second on
@@ -104,9 +105,11 @@ class _Opening:
     def net(self, usage: Fraction) -> Fraction:
         """Micro-units before tax, minimum and a maximum that frees applied."""
         tariff = self.rate.tariff
-        net = max(usage + self.connect_fee_micro, Fraction(self.minimum_micro))
-        if tariff.maximum_micro is not None and tariff.at_maximum is AtMaximum.FREE:
-            net = min(net, Fraction(tariff.maximum_micro))
+        net = usage + self.connect_fee_micro if self.connect_fee_micro else usage
+        if net < self.minimum_micro:
+            net = Fraction(self.minimum_micro)
+        if tariff.maximum_micro is not None and tariff.at_maximum is AtMaximum.FREE and net > tariff.maximum_micro:
+            net = Fraction(tariff.maximum_micro)
         return net
 
 
@@ -131,14 +134,16 @@ def price(
 def price_by(terms: Terms, duration_ms: int, *, explain: bool = True) -> Charge:
     """Price `duration_ms` of answered time. Raises as `price` does; `explain=False` leaves the steps out."""
     rules = terms.rules
-    opening = _opening(terms)
     if duration_ms <= 0:
+        opening = _opening(next(_parts(terms, 1)))
         steps = explain_unanswered(opening.rate, rules) if explain else ()
-        return Charge(0, Fraction(0), 0, 0, steps, opening.rate)
+        return Charge(0, _NOTHING, 0, 0, steps, opening.rate)
     seconds = whole_seconds(duration_ms, rules.seconds)
-    usage, billed_s, pack_s, paid_s = Fraction(0), 0, 0, 0
-    uses: dict[tuple[str, str], int] = {}
     parts = tuple(_parts(terms, seconds))
+    # Where the list rounds seconds down, an answered call may have none: it has begun all the same.
+    opening = _opening(parts[0] if parts else next(_parts(terms, 1)))
+    usage, billed_s, pack_s, paid_s = _NOTHING, 0, 0, 0
+    uses: dict[tuple[str, str], int] = {}
     for part in parts:
         charged_s = part.charged_s
         billed_s += charged_s
@@ -177,7 +182,7 @@ def max_duration(terms: Terms, budget_micro: int | None, *, horizon_ms: int = HO
     """
     rules = terms.rules
     try:
-        opening = _opening(terms)
+        opening = _opening(next(_parts(terms, 1)))
     except NoPriceFrom:
         return 0
     tariff = opening.rate.tariff
@@ -191,7 +196,7 @@ def max_duration(terms: Terms, budget_micro: int | None, *, horizon_ms: int = HO
         )
         return not over and (budget_micro is None or _settled(net, rules)[1] <= budget_micro)
 
-    usage, covered_s = Fraction(0), 0
+    usage, covered_s = _NOTHING, 0
     try:
         for part in _parts(terms, whole_seconds(horizon_ms, rules.seconds)):
             affordable = _most(part, usage, fits)
@@ -234,8 +239,8 @@ def _milliseconds(seconds: int, rule: Rounding, horizon_ms: int) -> int:
     return min(seconds * 1000 + beyond, horizon_ms)
 
 
-def _opening(terms: Terms) -> _Opening:
-    part = next(_parts(terms, 1))
+def _opening(part: Part) -> _Opening:
+    """What a call owes that begins with `part`."""
     if part.pack is not None:
         return _Opening(part.rate, part.pack.connect_fee_micro, 0)
     tariff = part.rate.tariff

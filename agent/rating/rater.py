@@ -72,7 +72,12 @@ def find_rate(
 
     Raises NoRate, and TariffError where the row depends on time and `start` or `zone` is missing.
     """
-    rates = find_rates(table, number, product)
+    return _in_force(table, number, find_rates(table, number, product), start, zone)
+
+
+def _in_force(
+    table: RateTable, number: str, rates: tuple[Rate, ...], start: datetime | None, zone: tzinfo | None
+) -> Rate:
     rate = rate_at(rates, table.rules.holidays, start, zone)
     if rate is None:
         name = table.rules.price_list
@@ -116,9 +121,9 @@ def rate_call(
     """
     if number in EMERGENCY:
         return emergency_price(table, number, product)
-    find_rate(table, number, product, start=start, zone=zone)
-    rules = table.rules
     terms = terms_of(table, number, product, start=start, zone=zone, packs=packs)
+    _in_force(table, number, terms.rates, start, zone)
+    rules = table.rules
     try:
         charge = price_by(terms, duration_ms)
     except NoPriceFrom as error:

@@ -158,6 +158,22 @@ def test_the_ways_to_write_a_number_abroad_give_the_same_json(number):
     assert Decimal(price["amount"]) * 1_000_000 == price["amount_micro"]
 
 
+def test_a_price_is_that_of_the_asked_moment_and_zone(tmp_path: Path):
+    columns = "prefix,destination,connect_fee,rate,unit_s,increment_s,next,minimum"
+    shipped = (data_dir() / "price-lists" / "privat.csv").read_text(encoding="utf-8")
+    head = shipped[: shipped.index(columns)]
+    rows = ("46,Sverige,0,0.10,60,1,,,00:00-08:00", "46,Sverige,0,0.50,60,1,,,")
+    (tmp_path / "privat.csv").write_text("\n".join((f"{head}{columns},when", *rows, "")), encoding="utf-8")
+    call = ("rate", "4681234567", "--product", "privat", "--duration", 60, "--prices", tmp_path)
+    for moment, amount in (("2026-11-23T07:59:01", "0.11"), ("2026-11-23T08:00", "0.50"), ("2026-11-23", "0.10")):
+        result = run(*call, "--at", moment)
+        assert result.stdout.splitlines()[-1].startswith(f"Price: NOK {amount} ")
+    utc = run(*call, "--at", "2026-11-23T07:30", "--zone", "UTC").stdout
+    assert "The entry applies 00:00-08:00." in utc
+    assert run(*call).exit_code == 0
+    assert "Europe/Oslo" in sentence(run(*call, "--zone", "Mars/Base"), cli.Exit.BAD_INPUT)
+
+
 def test_no_price_is_a_failure_and_never_zero():
     told = sentence(run("rate", "123456", "--product", "privat", "--duration", 1), cli.Exit.FAILED)
     assert "no price (impossible_number)" in told

@@ -17,7 +17,7 @@ from agent.gateway.protocol import CallState
 from agent.operator.api import FileInfo, Number, OutgoingLine, Registration, Subscription
 from agent.paths import data_dir
 from agent.plan import MAX_ACCOUNTS, Plan, Shipped
-from agent.rating.deck import load
+from agent.rating.deck import load, parse
 from agent.rating.errors import TableError
 from agent.rating.table import RateTable
 
@@ -150,6 +150,47 @@ def test_a_call_without_its_price_list_is_unpriced_and_never_free(plan: Plan, ta
     assert price is not None
     assert price.amount_micro > 0
     assert why == ""
+
+
+EVENING = """# price_list: privat
+# product: privat
+# currency: NOK
+# vat: included
+# version: 1
+# valid_from: 2026-01-01
+# rounding: half_up
+# decimals: 4
+# seconds: up
+prefix,destination,connect_fee,rate,unit_s,increment_s,next,minimum,when
+46,Sverige,0,,,,,,
+46,Sverige,0,1.00,60,1,,,
+"""
+
+
+def evening_table() -> RateTable:
+    """Free from 21:00 civil time, one krone a minute before."""
+    return RateTable.of(parse(EVENING.replace("46,Sverige,0,,,,,,", "46,Sverige,0,0,60,1,,,21:00-24:00"), "x.csv"))
+
+
+def test_a_call_is_priced_from_its_answer_by_the_civil_hour(plan: Plan) -> None:
+    plan.use_subscription(subscription(), NOW)
+    plan.use_table(evening_table(), "t")
+    # Asked at 20:59 in Oslo, answered half a minute later: 30 s cost, the rest is free.
+    call = msgspec.structs.replace(
+        opened("t"), began_ms=1_000, began_at="2026-11-22T19:59:00.000Z", answered_ms=31_000, last_alive_ms=31_000
+    )
+    price, _ = plan.price(call, 60_000)
+    assert price is not None
+    assert (price.amount_micro, price.paid_s, price.billed_s) == (500_000, 30, 60)
+
+
+def test_a_destination_is_admitted_by_the_row_of_the_moment(plan: Plan) -> None:
+    blocked = EVENING.replace("46,Sverige,0,,,,,,", "46,Sverige,,blocked,,,,,21:00-24:00")
+    plan.use_subscription(subscription(), NOW)
+    plan.use_table(RateTable.of(parse(blocked, "x.csv")), "t")
+    assert plan.judge(asked("+4681234567"), NOW).decision.refusal == "blocked_destination"
+    earlier = Moment("boot", 5_000_000, datetime(2026, 11, 22, 19, 30, tzinfo=UTC), True)
+    assert plan.judge(asked("+4681234567"), earlier).decision.granted
 
 
 def test_the_revision_changes_with_the_content_and_only_with_it(plan: Plan) -> None:
