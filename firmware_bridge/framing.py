@@ -120,6 +120,11 @@ class Decoder:
         self._partial = rest
         return frames
 
+    def restart(self) -> None:
+        """Forget a half frame: what follows comes at another rate."""
+        self._partial = b""
+        self._skipping = False
+
     def _frame(self, piece: bytes) -> Frame | None:
         if self._skipping:
             self._skipping = False

@@ -176,7 +176,7 @@ class Link:
         elif frame.kind == Kind.LINK:
             self._link(frame, now)
         elif frame.kind == Kind.LOG and (message := self._parse(frame)) is not None:
-            self._events.append(Received(Kind.LOG, frame.line, 0, message, now))
+            self._events.append(Received(Kind.LOG, frame.line, 0, message, now, self.counters.sessions))
 
     def _audio(self, frame: Frame) -> None:
         payload = frame.payload
@@ -214,7 +214,8 @@ class Link:
                 self._answer(frame.line, frame.id, frame.seq, Status.INVALID, text)
             return
         self._owed += kind is Kind.CMD
-        received = Received(kind, frame.line, frame.seq, message, self._edge_ms(message, now))
+        at_ms = self._edge_ms(message, now)
+        received = Received(kind, frame.line, frame.seq, message, at_ms, self.counters.sessions)
         if not (kind is Kind.CMD and self._own_command(received)):
             self._events.append(received)
 
@@ -285,8 +286,13 @@ class Link:
             self._pending[seq] = _Pending(message, spec, line)
         return seq
 
-    def respond(self, command: Received, status: Status, result: object | None = None) -> int:
-        """Answer a command; `result` is the record the table names. Gives the reply's number, raises as `send`."""
+    def respond(self, command: Received, status: Status, result: object | None = None) -> int | None:
+        """Answer a command; `result` is the record the table names. Gives the reply's number, raises as `send`.
+
+        None, and nothing is sent, where the session in which it was asked is over: its numbers mean others now.
+        """
+        if not self.up or command.session != self.counters.sessions:
+            return None
         self._owed = max(0, self._owed - 1)
         packed = m.pack_result(command.message, result) if status is Status.OK else b""
         return self._answer(command.line, m.spec_of(command.message).id, command.seq, status, packed)
@@ -390,6 +396,11 @@ class Link:
         self.counters.sessions += 1
         self.trace.note("session begins")
         self._events.append(LinkUp(peer))
+
+    def _fresh_rate(self) -> None:
+        """What follows goes at another rate: end whatever half frame of noise either side has from before."""
+        self.decoder.restart()
+        self._raw.append(b"\0")
 
     def _note_session_counters(self) -> None:
         self.counters.retransmissions += self._sender.retransmissions

@@ -43,6 +43,7 @@ class LinkDown:
 class Received:
     """A command, event or log line. A command (`kind` CMD) must be answered with `Link.respond`.
 
+    `session` counts this end's sessions, so that an answer can't stray into a later one.
     `at_ms`: on this end's clock, when the message's own `t_us` says it happened; when it arrived where it has none.
     """
 
@@ -51,6 +52,7 @@ class Received:
     seq: int
     message: Any
     at_ms: int = 0
+    session: int = 0
 
 
 @dataclass(frozen=True, slots=True)

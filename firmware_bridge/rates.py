@@ -15,7 +15,8 @@ BASE_RATE = 115_200
 
 CONFIRM_MS = 200
 LISTEN_MS = 250
-"""How long the host listens at BASE_RATE for a card that may have restarted."""
+"""How long the host listens at another rate: BASE_RATE for a card that may have restarted, or the one last agreed on
+for a card that heard our first word there while its answer was lost."""
 
 NOISY_MS = 300
 QUIET_MS = 1600
@@ -42,7 +43,8 @@ class HostRate:
         self._wanted = wanted
         self._probes = (*((wanted,) if wanted != BASE_RATE else ()), *(rate for rate in _KNOWN if rate != wanted))
         self._probe = 0
-        self._before = BASE_RATE
+        self._before = self._agreed = BASE_RATE
+        self._asking = False
         self._until_ms = 0
         self._listened_ms = 0
         self._ladder: deque[int] = deque()
@@ -57,6 +59,7 @@ class HostRate:
     def lost(self) -> None:
         """The session ended: the card may still be at this rate, so it is tried first."""
         self.phase = Phase.SETTLED
+        self._asking = False
         self._ladder.clear()
         self._probe = 0
 
@@ -73,6 +76,7 @@ class HostRate:
     def begin(self, offered: Sequence[int]) -> None:
         """A session began with a card that can speak at the rates of `offered` (none: it cannot switch)."""
         self.phase = Phase.SETTLED
+        self._agreed = self.rate
         usable = sorted((rate for rate in offered if BASE_RATE < rate <= self._wanted), reverse=True)
         # The best one has two tries, since one lost frame is no verdict on the wire; then it goes down.
         ladder = [*usable[:1], *usable[:3]] or [rate for rate in offered if rate == BASE_RATE]
@@ -80,16 +84,20 @@ class HostRate:
 
     def next_wish(self) -> int | None:
         """The rate to ask for, None where there is nothing to ask."""
+        if self.phase is not Phase.SETTLED:
+            return None
         while self._ladder and self._ladder[0] == self.rate:
             self._ladder.popleft()
-        return self._ladder.popleft() if self._ladder and self.phase is Phase.SETTLED else None
+        return self._ladder.popleft() if self._ladder else None
 
     def asked(self) -> None:
         """SET_BAUD is on the wire: nothing else should be."""
         self.phase = Phase.ASKED
+        self._asking = True
 
     def answered(self, baud: int | None, took_ms: int, now: int) -> None:
         """The card agreed to `baud`, or refused (None). An answer that took long is void: the card has gone back."""
+        self._asking = False
         if self.phase is not Phase.ASKED:
             return
         if baud is None:
@@ -101,6 +109,7 @@ class HostRate:
         else:
             self.phase = Phase.CONFIRMING
             self._before, self.rate = self.rate, baud
+            self._agreed = baud
             self._until_ms = now + CONFIRM_MS
 
     def heard(self) -> None:
@@ -113,14 +122,17 @@ class HostRate:
             self.fallbacks += 1
 
     def suspect_ms(self, heard_ms: int, *, noisy: bool) -> int | None:
-        """When to look whether the card has gone back to BASE_RATE by itself; None: it cannot have."""
-        if self.rate == BASE_RATE or self.phase is not Phase.SETTLED:
+        """When to look whether the card speaks at another rate than we believe; None: there is no other."""
+        if self._other() == self.rate or self.phase not in (Phase.SETTLED, Phase.ASKED):
             return None
         return max(heard_ms + (NOISY_MS if noisy else QUIET_MS), self._listened_ms)
 
+    def _other(self) -> int:
+        return BASE_RATE if self.rate != BASE_RATE else self._agreed
+
     def listen(self, now: int) -> None:
-        """Go to BASE_RATE for a moment."""
-        self._before, self.rate = self.rate, BASE_RATE
+        """Go to the other rate for a moment."""
+        self._before, self.rate = self.rate, self._other()
         self.phase = Phase.LISTENING
         self._until_ms = now + LISTEN_MS
         self._listened_ms = now + LISTEN_MS + _LISTEN_PAUSE_MS
@@ -136,7 +148,7 @@ class HostRate:
             return
         self.fallbacks += self.phase is Phase.CONFIRMING
         self.rate = self._before
-        self.phase = Phase.SETTLED
+        self.phase = Phase.ASKED if self._asking else Phase.SETTLED
 
 
 class CardRate:

@@ -14,10 +14,10 @@ MODULUS = 256
 WINDOW = 4
 QUEUE_LIMIT = 64
 MAX_SENDS = 5
-"""A frame sent so often without progress, to an end that speaks meanwhile, ends the session: that end is deaf.
+"""So many sends without progress, after each of which the other end spoke, end the session: that end is deaf.
 
-An end that is wholly silent is left to the silence timer and the lease. Five sends alone take 0.6 s on a quick wire;
-measured with a host that stalls for 1 s every 5 s, they ended every session, with this rule none.
+Sends into silence do not count; how long an end may be silent is the silence timer's and the lease's. Five sends
+alone take 0.6 s on a quick wire: measured with a host that stalls for 1 s every 5 s, they ended every session.
 """
 
 _RTO_FIRST_MS = 100
@@ -60,7 +60,7 @@ class Sender:
         self._waiting: deque[Outgoing] = deque()
         self._flying: deque[Outgoing] = deque()
         self._again = 0
-        self._expiries = 0
+        self._unheeded = 0
         self._rto = _RTO_FIRST_MS
         self._srtt: float | None = None
         self._rttvar = 0.0
@@ -118,7 +118,7 @@ class Sender:
                 self._measure(now - frame.sent_ms)
         self._again = max(0, self._again - count)
         # Progress ends the backoff (RFC 6298 section 5.7 would wait for a fresh sample, which loss may never give).
-        self._expiries = 0
+        self._unheeded = 0
         self._set_rto()
 
     def rewind(self) -> None:
@@ -132,15 +132,12 @@ class Sender:
         return self._flying[0].sent_ms + self._rto
 
     def expire(self, now: int, heard_ms: int) -> bool:
-        """Repeat what is overdue; false where the other end, last heard at `heard_ms`, speaks but acknowledges nothing.
-
-        An end that says nothing at all is not judged here: how long it may be silent is agreed on elsewhere.
-        """
+        """Repeat what is overdue; false where the other end, last heard at `heard_ms`, speaks and heeds nothing."""
         due = self.deadline()
         if due is None or now < due:
             return True
-        self._expiries = min(self._expiries + 1, MAX_SENDS)
-        if self._expiries == MAX_SENDS and heard_ms > self._flying[0].sent_ms:
+        self._unheeded += heard_ms > self._flying[0].sent_ms
+        if self._unheeded >= MAX_SENDS:
             return False
         self._rto = min(2 * self._rto, _RTO_MAX_MS)
         self.rewind()

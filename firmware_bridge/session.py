@@ -119,6 +119,7 @@ class HostLink(Link):
             if self._hello_ms is not None and now >= self._hello_ms:
                 if not self._refusal:
                     self._rates.probe()
+                    self.decoder.restart()
                 self._hello(now)
             if self._give_up_ms is not None and now >= self._give_up_ms:
                 self._give_up_ms = None
@@ -174,6 +175,7 @@ class HostLink(Link):
     def _note_rate(self, before: int) -> None:
         if self._rates.rate != before:
             self.trace.note(f"rate {self._rates.rate}")
+            self._fresh_rate()
 
     def _valid(self) -> None:
         listening = self._rates.phase is Phase.LISTENING
@@ -321,7 +323,12 @@ class CardLink(Link):
         return back if due is None else due if back is None else min(due, back)
 
     def on_timer(self, now: int) -> None:
+        before = self._rates.rate
         self._rates.expire(now)
+        if self._rates.rate != before:
+            self.trace.now = now
+            self.trace.note(f"rate {self._rates.rate}")
+            self._fresh_rate()
         super().on_timer(now)
         if not self.up and now >= self._cry_ms:
             self._cry(now)
@@ -354,7 +361,7 @@ class CardLink(Link):
                     self._identity.capabilities
                 )
                 seq = self.respond(command, Status.OK if offered else Status.UNSUPPORTED)
-                if offered:
+                if offered and seq is not None:
                     self._rates.agree(seq, baud)
             case m.SetHostLease(ms, action):
                 allowed = LEASE_MIN_MS <= ms <= LEASE_MAX_MS
@@ -366,7 +373,11 @@ class CardLink(Link):
         return True
 
     def _handed_out(self, kind: int, seq: int, now: int) -> bool:
-        return kind == Kind.RSP and self._rates.sent(seq, now)
+        switched = kind == Kind.RSP and self._rates.sent(seq, now)
+        if switched:
+            self.trace.note(f"rate {self._rates.rate}")
+            self._fresh_rate()
+        return switched
 
     def _lost(self, now: int) -> None:
         self._rates.forget()

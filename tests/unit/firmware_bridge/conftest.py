@@ -5,7 +5,12 @@ from collections import deque
 
 import pytest
 
+from firmware_bridge.link_events import LinkEvent, Received
 from firmware_bridge.session import CardIdentity, CardLink, HostLink
+from firmware_bridge.simulator.unkind import Mischief, UnkindWire, garble
+from firmware_bridge.vocabulary import Capability, Kind, Status
+
+BAUDS = (115_200, 460_800, 921_600, 1_000_000, 2_000_000)
 
 
 class Wire:
@@ -76,6 +81,111 @@ class Wire:
         size = self.piece or len(data)
         for at in range(0, len(data), size):
             link.receive(data[at : at + size], self.now)
+
+
+class RoughWire:
+    """Joins two links by wires that may be unkind, on which unequal rates give noise. `deaf`: rates that fail."""
+
+    def __init__(self, seed=1, *, baud=1_000_000, bauds=BAUDS, deaf=(), lease=None, card_clock_ms=0):
+        self.seed, self.baud, self.bauds, self.deaf, self.lease = seed, baud, bauds, deaf, lease
+        self.chance = random.Random(seed)
+        self.now = 1000
+        self.cut = False
+        self.host_stalled_until = self.card_stalled_until = 0
+        self.card_clock_ms = card_clock_ms
+        self.boots = self.hosts = 0
+        self.host_events: list[LinkEvent] = []
+        self.card_events: list[LinkEvent] = []
+        self.on_host_event = self.on_card_event = lambda event: None
+        self.make_unkind(None)
+        self.restart_host()
+        self.restart_card()
+
+    def make_unkind(self, mischief, back=None):
+        """`mischief` towards the card, and back from it; `back` for another one there."""
+        self.to_card = UnkindWire(self.seed, mischief or Mischief())
+        self.to_host = UnkindWire(self.seed + 1, back or mischief or Mischief())
+
+    def restart_host(self):
+        self.hosts += 1
+        self.host = HostLink(session=1000 * self.hosts, software="test", baud=self.baud, lease=self.lease)
+        self.host.start(self.now)
+
+    def restart_card(self):
+        self.boots += 1
+        capabilities = Capability.BAUD_SWITCH if self.bauds else 0
+        self.card = CardLink(CardIdentity(self.boots, 2, "f1", capabilities=capabilities, bauds=self.bauds))
+        self.card.start(self.now + self.card_clock_ms)
+
+    def run(self, ms):
+        for _ in range(ms):
+            self.step()
+            self.now += 1
+
+    def run_until(self, predicate, limit_ms=10_000):
+        for _ in range(limit_ms):
+            if predicate():
+                return True
+            self.run(1)
+        return predicate()
+
+    def settled(self):
+        """Both ends have the session, at one rate, and everything that was said has been heard."""
+        host, card = self.host, self.card
+        return (
+            host.up and card.up and host.rate == card.rate
+            and host._session == card._session and not host._sender.waiting and not card._sender.waiting
+        )  # fmt: skip
+
+    def step(self):
+        if self.now >= self.card_stalled_until:
+            self._serve_card(self.now + self.card_clock_ms)
+        if self.now >= self.host_stalled_until:
+            self._serve_host()
+
+    def _serve_card(self, card_now):
+        card = self.card
+        if data := self.to_card.take(self.now):
+            card.receive(data, card_now)
+        if (due := card.next_timer()) is not None and due <= card_now:
+            card.on_timer(card_now)
+        while (event := card.next_event()) is not None:
+            self.card_events.append(event)
+            self.on_card_event(event)
+            if isinstance(event, Received) and event.kind is Kind.CMD:
+                card.respond(event, Status.OK)
+        while True:
+            rate = card.rate
+            if not (data := card.data_to_send(card_now)):
+                break
+            self._carry(self.to_host, data, rate, self.host.rate)
+        if self.to_host.reset_wanted:
+            self.to_host.reset_wanted = False
+            self.restart_card()
+
+    def _serve_host(self):
+        host = self.host
+        if data := self.to_host.take(self.now):
+            host.receive(data, self.now)
+        if (due := host.next_timer()) is not None and due <= self.now:
+            host.on_timer(self.now)
+        while (event := host.next_event()) is not None:
+            self.host_events.append(event)
+            self.on_host_event(event)
+        while data := host.data_to_send(self.now):
+            self._carry(self.to_card, data, host.rate, self.card.rate)
+
+    def _carry(self, wire, data, sent_rate, read_rate):
+        if self.cut:
+            return
+        if sent_rate in self.deaf:
+            data = self.chance.randbytes(len(data))
+        wire.put(garble(data, sent_rate, read_rate, self.chance), self.now)
+
+
+@pytest.fixture
+def rough_wire():
+    return RoughWire
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import pytest
 
 from firmware_bridge.reliable import MAX_SENDS, QUEUE_LIMIT, WINDOW, Arrival, LinkBusyError, Receiver, Sender
 
-
 HEARD = 1 << 40
 """The other end spoke just now."""
 
@@ -99,6 +98,16 @@ def test_a_silent_end_is_left_to_the_silence_timer():
         due = sender.deadline()
         assert sender.expire(due, heard_ms=0)
         assert take_all(sender, due) == [0]
+
+
+def test_words_spoken_before_the_last_send_are_no_sign_of_a_deaf_end():
+    sender = sender_with(1)
+    take_all(sender, 0)
+    for _ in range(MAX_SENDS):
+        due = sender.deadline()
+        assert sender.expire(due, heard_ms=0)
+        take_all(sender, due)
+    assert sender.expire(sender.deadline(), HEARD)
 
 
 def test_a_number_that_is_not_wanted_now_waits_but_repeats_go_on():
