@@ -4,7 +4,7 @@ SHELL := /bin/sh
 V := .venv/bin
 PYTEST := $(V)/python -m pytest
 
-.PHONY: venv run check quick test test-slow peers bench lock fmt clean help
+.PHONY: venv run check quick test test-slow torture peers bench lock fmt clean help
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -33,6 +33,10 @@ test: venv
 
 test-slow: venv
 	$(PYTEST) -m slow --timeout 900
+
+# Kills, dying gateways and a lying card for SECONDS, or until Ctrl-C; prints kills, records, missing, extra, money.
+torture: venv
+	@$(V)/python tests/torture --gateway --lying-card --seconds $(or $(SECONDS),0)
 
 # Real SIP peers and a real browser, for the tests that are skipped without them.
 peers:

@@ -62,6 +62,15 @@ def statements(db: sqlite3.Connection) -> Iterator[Line]:
         yield Opened(call=msgspec.structs.replace(call, answered_ms=answered_ms, last_alive_ms=last_alive_ms))
 
 
+def is_open_call(body: bytes) -> bool:
+    """Whether these bytes mean an open call to this version."""
+    try:
+        _open_call_decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    return True
+
+
 def raw(body: bytes) -> msgspec.Raw:
     """A stored body as part of a line: as it is where it is JSON, else as JSON's null, for there is nothing to save."""
     try:

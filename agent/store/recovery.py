@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from agent.store import salvage
-from agent.store.base import COUNT, count_parameters, write_base
+from agent.store.base import COUNT, count_parameters, is_open_call, write_base
 from agent.store.errors import Repair
 from agent.store.journal import Journal, Survey, read
 from agent.store.lines import (
@@ -133,6 +133,7 @@ def _bring_in(db: sqlite3.Connection, folder: Path, told: _Told, recovery: Recov
             recovery.salvaged = salvage.take_over(db, damaged)
         elif not recovery.empty and recovery.survey.flawless and _holds_all(db, told):
             recovery.corrected += _set_usage(db, told.usage)
+        _renew_epoch(db, set_back=recovery.lag > _ORDINARY_LAG)
         db.execute("COMMIT")
     except BaseException:
         if db.in_transaction:
@@ -157,7 +158,7 @@ def _apply(db: sqlite3.Connection, told: _Told, serial: int, line: Line, recover
     before = db.total_changes
     match line:
         case Opened():
-            _open(db, line)
+            recovery.corrected += _open(db, line)
         case Answered():
             db.execute(
                 "UPDATE open_call SET answered_ms = ?, last_alive_ms = max(last_alive_ms, ?) "
@@ -192,13 +193,21 @@ def _apply(db: sqlite3.Connection, told: _Told, serial: int, line: Line, recover
     recovery.lag += changed
 
 
-def _open(db: sqlite3.Connection, line: Opened) -> None:
+def _open(db: sqlite3.Connection, line: Opened) -> int:
+    """Bring an open call in; 1 where it was there with bytes that mean nothing, which are set right."""
     call = line.call
+    row = db.execute("SELECT body FROM open_call WHERE id = ?", (call.id,)).fetchone()
+    if row is not None:
+        if is_open_call(row[0]):
+            return 0
+        db.execute("UPDATE open_call SET body = ? WHERE id = ?", (_encoder.encode(call), call.id))
+        return 1
     if not _known(db, call.id):
         db.execute(
-            "INSERT INTO open_call(id, body, answered_ms, last_alive_ms) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            "INSERT INTO open_call(id, body, answered_ms, last_alive_ms) VALUES (?, ?, ?, ?)",
             (call.id, _encoder.encode(call), call.answered_ms, call.last_alive_ms),
         )
+    return 0
 
 
 def _keep(
@@ -259,6 +268,13 @@ def _set_usage(db: sqlite3.Connection, usage: dict[UsageKey, list[int]]) -> int:
         [(*key, *usage[key]) for key in wrong if key in usage],
     )
     return len(wrong)
+
+
+def _renew_epoch(db: sqlite3.Connection, *, set_back: bool) -> None:
+    """Numbers that were given out before the database was set back may be given out again: under another epoch."""
+    if set_back:
+        db.execute("DELETE FROM meta WHERE key = 'epoch'")
+    db.execute("INSERT INTO meta(key, value) VALUES ('epoch', lower(hex(randomblob(16)))) ON CONFLICT DO NOTHING")
 
 
 def _is_empty(db: sqlite3.Connection) -> bool:

@@ -125,12 +125,13 @@ async def test_a_database_that_was_set_back_in_time_is_brought_forward(folder, r
     for number in range(2, 9):
         await store.finish(records.cdr(number), MONTH, DAY)
     await store.acknowledge([records.call_id(2)], ACK)
-    before = await everything(store)
+    before, epoch = await everything(store), await store.epoch()
     await store.close()
     shutil.copy(tmp_path / "old.db", folder / "store.db")
     store, damage = await reopened(folder)
     assert "behind its journal" in str(damage)
     assert damage.repair.replayed == 8
+    assert await store.epoch() != epoch, "its numbers may have been given out before"
     assert not damage.maybe_missing
     assert await everything(store) == before
     await store.close()
@@ -157,12 +158,15 @@ async def test_a_usage_row_and_a_record_that_changed_in_silence_are_set_right(fo
     before = await settled(folder, records)
     with sqlite3.connect(folder / "store.db") as db:
         db.execute("UPDATE usage SET amount_micro = 0 WHERE period = ?", (MONTH,))
+        db.execute("UPDATE open_call SET body = x'00'")
+        db.execute("DELETE FROM meta WHERE key = 'epoch'")
         db.execute(
             "UPDATE cdr SET body = CAST(replace(CAST(body AS TEXT), '1250000', '9250000') AS BLOB) WHERE seq = 8"
         )
     db.close()
     store, damage = await reopened(folder)
-    assert damage.repair.corrected == 2
+    assert damage.repair.corrected == 3
+    assert len(await store.epoch()) == 32
     assert await everything(store) == before
     await store.close()
 
