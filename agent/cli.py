@@ -95,6 +95,8 @@ app = typer.Typer(
 )
 cdr_app = typer.Typer(no_args_is_help=True, help="Call records in the adapter's store.")
 app.add_typer(cdr_app, name="cdr")
+line_app = typer.Typer(no_args_is_help=True, help="The line card and its serial link.")
+app.add_typer(line_app, name="line")
 
 ConfigOption = Annotated[Path, typer.Option("--config", metavar="PATH", help="The agent's configuration.")]
 SocketOption = Annotated[Path, typer.Option("--socket", metavar="PATH", help="Socket on which the agent is awaited.")]
@@ -213,6 +215,27 @@ def cdr_list(
         typer.echo(records_json(records, show_numbers=show_numbers))
     else:
         print_records(records, _load_texts(), show_numbers=show_numbers)
+
+
+@line_app.command("trace")
+def line_trace(state: StateOption = DEFAULT_STATE) -> None:
+    """Print the last frames of the line card's link, without digits or numbers.
+
+    The gateway writes them when a session with the card is lost, and at once on SIGUSR1
+    (systemctl kill -s USR1 iplink-gateway).
+    """
+    path = state / "line-trace.txt"
+    try:
+        with path.open("rb") as file:
+            text = file.read(1 << 20).decode("utf-8", "replace")
+    except FileNotFoundError as error:
+        raise CliError(
+            f"{path}: there is no trace; the link was never lost. Ask the running gateway for one with SIGUSR1",
+            Exit.FAILED,
+        ) from error
+    except OSError as error:
+        raise CliError(f"{path}: {error.strerror or error}; run this as the gateway's user", Exit.BAD_INPUT) from error
+    typer.echo(text, nl=False)
 
 
 @app.command()

@@ -4,14 +4,19 @@
 
 Commands, one a line (LINE counts from 0):
     off LINE | on LINE | dial LINE DIGITS [ON_MS GAP_MS] | flash LINE [MS] | pause LINE MS | speak LINE HZ|none
-    hears LINE HZ | state | button MS | reset | unplug | plug | quit
+    hears LINE HZ | state | button MS | reset | unplug | plug | unkind SEED [NAME=VALUE ...] | kind | babble BYTES
+    quit
+`unkind` makes the wire bad (loss, repeat, cut, flip, noise, delay_ms, jitter_ms, stall, stall_ms, reset, greeting);
+without names it is as bad as with --unkind. `babble` sends so many bytes of noise to the host.
 Each line of output is an object with `type`: `ready`, `event` (what happened on the card), `heard`, `state`, `error`.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
+import random
 import sys
 import threading
 from collections.abc import Callable, Iterable
@@ -19,6 +24,9 @@ from typing import TextIO
 
 from firmware_bridge.simulator.phone import SimulatedPhone, TranscriptEntry
 from firmware_bridge.simulator.pty import PtyCard
+from firmware_bridge.simulator.unkind import ROUGH, Mischief
+
+_BABBLE_LIMIT = 4096
 
 
 class CommandError(Exception):
@@ -45,6 +53,9 @@ class Console:
             "reset": lambda _words: card.reset(),
             "unplug": lambda _words: card.unplug(),
             "plug": lambda _words: card.plug(),
+            "unkind": self._unkind,
+            "kind": lambda _words: card.unkind(None),
+            "babble": self._babble,
         }
 
     def run(self, lines: Iterable[str]) -> None:
@@ -86,6 +97,14 @@ class Console:
         hz = _audible(_word(words, 1, "a frequency"))
         self._say(type="heard", line=phone.line, hz=hz, dbm0=round(phone.hears(hz), 1))
 
+    def _unkind(self, words: list[str]) -> None:
+        seed = _whole(_word(words, 0, "a seed"))
+        self._card.unkind(_mischief(words[1:]) if words[1:] else ROUGH, seed)
+
+    def _babble(self, words: list[str]) -> None:
+        length = min(_whole(_word(words, 0, "a number of bytes")), _BABBLE_LIMIT)
+        self._card.babble(random.Random(length).randbytes(length))  # noqa: S311 -- reproducible noise, no secret
+
     def _state(self) -> None:
         phones = [
             {
@@ -100,7 +119,10 @@ class Console:
             }
             for phone in self._card.phones
         ]
-        self._say(type="state", connected=self._card.connected, phones=phones)
+        self._say(
+            type="state", connected=self._card.connected, rate=self._card.rate, garbled=self._card.garbled,
+            mischief=self._card.mischief_done, phones=phones,
+        )  # fmt: skip
 
     def _event(self, entry: TranscriptEntry) -> None:
         self._say(type="event", at_ms=entry.at_ms, line=entry.line, what=entry.what)
@@ -115,6 +137,17 @@ def _word(words: list[str], index: int, meaning: str) -> str:
     if index >= len(words):
         raise CommandError(f"{meaning} is missing")
     return words[index]
+
+
+def _mischief(words: list[str]) -> Mischief:
+    names = {field.name for field in dataclasses.fields(Mischief)}
+    given: dict[str, float] = {}
+    for word in words:
+        name, _, value = word.partition("=")
+        if name not in names:
+            raise CommandError(f"no mischief {name!r}; there are {', '.join(sorted(names))}")
+        given[name] = _whole(value) if isinstance(getattr(ROUGH, name), int) else float(value)
+    return Mischief(**given)  # type: ignore[arg-type]  # whole numbers are where they belong, see above
 
 
 def _whole(word: str) -> int:
@@ -136,8 +169,11 @@ def main() -> None:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     parser.add_argument("--pty", metavar="PATH", help="symbolic link to make to the pseudo-terminal")
     parser.add_argument("--lines", type=int, default=2, choices=range(1, 9), help="number of analog lines (default 2)")
+    parser.add_argument("--unkind", type=int, metavar="SEED", help="a bad wire, the same for the same number")
     arguments = parser.parse_args()
     card = PtyCard(lines=arguments.lines, link_path=arguments.pty)
+    if arguments.unkind is not None:
+        card.unkind(ROUGH, arguments.unkind)
     with card:
         Console(card, sys.stdout).run(sys.stdin)
 

@@ -49,6 +49,8 @@ def test_a_program_drives_a_telephone(tmp_path, owner):
     ("line", "sentence"),
     [
         ("sing", "no command 'sing'"), ("off", "a line is missing"), ("off 2", "line 2 does not exist"),
+        ("unkind", "a seed is missing"), ("unkind 1 rain=0.1", "no mischief 'rain'"), ("unkind 1 loss=2", "loss is 2"),
+        ("babble", "a number of bytes is missing"),
         ("dial 0 1x", "no key 'x'"), ("speak 0 9000", "outside"), ("hears 0 loud", "not a whole number"),
     ],
 )  # fmt: skip
@@ -56,6 +58,25 @@ def test_a_wrong_command_is_answered_with_a_sentence(line, sentence):
     (_, error) = run(line)
     assert error["type"] == "error"
     assert sentence in error["text"]
+
+
+def test_the_wire_is_made_bad_and_good_again_on_order(tmp_path, owner):
+    out = io.StringIO()
+    with PtyCard(lines=1, link_path=tmp_path / "card") as card:
+        console = Console(card, out)
+        console.run(["unkind 7 loss=1.0"])
+        client = LineCard(card.path, on_event=owner.on_event, on_audio=owner.on_audio)
+        client.start()
+        try:
+            assert card.wait_for(lambda: card.mischief_done.get("loss", 0) >= 3, 3)
+            assert not card.connected
+            console.run(["state", "kind"])
+            assert owner.wait_event(CardUp(1, "sim-1.0.0"))
+        finally:
+            client.stop()
+    (state,) = [said for line in out.getvalue().splitlines() if (said := json.loads(line))["type"] == "state"]
+    assert state["mischief"]["loss"] >= 3
+    assert state["rate"] == 115_200
 
 
 def test_the_state_names_every_line():

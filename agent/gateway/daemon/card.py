@@ -19,14 +19,24 @@ def _program(spec: ToneSpec) -> bridge.ToneProgram:
 
 
 class Card:
-    """The card and the speech of its lines. `post` gets every event, on the card's own thread."""
+    """The card and the speech of its lines. `post` gets every event, on the card's own thread.
 
-    def __init__(self, path: str, audio: Sequence[LineAudio], post: Callable[[events.TelephoneEvent], None]) -> None:
+    `on_trace(reason, lines)` gets the last frames where the link was lost, on the card's thread too.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        audio: Sequence[LineAudio],
+        post: Callable[[events.TelephoneEvent], None],
+        on_trace: Callable[[str, Sequence[str]], None] = lambda _reason, _lines: None,
+    ) -> None:
         self._audio = audio
         self._post = post
         self._tones: dict[events.Tone, bridge.ToneProgram] = {}
         self._cadence: Sequence[int] = (1000, 4000)
-        self._card = bridge.LineCard(path, on_event=self._heard, on_audio=self._speech)
+        self._on_trace = on_trace
+        self._card = bridge.LineCard(path, on_event=self._heard, on_audio=self._speech, on_trace=on_trace)
 
     def start(self) -> None:
         """Open the serial port, and again whenever it is lost."""
@@ -35,6 +45,10 @@ class Card:
     def stop(self) -> None:
         """Leave the card idle and close the port."""
         self._card.stop()
+
+    def dump_trace(self, reason: str) -> None:
+        """Give the last frames to `on_trace` now."""
+        self._on_trace(reason, self._card.trace())
 
     def use(self, configuration: Configure) -> None:
         """Take tones and ring cadence from the configuration."""

@@ -33,6 +33,7 @@ from agent.gateway.daemon.actions import (
 from agent.gateway.daemon.audio import LineAudio
 from agent.gateway.daemon.card import Card
 from agent.gateway.daemon.keep import KeepError, Kept
+from agent.gateway.daemon.line_trace import LineTrace
 from agent.gateway.daemon.server import AgentServer, ServerError, own_uids
 from agent.gateway.daemon.sip import SipError, SipStack
 from agent.gateway.daemon.switch import Switch
@@ -94,7 +95,7 @@ class Gateway:
             bind=options.bind, port=port, rtp_port=options.rtp_port, audio=audio,
             post=self._inbox.append, new_call_id=uuid7, clock=clock.boot_ms, log=self._log,
         )  # fmt: skip
-        self._card = Card(options.card, audio, self._post)
+        self._card = Card(options.card, audio, self._post, LineTrace(options.state).write)
         self._server = AgentServer(
             options.socket, allowed_uids=own_uids(options.agent_uid), log=self._log, received=self._post,
             connected=lambda: self._post(AgentUp()), lost=lambda: self._post(AgentDown()),
@@ -122,6 +123,7 @@ class Gateway:
         """Be the telephone until SIGTERM or SIGINT; returns the exit code."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
+        signal.signal(signal.SIGUSR1, self._on_trace_wanted)
         self._start_sip()
         try:
             self._server.start()
@@ -162,6 +164,10 @@ class Gateway:
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         del number
         self._post(Stop())
+
+    def _on_trace_wanted(self, number: int, _frame: FrameType | None) -> None:
+        del number
+        self._card.dump_trace("asked for by signal")
 
     def _wait(self) -> int:
         if self._inbox:

@@ -188,6 +188,45 @@ def test_speech_goes_before_orders_and_handshake_before_speech(wire):
     assert [Kind(frame.kind) for frame in frames] == [Kind.LINK, Kind.AUDIO, Kind.CMD]
 
 
+RANK = {Kind.LINK: 0, Kind.AUDIO: 1, Kind.CMD: 2, Kind.RSP: 2, Kind.EVT: 2, Kind.LOG: 3}
+
+
+@settings(deadline=None, suppress_health_check=FRESH)
+@given(st.lists(st.sampled_from(["event", "speech", "log", "ping"]), max_size=40))
+def test_whatever_waits_the_most_urgent_leaves_first(wire_factory, asked):
+    wire = wire_factory()
+    assert wire.run_until(lambda: wire.host.up and wire.card.up)
+    card = wire.card
+    for what in asked:
+        if what == "event":
+            card.send(m.FlashEvent(0, 100))
+        elif what == "speech":
+            card.send_audio(0, 0, 0, bytes(80))
+        elif what == "log":
+            card.send_log(6, "text")
+        else:
+            card.receive(
+                encode_frame(Frame(Kind.LINK, 0, 0, 0, card._sender._next_seq, 3, m.pack(m.Ping(1)))), wire.now
+            )
+    decoder, ranks = Decoder(), []
+    while data := card.data_to_send(wire.now):
+        ranks += [RANK[Kind(frame.kind)] for frame in decoder.feed(data)]
+    assert ranks == sorted(ranks)
+
+
+def test_an_answer_never_strays_into_a_later_session(wire):
+    wire.host.send(m.RingStop())
+    wire.run(5)
+    (command,) = [e for e in wire.card_events if isinstance(e, Received)]
+    wire.host = HostLink(session=12345, software="test")
+    wire.host.start(wire.now)
+    wire.run(20)
+    wire.host.send(m.RingStop())
+    assert wire.card.respond(command, Status.OK) is None
+    wire.run(20)
+    assert wire.of(wire.host_events, Answered) == []
+
+
 def test_speech_arrives_with_its_sample_counter(wire):
     wire.card.send_audio(1, 8000, 3, bytes(range(80)))
     wire.run(3)
