@@ -96,6 +96,9 @@ class CdrBatch(Body, frozen=True, kw_only=True):
     epoch: Name
     """Random id of the outbox that numbered the records."""
     records: Annotated[list[Cdr], Meta(min_length=1, max_length=MAX_BATCH)]
+    numbers: Annotated[list[Annotated[int, Meta(ge=1)]], Meta(max_length=MAX_BATCH)] = []
+    """Each record's number in the epoch, in the order of `records`; the outbox gives out one after the other, so that a
+    number that never comes tells of a lost record. It identifies nothing. Empty: not told."""
 
 
 class Verdict(enum.StrEnum):

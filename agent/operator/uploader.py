@@ -54,6 +54,10 @@ class OutboxPort(Protocol):
         """Identity of this outbox."""
         ...
 
+    async def numbers(self, ids: Sequence[str]) -> list[int]:
+        """Each record's number in the epoch; empty where one has none."""
+        ...
+
 
 class UploadPort(Protocol):
     """The part of the operator's client that takes records."""
@@ -160,7 +164,8 @@ class Uploader:
     async def _send(self, records: Sequence[Cdr]) -> None:
         """Hand over these records and commit the verdicts. Raises OperatorError, and what the outbox raises."""
         try:
-            batch = CdrBatch(epoch=await self._outbox.epoch(), records=list(records))
+            numbers = await self._outbox.numbers([record.id for record in records])
+            batch = CdrBatch(epoch=await self._outbox.epoch(), records=list(records), numbers=numbers)
             result = await self._client.upload(batch)
         except Rejected as error:
             if len(records) == 1:

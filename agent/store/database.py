@@ -40,6 +40,9 @@ _WRITER_PRAGMAS = (
 _THOROUGH_PAGES = 4096
 """Up to this size, 16 MB, the indexes are compared with their tables at each start, too."""
 
+_MANY = 1000
+"""So many changes from the journal, and the write-ahead log is folded in at once: the journal has them all."""
+
 _READER_PRAGMAS = (f"PRAGMA busy_timeout = {_BUSY_MS}", "PRAGMA query_only = ON", "PRAGMA trusted_schema = OFF")
 
 
@@ -220,7 +223,10 @@ async def _open_sound(path: Path, damaged: Path | None) -> tuple[aiosqlite.Conne
     def repair() -> tuple[Journal, Recovery]:
         # The other connection stays open meanwhile, or closing this one would fold in the write-ahead log.
         with closing(_plain_connection(path)) as db:
-            return recover(db, path.parent, damaged)
+            journal, recovery = recover(db, path.parent, damaged)
+            if recovery.lag > _MANY:
+                db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            return journal, recovery
 
     try:
         journal, recovery = await asyncio.to_thread(repair)

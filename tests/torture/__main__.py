@@ -99,6 +99,7 @@ class Torturer:
     def settle(self) -> Verdict:
         """Let the agent work in peace until everything is at the operator, then compare."""
         adapter = self.adapter
+        adapter.kill_agent()  # after Ctrl-C there may be one
         adapter.advance(5000)
         adapter.start_agent()
         adapter.wait_for_agent()

@@ -131,7 +131,7 @@ class Adapter:
         with self.log.open("ab") as log:
             self._agent = subprocess.Popen(
                 [sys.executable, str(HERE / "agent_under_test.py"), str(self.folder / "agent.toml")],
-                stdout=log, stderr=log, env=environment,
+                stdout=log, stderr=log, env=environment, start_new_session=True,
             )  # fmt: skip
 
     @property

@@ -59,6 +59,9 @@ class MemoryOutbox:
     async def epoch(self):
         return "epoch-1"
 
+    async def numbers(self, ids):
+        return [uuid.UUID(id_).int + 1 for id_ in ids]
+
 
 def make_cdr(number):
     return Cdr(

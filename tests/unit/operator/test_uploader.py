@@ -346,3 +346,18 @@ def test_whatever_happens_every_record_ends_where_it_belongs_exactly_once(
         assert max(operator.sizes, default=0) <= 100
 
     asyncio.run(scenario())
+
+
+async def test_each_record_goes_with_its_number_in_the_epoch(outbox, clock, uniform, cdr):
+    batches = []
+
+    class Listening(Operator):
+        async def upload(self, batch):
+            batches.append(batch)
+            return await super().upload(batch)
+
+    outbox.add(*(cdr(n) for n in range(3)))
+    await drain(Uploader(outbox, Listening(), uniform=uniform, clock=clock, wake=asyncio.Event()), clock)
+    (batch,) = batches
+    assert batch.numbers == await outbox.numbers([record.id for record in batch.records])
+    assert len(batch.numbers) == 3

@@ -194,6 +194,19 @@ async def test_the_epoch_stays_with_the_file(folder):
     await store.close()
 
 
+async def test_records_are_numbered_without_a_gap_inside_an_epoch(folder, records):
+    store = await Store.open(folder)
+    for number in (7, 3, 5):
+        assert await store.finish(records.cdr(number), MONTH)
+        assert not await store.finish(records.cdr(number), MONTH)
+    store = await reopened(store, folder)
+    await store.finish(records.cdr(1), MONTH)
+    ids = [records.call_id(number) for number in (1, 5, 3, 7)]
+    assert await store.numbers(ids) == [4, 3, 2, 1]
+    assert await store.numbers([*ids, records.call_id(9)]) == []
+    await store.close()
+
+
 async def test_a_second_agent_is_refused_and_told_why(store, folder):
     with pytest.raises(StoreLocked, match="another agent is running"):
         await Store.open(folder)
