@@ -34,7 +34,7 @@ class Price(Part, frozen=True, kw_only=True):
     destination: Label
     currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")]
     vat: Label
-    """`included`, `excluded` or `not_stated`, as the price list says."""
+    """`included`, `excluded`, `not_stated` or `added` (to `amount_micro`), as the price list says."""
     amount_micro: Micro
     """Millionths of the currency unit."""
     exact: Label

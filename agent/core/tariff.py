@@ -166,6 +166,9 @@ def validate(tariff: Tariff) -> None:
     for interval in tariff.intervals:
         _bounded("rate", interval.rate_micro, 0, MAX_RATE_MICRO)
         _bounded("unit_s", interval.unit_s, 1, MAX_SECONDS)
+        if MAX_SECONDS % interval.unit_s:
+            # So every sum of every call is a fraction of one small denominator, however many rows it crosses.
+            raise TariffError(f"unit_s: a day is no whole number of {interval.unit_s} s: write 1, 6, 30, 60, 3600 …")
         _bounded("increment_s", interval.increment_s, 1, MAX_SECONDS)
         _bounded("from_s", interval.from_s, 0, MAX_SECONDS)
         if before is not None:

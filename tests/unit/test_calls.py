@@ -172,6 +172,23 @@ async def test_a_whole_call_is_priced_recorded_and_released_in_that_order(desk: 
     assert desk.calls.live == {}
 
 
+async def test_an_answer_of_which_only_the_end_tells_still_begins_the_price(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers: list[int | None] = []
+    price = desk.judge.price
+
+    def watched(row: OpenCall, duration_ms: int) -> tuple[Price | None, str]:
+        answers.append(row.answered_ms)
+        return price(row, duration_ms)
+
+    monkeypatch.setattr(desk.judge, "price", watched)
+    await desk.hello()
+    await desk.calls.reconcile(call(CallPhase.ASKED))
+    await desk.calls.reconcile(ended(answered_ms=1_002_000))
+    assert answers == [1_002_000]
+
+
 async def test_nothing_is_released_before_it_is_committed(desk: Desk) -> None:
     await desk.hello()
     desk.store.full = True

@@ -169,6 +169,12 @@ def test_a_new_month_begins_at_nothing_and_a_call_counts_in_the_month_it_began()
     assert reserve(money, "c") == Shortfall(Cap.MONTH)
 
 
+def test_what_is_reserved_in_one_month_leaves_the_other_month_whole() -> None:
+    money = budget(Limits(month_micro=5_000_000, slice_micro=9_000_000))
+    assert reserve(money) == Reservation("a", 5_000_000, 300_000, Cap.MONTH, 240_000)
+    assert reserve(money, "b", month="2026-12") == Reservation("b", 5_000_000, 300_000, Cap.MONTH, 240_000)
+
+
 def test_an_unanswered_call_gives_everything_back_and_an_end_told_twice_counts_once() -> None:
     money = budget(Limits(month_micro=5_000_000))
     reserve(money)

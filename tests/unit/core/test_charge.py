@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from itertools import pairwise
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from agent.core.charge import HORIZON_MS, Charge, NoPriceFrom, Terms, max_duration, price, price_by
 from agent.core.civil import parse_days, parse_window
 from agent.core.explanation import MAX_PARTS
-from agent.core.money import Rounding
+from agent.core.money import Rounding, exact_text
 from agent.core.schedule import spans, uncovered
 from agent.core.tariff import (
     AtMaximum,
@@ -272,6 +273,7 @@ def test_explained_or_not_a_call_costs_the_same_and_the_steps_add_up(terms: Term
     elif "price.vat_added" not in values and told.exact_micro:
         assert told.exact_micro == usage * 10**6 + fee
     assert told.paid_s <= told.billed_s
+    assert len(exact_text(told.exact_micro)) <= 128  # what a record holds
 
 
 @given(terms(), st.integers(1, 72 * 3600))
@@ -345,6 +347,18 @@ def test_more_money_never_buys_less_time(terms: Terms, one: int, other: int) -> 
 )
 def test_first_increment_and_connect_fee_must_fit(tariff: Tariff, budget: int, ms: int) -> None:
     assert max_duration(Terms((row(tariff),), RULES), budget) == ms
+
+
+@pytest.mark.parametrize(
+    ("rule", "seconds", "ms"),
+    [
+        (Rounding.UP, 2, 2000), (Rounding.DOWN, 2, 2999), (Rounding.HALF_UP, 2, 2499), (Rounding.HALF_EVEN, 2, 2500),
+        (Rounding.HALF_EVEN, 3, 3499),
+    ],
+)  # fmt: skip
+def test_a_sum_lasts_as_many_milliseconds_as_count_as_its_seconds(rule: Rounding, seconds: int, ms: int) -> None:
+    rules = replace(RULES, seconds=rule)
+    assert max_duration(Terms((row(tariff_of((0, 1, 1, 1))),), rules), seconds) == ms
 
 
 def test_a_sum_lasts_over_a_change_to_a_cheaper_hour() -> None:

@@ -60,8 +60,11 @@ def test_a_pack_is_not_spent_on_what_is_free() -> None:
 
 
 def test_a_pack_may_have_a_connect_fee_in_place_of_the_lists() -> None:
-    charge = call(10, PackBalance(replace(PACK, connect_fee_micro=10_000)))
-    assert charge.amount_micro == 10_000
+    packs = PackBalance(replace(PACK, connect_fee_micro=10_000))
+    assert call(10, packs).amount_micro == 10_000
+    # The list has a price per call here; what the pack takes is no such price.
+    per_call = call(10, packs, tariff=Tariff(500_000, (Interval(0, 0, 60, 1),)))
+    assert "price.connect_fee" in [step.key for step in per_call.steps]
 
 
 def test_over_the_end_of_a_month_each_month_gives_its_own_seconds() -> None:

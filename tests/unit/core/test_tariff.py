@@ -150,6 +150,11 @@ def test_a_call_of_three_days_is_priced_at_once() -> None:
     assert time.process_time() - began < 0.05
 
 
+def test_three_days_take_no_more_steps_than_ten_seconds() -> None:
+    steps = [[step.key for step in charge(PER_SECOND, seconds).steps] for seconds in (10, 72 * 3600)]
+    assert steps[0] == steps[1]
+
+
 @given(tariffs(), st.integers(0, 10**7), st.integers(0, 10**7), rules)
 def test_a_longer_call_is_never_cheaper(rate: Rate, first_ms: int, second_ms: int, how: PriceRules) -> None:
     shorter, longer = sorted((first_ms, second_ms))
@@ -194,6 +199,7 @@ def test_the_closed_form_equals_counting_increments_one_by_one(rate: Rate, ms: i
         (Tariff(-1, (Interval(0, 1, 1, 1),)), "connect_fee"),
         (Tariff(0, (Interval(0, -1, 1, 1),)), "rate"),
         (Tariff(0, (Interval(0, 1, 0, 1),)), "unit_s"),
+        (Tariff(0, (Interval(0, 1, 7, 1),)), "unit_s: a day"),
         (Tariff(0, (Interval(0, 1, 1, 0),)), "increment_s"),
         (Tariff(0, (Interval(0, 1, 1, 60), Interval(90, 1, 1, 1))), "next: second 90"),
         (Tariff(0, (Interval(0, 1, 1, 1), Interval(0, 1, 1, 1))), "rising"),

@@ -110,6 +110,19 @@ def test_a_number_of_another_length_is_impossible_and_never_cheaper(table: RateT
     assert number[1:] not in str(refused.value)
 
 
+def test_a_shorter_prefix_stands_in_only_before_and_after_a_longer_one(table: RateTable, deck_text: Write) -> None:
+    assert [rate.prefix for rate in table.candidates("46791234567")] == ["4679", "46", "46"]
+    assert [rate.prefix for rate in table.candidates("4681234567")] == ["46", "46"]
+    assert [rate.prefix for rate in table.candidates("4915112345678")] == ["49151"]
+    assert [rate.prefix for rate in table.candidates("4702800")] == ["4702800"]
+    assert [rate.prefix for rate in table.candidates("4702801")] == ["470"]
+    rows = ("46,Sverige,0,0.30,60,1,,,,,,,", "467,Mobil,0,0.90,60,1,,,,,,,11")
+    lengths = RateTable.of(parse(deck_text(*rows, columns=MORE), "x"))
+    assert lengths.candidates("4670123456") == ()
+    with pytest.raises(NoRate, match="knows no numbers of 10 digits in 467 Mobil"):
+        rate_call(lengths, "+4670123456", 1000, "privat")
+
+
 def test_blocked_and_not_yet_begun_destinations_are_refused(table: RateTable, deck_text: Write) -> None:
     with pytest.raises(NoRate) as refused:
         micro(table, "+4915123456789", "2026-11-23 12:00")
