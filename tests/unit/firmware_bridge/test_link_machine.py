@@ -26,16 +26,18 @@ class Life(RuleBasedStateMachine):
 
     make_wire = None
 
-    @initialize(seed=st.integers(0, 1 << 16), baud=st.sampled_from([115_200, 1_000_000, 2_000_000]))
-    def begin(self, seed, baud):
+    @initialize(seed=st.integers(0, 1 << 16), baud=st.sampled_from([115_200, 1_000_000, 2_000_000]), mischief=mischiefs)
+    def begin(self, seed, baud, mischief):
         self.wire = self.make_wire(seed, baud=baud)
-        self.wire.on_host_event, self.wire.on_card_event = self.host_got, self.card_got
         self.number = 0
         self.ordered = defaultdict(list)
         self.acted = defaultdict(list)
         self.answered = []
         self.told = defaultdict(list)
         self.heard = defaultdict(list)
+        self.wire.on_host_event, self.wire.on_card_event = self.host_got, self.card_got
+        self.wire.run(100)
+        self.wire.make_unkind(mischief)
 
     # --- what the two owners see ---
 
@@ -84,6 +86,15 @@ class Life(RuleBasedStateMachine):
     @rule(ms=st.integers(1, 300))
     def live(self, ms):
         self.wire.run(ms)
+
+    @rule(mischief=mischiefs, count=st.integers(1, 8))
+    def talk_both_ways(self, mischief, count):
+        """The usual life: orders and events cross on a wire that is bad just now."""
+        self.wire.make_unkind(mischief)
+        for _ in range(count):
+            self.order(2)
+            self.tell(2)
+            self.wire.run(60)
 
     @rule(mischief=mischiefs)
     def worsen(self, mischief):
@@ -164,7 +175,7 @@ def live(make_wire, examples, steps):
 
 
 def test_nothing_is_done_twice_nothing_is_lost_and_the_link_always_recovers(rough_wire):
-    live(rough_wire, examples=25, steps=25)
+    live(rough_wire, examples=50, steps=25)
 
 
 @pytest.mark.slow
