@@ -22,7 +22,7 @@ from agent.operator.uploader import Uploader, UploadStatus
 from agent.plan import MAX_ACCOUNTS, Plan
 from agent.status import snapshot as page
 from agent.status.metrics import Metrics
-from agent.store.errors import StoreError
+from agent.store.errors import Repair, StoreDamaged, StoreError
 from agent.store.records import StoredCdr, UsageRow
 from agent.store.store import Store
 
@@ -299,8 +299,7 @@ class StatusView:
         if quarantined:
             found.append(page.Notice(key="problem.quarantined", values={"count": str(quarantined)}))
         if self._store.damage is not None:
-            kept = self._store.damage.kept
-            found.append(page.Notice(key="problem.store_damaged", values={"file": kept.name if kept else "–"}))
+            found.append(store_notice(self._store.damage))
         if not now.trusted:
             found.append(page.Notice(key="problem.time_not_trusted"))
         return found
@@ -354,6 +353,17 @@ _TROUBLES = {
     Trouble.STORAGE: "problem.not_kept",
 }
 _WITH_REASON = frozenset({"problem.price_list_refused", "problem.operator_misconfigured", "problem.not_kept"})
+
+
+def store_notice(damage: StoreDamaged) -> page.Notice:
+    """What the page says of a store that was found damaged: whether it is whole again, and what was brought back."""
+    if not damage.maybe_missing:
+        return page.Notice(key="problem.store_repaired")
+    repair = damage.repair or Repair()
+    return page.Notice(
+        key="problem.store_incomplete",
+        values={"changes": str(repair.replayed + repair.salvaged), "lines": str(repair.bad_lines)},
+    )
 
 
 def _refused_notice(part: Refused, product: str) -> page.Notice:

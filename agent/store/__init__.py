@@ -1,6 +1,7 @@
 """What survives a power cut: open calls, call records and their outbox, usage, documents with secrets."""
 
 from agent.store.errors import (
+    Repair,
     StoreClosed,
     StoreDamaged,
     StoreError,
@@ -15,6 +16,7 @@ from agent.store.store import Store
 
 __all__ = [
     "OutboxState",
+    "Repair",
     "Store",
     "StoreClosed",
     "StoreDamaged",
