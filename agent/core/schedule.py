@@ -71,6 +71,21 @@ def rate_at(
     return next(spans(rates, holidays, start, zone, 1)).rate
 
 
+def limited(rates: Sequence[Rate], valid_from: date | None, valid_until: date | None) -> tuple[Rate, ...]:
+    """Return the rows as far as they are in force between two civil days, both included; None is open.
+
+    So a call over a change of price list or product is split at its midnight: the rows of the old one until the last
+    day, then those of the new one from the first, as candidates of one call.
+    """
+    found = []
+    for rate in rates:
+        first = max((day for day in (rate.valid_from, valid_from) if day is not None), default=None)
+        last = min((day for day in (rate.valid_until, valid_until) if day is not None), default=None)
+        if first is None or last is None or first <= last:
+            found.append(dataclasses.replace(rate, valid_from=first, valid_until=last))
+    return tuple(found)
+
+
 def uncovered(rates: Sequence[Rate]) -> str:
     """Return a moment at which rows of one prefix are in force and none has a price, as text; empty if there is none.
 

@@ -6,7 +6,7 @@ import asyncio
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.core.budget import (
@@ -200,6 +200,7 @@ caps = st.none() | st.integers(0, 50_000_000)
 limits = st.builds(Limits, caps, caps, caps, caps, caps, caps, st.integers(1, 10_000_000))
 
 
+@settings(deadline=None)
 @given(
     limits,
     st.none() | st.integers(0, 60_000_000),

@@ -10,14 +10,14 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from agent.core.charge import HORIZON_MS, Charge, NoPriceFrom, Terms, max_duration, price, price_by
 from agent.core.civil import parse_days, parse_window
 from agent.core.explanation import MAX_PARTS
 from agent.core.money import Rounding, exact_text
-from agent.core.schedule import spans, uncovered
+from agent.core.schedule import limited, spans, uncovered
 from agent.core.tariff import (
     AtMaximum,
     Interval,
@@ -140,6 +140,17 @@ def test_a_row_is_in_force_from_its_first_to_its_last_civil_day() -> None:
     assert charge((old, new), "2019-01-01 00:00:00", 5).amount_micro == 15
 
 
+def test_a_call_over_a_change_of_price_list_is_split_at_its_midnight() -> None:
+    old = (row(tariff_of((0, 3, 1, 1)), until="2018-06-30"), row(tariff_of((0, 1, 1, 1), fee=50), line=2))
+    new = (row(tariff_of((0, 7, 1, 1), fee=90), line=3),)
+    joined = (*limited(old, None, date(2018, 12, 31)), *limited(new, date(2019, 1, 1), None))
+    assert charge(joined, "2018-12-31 23:59:57", 5).amount_micro == 50 + 3 + 14
+    assert charge(joined, "2018-12-31 23:59:55", 5).amount_micro == 50 + 5
+    assert charge(joined, "2019-01-01 00:00:00", 5).amount_micro == 90 + 35
+    assert charge(joined, "2018-06-30 12:00:00", 5).amount_micro == 15
+    assert [rate.row for rate in limited(old, date(2018, 7, 1), None)] == [2]
+
+
 def test_a_new_code_is_priced_as_its_country_until_it_starts_and_the_call_is_split_there() -> None:
     rates = (row(tariff_of((0, 9, 1, 1)), since="2026-12-01", prefix="4679"), row(tariff_of((0, 1, 1, 1))))
     result = charge(rates, "2026-11-30 23:59:57", 5)
@@ -239,12 +250,14 @@ def by_counting(terms: Terms, ms: int) -> Fraction:
     return net * (10_000 + rules.vat_bp) / 10_000
 
 
+@settings(deadline=None)
 @given(terms(), st.integers(1, 30_000_000))
 def test_the_closed_form_equals_counting_increments_on_the_wall_clock(terms: Terms, ms: int) -> None:
     ms = min(ms, 3_000_000) if any(p.increment_s == 1 for r in terms.rates for p in r.tariff.intervals) else ms
     assert price_by(terms, ms, explain=False).exact_micro == by_counting(terms, ms)
 
 
+@settings(deadline=None)
 @given(terms(), durations, durations)
 def test_a_longer_call_is_never_cheaper(terms: Terms, one_ms: int, other_ms: int) -> None:
     shorter, longer = sorted((one_ms, other_ms))
@@ -252,6 +265,7 @@ def test_a_longer_call_is_never_cheaper(terms: Terms, one_ms: int, other_ms: int
     assert costs[0] <= costs[1]
 
 
+@settings(deadline=None)
 @given(terms(), durations)
 def test_explained_or_not_a_call_costs_the_same_and_the_steps_add_up(terms: Terms, ms: int) -> None:
     told, untold = price_by(terms, ms), price_by(terms, ms, explain=False)
@@ -303,6 +317,7 @@ def test_split_equals_whole_at_a_boundary_of_whole_increments(before: int, after
 # --- the longest call for a sum --------------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(terms(), st.integers(0, 10**8), st.integers(1, 72 * 3_600_000))
 def test_the_longest_call_is_the_exact_inverse_of_the_price(terms: Terms, budget: int, horizon: int) -> None:
     longest = max_duration(terms, budget, horizon_ms=horizon)
@@ -324,6 +339,7 @@ def test_the_longest_call_is_the_exact_inverse_of_the_price(terms: Terms, budget
         assert not fits(beyond)
 
 
+@settings(deadline=None)
 @given(terms(), st.integers(0, 10**8), st.integers(0, 10**8))
 def test_more_money_never_buys_less_time(terms: Terms, one: int, other: int) -> None:
     less, more = sorted((one, other))

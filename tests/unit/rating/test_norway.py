@@ -88,7 +88,7 @@ def test_a_free_row_beside_classes_with_rows_of_their_own_is_good(deck_text: Wri
     assert rate_call(table, "+4759123456", 60_000, "privat").amount_micro == 0  # stated, so not inherited
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
     st.dictionaries(st.from_regex(r"47[0-9]{0,3}", fullmatch=True), st.sampled_from(["0", "0.50"]), min_size=1),
     norwegian,

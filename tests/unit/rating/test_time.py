@@ -271,7 +271,7 @@ def test_tax_is_added_as_the_header_says(deck_text: Write, percent: str, written
     assert (priced.amount_micro, priced.vat) == (amount, "added")
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.data())
 def test_a_deck_with_a_changed_place_is_read_or_refused(text: str, data: st.DataObject) -> None:
     place = data.draw(st.integers(0, len(text)))
