@@ -19,6 +19,7 @@ class RefusalCode(enum.StrEnum):
 
     NO_SUBSCRIPTION = "no_subscription"
     SUBSCRIPTION_INACTIVE = "subscription_inactive"
+    SUBSCRIPTION_ENDED = "subscription_ended"
     LINE_NOT_IN_PLAN = "line_not_in_plan"
     NUMBER_NOT_IN_PLAN = "number_not_in_plan"
     IMPOSSIBLE_NUMBER = "impossible_number"
@@ -67,6 +68,7 @@ class Refusal:
 _TONES = {
     RefusalCode.NO_SUBSCRIPTION: Tone.CONGESTION,
     RefusalCode.SUBSCRIPTION_INACTIVE: Tone.SPECIAL,
+    RefusalCode.SUBSCRIPTION_ENDED: Tone.SPECIAL,
     RefusalCode.LINE_NOT_IN_PLAN: Tone.SPECIAL,
     RefusalCode.NUMBER_NOT_IN_PLAN: Tone.SPECIAL,
     RefusalCode.IMPOSSIBLE_NUMBER: Tone.SPECIAL,
@@ -115,6 +117,8 @@ def admit(
 
 def _standing(request: CallRequest, entitlement: Entitlement) -> RefusalCode | None:
     """What the subscription itself has against the call."""
+    if entitlement.ended:
+        return RefusalCode.SUBSCRIPTION_ENDED
     if not entitlement.active:
         return RefusalCode.SUBSCRIPTION_INACTIVE
     if not entitlement.line_allowed(request.line):

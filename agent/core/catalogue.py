@@ -2,7 +2,8 @@
 
 What a product does not list, it does not have. Limits refuse the surplus and leave the rest working: a third line does
 not silence the other two. Products carry the day they take effect; what a product costs or is at a day is the entry
-with the latest `effective_from` up to that day.
+with the latest `effective_from` up to that day. A product that has a last day ends with it, and the rules of
+succession say what its customers have then.
 """
 
 from __future__ import annotations
@@ -12,56 +13,30 @@ import enum
 from dataclasses import dataclass
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 
-Id = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9_-]{0,63}$")]
-Words = Annotated[str, Meta(min_length=1, max_length=128)]
-Amount = Annotated[str, Meta(pattern=r"^(0|[1-9][0-9]{0,8})(\.[0-9]{1,6})?$")]
-Count = Annotated[int, Meta(ge=1, le=10_000)]
+from agent.core.entry import (
+    Amount,
+    Audience,
+    CatalogueError,
+    Count,
+    Currency,
+    Entry,
+    Feature,
+    Id,
+    Name,
+    Samples,
+    Vat,
+    Words,
+)
+from agent.core.succession import NoticeTerms, Succession
+from agent.core.support import SupportTier, tiers_at
 
-
-class CatalogueError(Exception):
-    """The catalogue contradicts itself; the message names the product."""
-
-
-class Feature(enum.StrEnum):
-    """Something a product can have beyond a dial tone."""
-
-    SOFTPHONE = "softphone"
-    CALL_FORWARDING = "call_forwarding"
-    CALLER_ID_RESTRICTION = "caller_id_restriction"
-    MINUTE_PACK = "minute_pack"
-    RING_GROUP = "ring_group"
-    QUEUE = "queue"
-    OPENING_HOURS = "opening_hours"
-    WELCOME_MESSAGE = "welcome_message"
-    VOICEMAIL = "voicemail"
-
-
-class Audience(enum.StrEnum):
-    """Who may have a product."""
-
-    PRIVATE = "private"
-    BUSINESS = "business"
-
-
-class Vat(enum.StrEnum):
-    """What a price says of value added tax."""
-
-    INCLUDED = "included"
-    EXCLUDED = "excluded"
-    NOT_STATED = "not_stated"
-
-
-class Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of what the catalogue's file holds."""
-
-
-class Name(Entry, frozen=True, kw_only=True):
-    """A product's name in both languages."""
-
-    nb: Words
-    en: Words
+__all__ = [
+    "Amount", "Audience", "Catalogue", "CatalogueError", "Count", "Entitlement", "Entry", "Excess", "Feature", "Id",
+    "Limits", "LineFact", "Name", "NumberFact", "Part", "Product", "Refused", "SubscriptionFacts", "Vat", "Words",
+    "entitle",
+]  # fmt: skip
 
 
 class Limits(Entry, frozen=True, kw_only=True):
@@ -88,13 +63,18 @@ class Product(Entry, frozen=True, kw_only=True):
     effective_from: dt.date
     monthly_fee: Amount
     """Currency units for each calendar month, billed in arrears, as an exact decimal string."""
-    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")] = "NOK"
+    currency: Currency = "NOK"
     vat: Vat = Vat.NOT_STATED
+    numbers_included: Count | None = None
+    """Numbers in the monthly fee; absent: all of them."""
+    extra_number_fee: Amount = "0"
+    """Currency units a month for each number beyond those included."""
+    last_day: dt.date | None = None
+    """Last civil day of the product; absent: it goes on."""
     limits: Limits = Limits()
     features: frozenset[Feature] = frozenset()
     price_list: Id
-    sample: Annotated[tuple[Words, ...], Meta(max_length=32)] = ()
-    """Settings whose value is a sample: the operator's published terms leave them open."""
+    sample: Samples = ()
 
     def has(self, feature: Feature) -> bool:
         """Whether the product lists `feature`."""
@@ -102,32 +82,94 @@ class Product(Entry, frozen=True, kw_only=True):
 
 
 class Catalogue(Entry, frozen=True, kw_only=True):
-    """Every product the operator sells, and those to come."""
+    """Every product the operator sells, has sold, and will sell; what those that end become; customer service."""
 
     version: Words
     products: Annotated[tuple[Product, ...], Meta(min_length=1, max_length=256)]
+    notice: NoticeTerms = NoticeTerms()
+    successions: Annotated[tuple[Succession, ...], Meta(max_length=64)] = ()
+    support: Annotated[tuple[SupportTier, ...], Meta(max_length=64)] = ()
 
     def __post_init__(self) -> None:
         seen: set[tuple[str, dt.date]] = set()
         for product in self.products:
             key = (product.id, product.effective_from)
-            limits = product.limits
             if key in seen:
                 raise CatalogueError(f"product {product.id} is there twice for {product.effective_from}; remove one")
-            if limits.numbers_max is not None and limits.numbers_min > limits.numbers_max:
-                raise CatalogueError(f"product {product.id}: numbers_min is above numbers_max; no customer could fit")
-            if limits.call_warn_s >= limits.call_max_s:
-                raise CatalogueError(f"product {product.id}: call_warn_s must be shorter than call_max_s")
+            _check_product(product)
             seen.add(key)
+        inherited: set[str] = set()
+        for rule in self.successions:
+            for name in rule.predecessors:
+                if name in inherited:
+                    raise CatalogueError(f"succession of {name}: it is there twice; remove one")
+                inherited.add(name)
+                self._check_succession(name, rule)
+        _check_support(self.support)
+
+    def _check_succession(self, name: str, rule: Succession) -> None:
+        last_day = self.last_day(name)
+        if last_day is None:
+            raise CatalogueError(f"succession of {name}: there is no such product that has a last_day; give it one")
+        if rule.notice_by is not None and rule.notice_by > last_day:
+            raise CatalogueError(f"succession of {name}: notice_by is after the product's last_day")
+        bands = [one.numbers_max for one in rule.successors]
+        sizes = [size for size in bands if size is not None]
+        if bands[-1] is not None or len(sizes) != len(bands) - 1 or sizes != sorted(set(sizes)):
+            raise CatalogueError(
+                f"succession of {name}: successors: list them by growing numbers_max, the last one without any, "
+                "so that every customer gets one product"
+            )
+        next_day = last_day + dt.timedelta(days=1)
+        for one in rule.successors:
+            if self.find(one.product, next_day) is None:
+                raise CatalogueError(f"succession of {name}: {one.product} is not in effect on {next_day}")
 
     def ids(self) -> tuple[str, ...]:
         """The product ids, in the file's order, each once."""
         return tuple(dict.fromkeys(product.id for product in self.products))
 
     def find(self, product_id: str, day: dt.date) -> Product | None:
-        """The product as it is on `day` (civil, Europe/Oslo); None: unknown, or not yet in effect."""
+        """The product as it is on `day` (civil, Europe/Oslo); None: unknown, not yet in effect, or ended."""
         entries = [entry for entry in self.products if entry.id == product_id and entry.effective_from <= day]
-        return max(entries, key=lambda entry: entry.effective_from, default=None)
+        found = max(entries, key=lambda entry: entry.effective_from, default=None)
+        return found if found is None or found.last_day is None or day <= found.last_day else None
+
+    def last_day(self, product_id: str) -> dt.date | None:
+        """The last civil day of a product by its newest entry; None: it goes on, or is unknown."""
+        entries = [entry for entry in self.products if entry.id == product_id]
+        newest = max(entries, key=lambda entry: entry.effective_from, default=None)
+        return newest.last_day if newest is not None else None
+
+    def succession(self, product_id: str) -> Succession | None:
+        """What becomes of a product's customers when it ends; None: they have nothing then."""
+        return next((rule for rule in self.successions if product_id in rule.predecessors), None)
+
+    def support_at(self, audience: Audience, day: dt.date, *, agreement: bool = False) -> tuple[SupportTier, ...]:
+        """The customer service that `audience` gets on a civil day; see `agent.core.support.tiers_at`."""
+        return tiers_at(self.support, audience, day, agreement=agreement)
+
+
+def _check_product(product: Product) -> None:
+    limits = product.limits
+    if limits.numbers_max is not None and limits.numbers_min > limits.numbers_max:
+        raise CatalogueError(f"product {product.id}: numbers_min is above numbers_max; no customer could fit")
+    if limits.call_warn_s >= limits.call_max_s:
+        raise CatalogueError(f"product {product.id}: call_warn_s must be shorter than call_max_s")
+    if product.last_day is not None and product.last_day < product.effective_from:
+        raise CatalogueError(f"product {product.id}: last_day is before effective_from; it would never be in effect")
+
+
+def _check_support(tiers: tuple[SupportTier, ...]) -> None:
+    seen = set()
+    for tier in tiers:
+        key = (tier.key, tier.effective_from)
+        where = f"support {tier.kind} for {tier.audience} from {tier.effective_from}"
+        if key in seen:
+            raise CatalogueError(f"{where} is there twice; remove one")
+        if tier.days_min > tier.days_max:
+            raise CatalogueError(f"{where}: days_min is above days_max")
+        seen.add(key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +195,8 @@ class SubscriptionFacts:
     lines: tuple[LineFact, ...]
     numbers: tuple[NumberFact, ...]
     active: bool = True
+    ended: bool = False
+    """Whether its last day is over."""
 
 
 class Excess(enum.StrEnum):
@@ -198,6 +242,7 @@ class Entitlement:
     lines: tuple[LineFact, ...]
     numbers: tuple[NumberFact, ...]
     refused: tuple[Refused, ...]
+    ended: bool = False
 
     def line_allowed(self, line: int) -> bool:
         """Whether the subscription may call from `line`."""
@@ -212,7 +257,7 @@ def entitle(product: Product, facts: SubscriptionFacts) -> Entitlement:
     """What `facts` may use under `product`: lowest lines and first numbers up to the limits; the rest is refused."""
     usable, lines, refused_lines = _entitle_lines(product.limits, facts)
     numbers, refused_numbers = _entitle_numbers(product, facts, usable)
-    return Entitlement(product, facts.active, lines, numbers, (*refused_lines, *refused_numbers))
+    return Entitlement(product, facts.active, lines, numbers, (*refused_lines, *refused_numbers), facts.ended)
 
 
 def _entitle_lines(

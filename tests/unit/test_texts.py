@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 
 from agent.core.admission import RefusalCode, refuse
 from agent.core.catalogue import Excess, Feature
+from agent.core.estimate import ItemKind
 from agent.core.events import CallKind, CallPhase, Cause, Direction, Party
+from agent.core.migration import Standing
+from agent.core.support import SupportKind
 from agent.core.tariff import Vat
 from agent.texts import Language, TextError, Texts
 
@@ -39,6 +42,7 @@ def test_every_sentence_can_be_said_in_both_languages(key):
 CODES: list[tuple[str, type[enum.StrEnum]]] = [
     ("refusal", RefusalCode), ("cause", Cause), ("excess", Excess), ("feature", Feature), ("phase", CallPhase),
     ("direction", Direction), ("kind", CallKind), ("party", Party), ("vat", Vat),
+    ("standing", Standing), ("item", ItemKind), ("support", SupportKind),
 ]  # fmt: skip
 
 

@@ -17,10 +17,10 @@ SWEDEN = "+4681234567"
 NOW = 5_000_000
 
 
-def entitlement(*, active: bool = True) -> Entitlement:
+def entitlement(*, active: bool = True, ended: bool = False) -> Entitlement:
     privat = load_products().find("privat", dt.date(2019, 1, 1))
     assert privat is not None
-    return entitle(privat, SubscriptionFacts((LineFact(0, OWN),), (NumberFact(OWN, (0,)),), active))
+    return entitle(privat, SubscriptionFacts((LineFact(0, OWN),), (NumberFact(OWN, (0,)),), active, ended))
 
 
 def call(number: str = SWEDEN, *, line: int = 0, own: str = OWN, kind: CallKind = CallKind.ORDINARY) -> CallRequest:
@@ -38,6 +38,7 @@ def test_a_call_with_a_rate_is_granted_until_the_products_longest_call_and_warne
     [
         (call(), None, RateFound.FOUND, RefusalCode.NO_SUBSCRIPTION, Tone.CONGESTION),
         (call(), entitlement(active=False), RateFound.FOUND, RefusalCode.SUBSCRIPTION_INACTIVE, Tone.SPECIAL),
+        (call(), entitlement(ended=True), RateFound.FOUND, RefusalCode.SUBSCRIPTION_ENDED, Tone.SPECIAL),
         (call(line=2), entitlement(), RateFound.FOUND, RefusalCode.LINE_NOT_IN_PLAN, Tone.SPECIAL),
         (call(own="+4722000009"), entitlement(), RateFound.FOUND, RefusalCode.NUMBER_NOT_IN_PLAN, Tone.SPECIAL),
         (call(), entitlement(), RateFound.NO_RATE, RefusalCode.NO_RATE, Tone.SPECIAL),
@@ -53,7 +54,7 @@ def test_each_refusal_has_its_code_tone_and_announcement(request_, facts, rate, 
 @pytest.mark.parametrize("dialled", ["110", "112", "113", "1412", "118", "anything"])
 @pytest.mark.parametrize(
     ("facts", "rate"),
-    list(itertools.product([None, entitlement(active=False), entitlement()], RateFound)),
+    list(itertools.product([None, entitlement(active=False), entitlement(ended=True), entitlement()], RateFound)),
 )
 def test_an_emergency_call_is_granted_without_limit_whatever_is_wrong(dialled, facts, rate):
     kind = CallKind.EMERGENCY if dialled == "anything" else CallKind.ORDINARY

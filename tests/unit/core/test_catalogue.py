@@ -10,11 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.core.catalogue import (
+    Audience,
     Catalogue,
     CatalogueError,
     Excess,
     Feature,
     LineFact,
+    Name,
     NumberFact,
     Part,
     Product,
@@ -22,6 +24,7 @@ from agent.core.catalogue import (
     SubscriptionFacts,
     entitle,
 )
+from agent.core.succession import Succession, Successor
 from agent.data import load_products
 
 DAY = dt.date(2019, 1, 1)
@@ -47,7 +50,9 @@ def customer(lines: int, numbers: int) -> SubscriptionFacts:
 
 def test_the_terms_of_2019_are_in_the_catalogue():
     facts = {
-        entry.id: (entry.monthly_fee, entry.limits.lines_max, entry.limits.numbers_max) for entry in SHIPPED.products
+        entry.id: (entry.monthly_fee, entry.limits.lines_max, entry.limits.numbers_max)
+        for name in SHIPPED.ids()
+        if (entry := SHIPPED.find(name, DAY)) is not None
     }
     assert facts == {"privat": ("149", 2, 2), "bedrift": ("189", None, 4), "sentralbord": ("649", None, None)}
     assert {entry.vat for entry in SHIPPED.products} == {"not_stated"}
@@ -62,7 +67,24 @@ def test_a_product_starts_on_its_day_and_a_later_entry_replaces_it():
     ]
     assert fees == [None, "149", "149", "159"]
     assert catalogue.find("topp", DAY) is None
-    assert catalogue.ids() == ("privat", "bedrift", "sentralbord")
+    assert catalogue.ids() == SHIPPED.ids()
+    assert catalogue.ids()[:3] == ("privat", "bedrift", "sentralbord")
+
+
+def test_what_is_not_in_the_published_terms_of_the_old_products_calls_itself_a_sample():
+    old = [entry for entry in SHIPPED.products if entry.last_day is not None]
+    assert [entry.name.nb for entry in old] == [
+        f"iplink {name}" for name in ("Norge", "Topp", "Global", "EU", "Kontant", "Bedrift", "Bedrift+")
+    ]
+    assert {entry.last_day for entry in old} == {dt.date(2018, 12, 31)}
+    for entry in old:
+        assert {"monthly_fee", "price_list", "features", "limits", "vat"} <= set(entry.sample)
+
+
+def test_a_product_is_there_until_its_last_day_and_not_after():
+    assert SHIPPED.find("iplink-topp", dt.date(2018, 12, 31)) is not None
+    assert SHIPPED.find("iplink-topp", DAY) is None
+    assert (SHIPPED.last_day("iplink-topp"), SHIPPED.last_day("privat")) == (dt.date(2018, 12, 31), None)
 
 
 def test_privat_refuses_the_third_line_and_keeps_two_working():
@@ -121,11 +143,42 @@ def change(**changes: object) -> Product:
         ((change(), change()), "there twice"),
         ((change(limits=msgspec.structs.replace(change().limits, numbers_min=3)),), "numbers_min is above"),
         ((change(limits=msgspec.structs.replace(change().limits, call_max_s=60)),), "call_warn_s must be shorter"),
+        ((change(last_day=dt.date(2018, 12, 31)),), "privat: last_day is before effective_from"),
     ],
 )
 def test_a_contradictory_catalogue_is_refused(products, sentence):
     with pytest.raises(CatalogueError, match=sentence):
         Catalogue(version="x", products=products)
+
+
+OLD = Product(
+    id="old", name=Name(nb="Gammel", en="Old"), audience=Audience.PRIVATE, effective_from=dt.date(2010, 1, 1),
+    last_day=dt.date(2018, 12, 31), monthly_fee="99", price_list="old",
+)  # fmt: skip
+ANY = Successor(product="privat")
+FOUR = Successor(product="privat", numbers_max=4)
+
+
+@pytest.mark.parametrize(
+    ("rules", "sentence"),
+    [
+        ([Succession(predecessors=("gone",), successors=(ANY,))], "succession of gone: there is no such product"),
+        ([Succession(predecessors=("privat",), successors=(ANY,))], "succession of privat: .* give it one"),
+        ([Succession(predecessors=("old", "old"), successors=(ANY,))], "succession of old: it is there twice"),
+        ([Succession(predecessors=("old",), successors=(ANY,))] * 2, "succession of old: it is there twice"),
+        ([Succession(predecessors=("old",), successors=(FOUR,))], "the last one without any"),
+        ([Succession(predecessors=("old",), successors=(FOUR, FOUR, ANY))], "by growing numbers_max"),
+        ([Succession(predecessors=("old",), successors=(ANY, ANY))], "by growing numbers_max"),
+        ([Succession(predecessors=("old",), successors=(Successor(product="old"),))], "old is not in effect on 2019"),
+        (
+            [Succession(predecessors=("old",), successors=(ANY,), notice_by=dt.date(2019, 1, 1))],
+            "notice_by is after the product's last_day",
+        ),
+    ],
+)
+def test_a_succession_that_would_leave_a_customer_without_one_product_is_refused(rules, sentence):
+    with pytest.raises(CatalogueError, match=sentence):
+        Catalogue(version="x", products=(OLD, product("privat")), successions=tuple(rules))
 
 
 @st.composite
@@ -138,7 +191,7 @@ def subscriptions(draw):
     )
 
 
-@given(st.sampled_from(SHIPPED.ids()), subscriptions())
+@given(st.sampled_from(["privat", "bedrift", "sentralbord"]), subscriptions())
 def test_whatever_the_operator_sends_limits_hold_and_the_surplus_is_accounted_for(product_id, facts):
     chosen = product(product_id)
     result = entitle(chosen, facts)
