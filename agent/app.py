@@ -201,7 +201,7 @@ class Agent:
                 parts = (
                     self._serve_page(),
                     self._gateway.run(), self.calls.run(), self._syncer.run(), self._uploader.run(),
-                    self._purge(), self._check_time(), self._watchdog(), self._view.run(),
+                    self._purge(), self._check_time(), self._watchdog(), self._view.run(), self._store.fails(),
                 )  # fmt: skip
                 tasks = [group.create_task(part) for part in parts]
                 yield

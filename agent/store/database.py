@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import aiosqlite
 import structlog
@@ -80,6 +80,7 @@ class Database:
         self._path = path
         self._turn = asyncio.Lock()
         self._running: set[asyncio.Task[Any]] = set()
+        self._damage: asyncio.Future[StoreDamaged] = asyncio.get_running_loop().create_future()
         self._closed = False
 
     async def write(self, doing: str, body: Callable[[Change], Awaitable[T]]) -> T:
@@ -99,7 +100,7 @@ class Database:
             try:
                 return list(await self._connection.execute_fetchall(sql, parameters))
             except sqlite3.Error as error:
-                raise translate(error, doing) from error
+                raise self._noted(translate(error, doing)) from error
 
     async def checkpoint(self) -> None:
         """Fold the write-ahead log into the database and empty it, unless a reader is in the way."""
@@ -163,7 +164,7 @@ class Database:
                 with suppress(sqlite3.Error):
                     await self._connection.execute("ROLLBACK")
                 if isinstance(error, sqlite3.Error):
-                    raise translate(error, doing) from error
+                    raise self._noted(translate(error, doing)) from error
                 raise
             if self._journal is not None:
                 self._journal.confirm(change.lines)
@@ -179,6 +180,15 @@ class Database:
         except StoreError as error:
             # One copy is better than none: the next start finds that the journal lacks this, and writes it anew.
             _log.critical("journal_failed", detail=str(error))
+
+    async def fails(self) -> NoReturn:
+        """Wait until SQLite finds the file unsound, however long, then raise that StoreDamaged."""
+        raise await asyncio.shield(self._damage)
+
+    def _noted(self, error: StoreError) -> StoreError:
+        if isinstance(error, StoreDamaged) and not self._damage.done():
+            self._damage.set_result(error)
+        return error
 
     def _forget(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NoReturn
 
 import aiosqlite
 import msgspec
@@ -81,6 +82,10 @@ class Store(StoreReader):
     async def open_reader(cls, folder: Path) -> StoreReader:
         """A read-only view beside a running agent. Raises StoreMissing, StoreTooNew, StoreDamaged, StoreError."""
         return await StoreReader.open_folder(folder)
+
+    async def fails(self) -> NoReturn:
+        """Wait until the open file is found unsound, then raise StoreDamaged: only opening the store repairs it."""
+        await self._database.fails()
 
     # --- open calls --------------------------------------------------------------------------------------------------
 

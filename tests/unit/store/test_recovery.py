@@ -1,14 +1,18 @@
 """One of the two copies is harmed, or both: what can be known is there again by itself, once, and the rest is told."""
 
+import asyncio
+import os
 import random
 import shutil
 import sqlite3
 
+import aiosqlite
 import pytest
 
-from agent.store import OutboxState, Store
+from agent.store import OutboxState, Store, StoreDamaged
 from agent.store import journal as journal_module
 from agent.store.journal import Survey, read, segments
+from agent.store.lines import Finished
 
 MONTH, DAY = "2026-03", "2026-03-01"
 ACK = "2026-03-01T13:00:00Z"
@@ -398,3 +402,72 @@ def harm(chance, path):
             zero(path, place, min(chance.choice([16, 512, 4096, size]), size - place))
         case 2:
             path.unlink()
+
+
+async def test_damage_that_shows_while_the_agent_runs_is_raised_so_that_it_starts_anew(folder, records):
+    store = await Store.open(folder)
+    for number in range(1, 60):
+        await store.finish(records.cdr(number), MONTH, DAY)
+    await store.close()
+    store = await Store.open(folder)
+    failing = asyncio.ensure_future(store.fails())
+    size = (folder / "store.db").stat().st_size
+    zero(folder / "store.db", 4096, size - 4096)
+    await store._database.read("x", "PRAGMA shrink_memory")  # or its cache would hide it
+    with pytest.raises(StoreDamaged):
+        await store.recent(100)
+    with pytest.raises(StoreDamaged):
+        await failing
+    await store.close()
+    store, damage = await reopened(folder)
+    assert not damage.maybe_missing
+    assert [row.calls for row in await store.usage(MONTH)] == [59]
+    await store.close()
+
+
+async def test_the_record_is_on_disk_in_the_journal_before_the_database_commits(folder, records, monkeypatch):
+    store = await Store.open(folder)
+    order = []
+    execute, sync = aiosqlite.Connection.execute, os.fdatasync
+
+    def executing(connection, sql, *parameters):
+        if sql == "COMMIT":
+            order.append("commit")
+        return execute(connection, sql, *parameters)
+
+    def syncing(descriptor):
+        survey = Survey()
+        written = [line.id for _, line in read(folder, survey) if isinstance(line, Finished)]
+        order.append(("synced", written))
+        sync(descriptor)
+
+    monkeypatch.setattr(aiosqlite.Connection, "execute", executing)
+    monkeypatch.setattr(os, "fdatasync", syncing)
+    await store.finish(records.cdr(1), MONTH, DAY)
+    assert order == [("synced", [records.call_id(1)]), "commit"]
+    await store.close()
+
+
+async def test_only_an_ended_call_waits_for_a_sync_of_the_journal(folder, records, monkeypatch):
+    store = await Store.open(folder)
+    synced = []
+    monkeypatch.setattr(os, "fdatasync", synced.append)
+    await store.open_call(records.open_call())
+    await store.mark_answered(records.call_id(1), 2000)
+    await store.mark_alive([records.call_id(1)], 3000)
+    assert synced == []
+    await store.finish(records.cdr(1), MONTH, DAY)
+    assert len(synced) == 1
+    await store.acknowledge([records.call_id(1)], ACK)
+    assert len(synced) == 1
+    await store.close()
+
+
+async def test_nothing_is_folded_in_while_records_wait(folder, records):
+    store = await Store.open(folder)
+    before = (folder / "store.db").read_bytes()
+    for number in range(1, 120):
+        await store.open_call(records.open_call(number))
+        await store.finish(records.cdr(number), MONTH, DAY)
+    assert (folder / "store.db").read_bytes() == before
+    await store.close()
