@@ -52,7 +52,7 @@ from agent.rating.header import Header
 MAX_BYTES: Final = 16 << 20
 MAX_ROWS: Final = 400_000
 MAX_LINE: Final = 512
-MAX_SAME_PREFIX: Final = 64
+MAX_SAME_PREFIX: Final = 32
 
 _NEVER_FREE: Final = ("47820", "47829", "4718")
 """Premium and directory ranges: a free row that covers one of them gives away what must be paid."""
@@ -237,11 +237,18 @@ class _Parser:
 
     def _check_classes(self, rates: tuple[Rate, ...]) -> None:
         """Fault free rows from which a Norwegian class of numbers would inherit its price."""
-        norwegian = {rate.prefix: rate for rate in rates if rate.tariff.is_free or rate.prefix.startswith("47")}
+        # A free row counts at any hour; a priced one stands before it only if it always does.
+        free = {rate.prefix: rate for rate in rates if rate.tariff.is_free and not rate.lengths.exact}
+        priced = {
+            rate.prefix for rate in rates
+            if rate.prefix not in free and rate.prefix.startswith("47") and not rate.lengths.exact
+            and rate.valid_from is None and rate.valid_until is None
+        }  # fmt: skip
         for guarded in _NEVER_INHERITED_FREE:
             above = (guarded[:length] for length in range(len(guarded), 0, -1))
-            rate = next((norwegian[prefix] for prefix in above if prefix in norwegian), None)
-            if rate is not None and rate.prefix != guarded and rate.tariff.is_free:
+            decides = next((prefix for prefix in above if prefix in free or prefix in priced), "")
+            rate = free.get(decides)
+            if rate is not None and decides != guarded:
                 advice = f"a free row that numbers in {guarded} would inherit: give {guarded} a row of its own"
                 self._fault(rate.row, "prefix", rate.prefix, advice)
 

@@ -175,7 +175,7 @@ class RateTable:
         return tuple(found)
 
     def _rows(self, prefix: str, key: int) -> Iterator[Rate]:
-        destination = self._destination(self._u32("destination_of", key))
+        destination = self._text("texts", "ends", self._u32("destination_of", key))
         row = self._u32("row_of", key)
         for tariff, when, valid_from, valid_until, lengths in self._offers(self._u32("offers_of", key)):
             yield Rate(prefix, destination, tariff, row, when, valid_from, valid_until, lengths)
@@ -184,9 +184,6 @@ class RateTable:
     def _u32(self, part: str, index: int) -> int:
         value: int = _U32.unpack_from(self._parts[part], index * _U32.size)[0]
         return value
-
-    def _destination(self, index: int) -> str:
-        return self._text("texts", "ends", index)
 
     def _text(self, texts: str, ends: str, index: int) -> str:
         start = self._u32(ends, index - 1) if index else 0

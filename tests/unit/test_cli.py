@@ -169,7 +169,7 @@ def test_a_price_is_that_of_the_asked_moment_and_zone(tmp_path: Path):
         result = run(*call, "--at", moment)
         assert result.stdout.splitlines()[-1].startswith(f"Price: NOK {amount} ")
     utc = run(*call, "--at", "2026-11-23T07:30", "--zone", "UTC").stdout
-    assert "The entry applies 00:00-08:00." in utc
+    assert "The entry applies: 00:00-08:00." in utc
     assert run(*call).exit_code == 0
     assert "Europe/Oslo" in sentence(run(*call, "--zone", "Mars/Base"), cli.Exit.BAD_INPUT)
 

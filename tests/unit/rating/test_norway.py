@@ -80,6 +80,28 @@ def test_a_free_row_from_which_a_class_would_inherit_is_refused(deck_text: Write
     assert f"column prefix, '{free}'" in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ("475,Norge,0,0,60,1,,,22:00-24:00,", "475,Norge,0,1,60,1,,,,"),  # free at night only
+        ("475,Norge,0,0,60,1,,,,", "4758,Maskin,0,1,60,1,,,,2027-01-01", "4759,Maskin,0,1,60,1,,,,"),  # not yet priced
+    ],
+)
+def test_a_class_inherits_nothing_free_at_any_time(deck_text: Write, rows: tuple[str, ...]) -> None:
+    columns = "prefix,destination,connect_fee,rate,unit_s,increment_s,next,minimum,when,from"
+    with pytest.raises(DeckError, match="numbers in 4758 would inherit"):
+        parse(deck_text(*rows, columns=columns), "privat.csv")
+
+
+def test_a_free_row_for_one_number_gives_no_class_away(deck_text: Write) -> None:
+    columns = "prefix,destination,connect_fee,rate,unit_s,increment_s,next,minimum,length"
+    deck = parse(deck_text("47,Alle,0,1,60,1,,,", "4755443322,Vakt,0,0,60,1,,,exact", columns=columns), "privat.csv")
+    table = RateTable.of(deck)
+    assert [rate_call(table, number, 60_000, "privat").amount_micro for number in ("+4755443322", "+4755443323")] == [
+        0, 1_000_000,
+    ]  # fmt: skip
+
+
 def test_a_free_row_beside_classes_with_rows_of_their_own_is_good(deck_text: Write) -> None:
     rows = ("475,Norge,0,0,60,1,,", "4758,Maskin,0,1,60,1,,", "4759,Maskin,0,0,60,1,,")
     table = RateTable.of(parse(deck_text(*rows), "privat.csv"))

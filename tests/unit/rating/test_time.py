@@ -161,13 +161,13 @@ def test_the_explanation_says_hours_and_changes_in_both_languages(table: RateTab
     priced = rate_call(table, "+4531234567", 60_000, "privat", start=start, zone=OSLO)
     assert explain(priced, "nb", TEXTS)[:6] == [
         "Mest spesifikke oppføring: 45 Danmark (prisliste privat, versjon 7, linje 13).",
-        "Oppføringen gjelder man-fre 08:00-17:00.",
+        "Oppføringen gjelder: man-fre 08:00-17:00.",
         "60000 ms taletid regnes som 60 s (rundet opp).",
         "Fra sekund 0: 30 × 1 s = 30 s à 0,50 kr per 60 s = 0,25 kr.",
         "Fra sekund 30 (2026-11-23 17:00:00) gjelder en annen oppføring: 45 Danmark (linje 14, alle dager).",
         "Fra sekund 30: 30 × 1 s = 30 s à 0,20 kr per 60 s = 0,10 kr.",
     ]
-    assert "The entry applies Mon-Fri 08:00-17:00." in explain(priced, "en", TEXTS)
+    assert "The entry applies: Mon-Fri 08:00-17:00." in explain(priced, "en", TEXTS)
 
 
 def test_a_table_keeps_every_row_whole(table: RateTable, text: str) -> None:
