@@ -159,6 +159,8 @@ class Account(Record, frozen=True, kw_only=True):
     password: Annotated[str, Meta(max_length=256)]
     targets: Annotated[list[Short], Meta(min_length=1, max_length=8)]
     expires_s: Annotated[int, Meta(ge=10, le=86_400)] = 300
+    register: bool = True
+    """False: it never registers, and carries nothing but emergency calls (and what the agent grants)."""
 
     def __repr__(self) -> str:
         return f"Account(id={self.id!r}, domain={self.domain!r})"

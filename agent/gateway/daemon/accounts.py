@@ -114,13 +114,15 @@ class Accounts:
         x = self._x
         before = _by_id(x.configuration) if x.configuration is not None else {}
         after = _by_id(configuration)
-        for name in sorted(before.keys() - after.keys()):
-            if x.registrations.pop(name).registered:
+        for name in sorted(x.registrations.keys() - {one.id for one in configuration.accounts if one.register}):
+            gone = x.registrations.pop(name)
+            # An account that stays for emergency calls has to leave a binding that is just being made, too.
+            if gone.registered or (name in after and gone.next_attempt_ms is None):
                 x.act(Unregister(name))
         x.configuration, x.plan, self._waiting = configuration, plan, None
         x.act(UseConfiguration(configuration))
         for account in configuration.accounts:
-            if before.get(account.id) != account:
+            if account.register and before.get(account.id) != account:
                 x.registrations[account.id] = Registration(len(account.targets), self._uniform, x.now)
         x.log("info", "configuration_in_force", configuration.revision)
 

@@ -82,8 +82,9 @@ class Outgoing:
             else dialled
         )
         attempts: list[Attempt] = []
-        if configuration is not None and entry is not None and entry.account in x.registrations:
-            target = x.registrations[entry.account].target
+        if configuration is not None and entry is not None and self._known(entry.account):
+            registration = x.registrations.get(entry.account)
+            target = registration.target if registration is not None else 0
             attempts = [Attempt(entry.account, target, _user_part(number, configuration))]
         call = self._call(line, number, CallKind.ORDINARY, attempts)
         if x.unreleased() >= MAX_UNRELEASED:
@@ -101,9 +102,20 @@ class Outgoing:
             line.join(call.call_id)
             call.ask(configuration.ask_timeout_ms)
 
+    def _known(self, account: str) -> bool:
+        return account in self._x.registrations or self._never_registers(account)
+
+    def _never_registers(self, account: str) -> bool:
+        configuration = self._x.configuration
+        return configuration is not None and any(
+            one.id == account and not one.register for one in configuration.accounts
+        )
+
     def _reachable(self, account: str) -> bool:
+        """Whether there is any use in asking: the agent says why an account that never registers may not call."""
         registration = self._x.registrations.get(account)
-        return self._x.sip_up and registration is not None and registration.registered
+        registered = registration is not None and registration.registered
+        return self._x.sip_up and (registered or self._never_registers(account))
 
     # --- emergency ---------------------------------------------------------------------------------------------------
 
