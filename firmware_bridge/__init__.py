@@ -1,6 +1,7 @@
 """The serial line card: the wire protocol, the client of the gateway, and a simulated card."""
 
-from firmware_bridge.card import (
+from firmware_bridge.card import LineCard
+from firmware_bridge.card_events import (
     Button,
     CardDown,
     CardEvent,
@@ -10,10 +11,9 @@ from firmware_bridge.card import (
     Flash,
     Hook,
     LampState,
-    LineCard,
 )
 from firmware_bridge.messages import MessageError, ToneProgram, ToneSegment
-from firmware_bridge.session import HostLease
+from firmware_bridge.terms import HostLease
 from firmware_bridge.vocabulary import Capability, LeaseAction
 
 __all__ = [

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-import enum
 import logging
 import secrets
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 from firmware_bridge import g711
 from firmware_bridge import messages as m
+from firmware_bridge.card_events import Button, CardDown, CardEvent, CardStats, CardUp, Digit, Flash, Hook, LampState
 from firmware_bridge.link_events import Answered, AudioReceived, DownReason, LinkDown, LinkEvent, LinkUp, Received
 from firmware_bridge.messages import ToneProgram
 from firmware_bridge.port import PortThread
 from firmware_bridge.reliable import LinkBusyError
-from firmware_bridge.session import HostLease, HostLink
+from firmware_bridge.session import HostLink
+from firmware_bridge.terms import HostLease
 from firmware_bridge.vocabulary import Capability, LampColour, LampPattern, ResetMode, Status
 
 DEFAULT_BAUD = 1_000_000
@@ -35,108 +35,7 @@ _LOSSES = frozenset(DownReason) - {DownReason.NO_ANSWER, DownReason.REFUSED}
 
 _log = logging.getLogger(__name__)
 
-
-class LampState(enum.StrEnum):
-    """What a lamp shows."""
-
-    OFF = "off"
-    ON = "on"
-    BLINK = "blink"
-
-
 _PATTERN = {LampState.OFF: LampPattern.OFF, LampState.ON: LampPattern.ON, LampState.BLINK: LampPattern.BLINK}
-
-
-@dataclass(frozen=True, slots=True)
-class CardUp:
-    """The card answered: all lines are on-hook and idle until an event says otherwise."""
-
-    lines: int
-    firmware: str
-    capabilities: Capability = field(default=Capability(0), compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class CardDown:
-    """The card is gone, restarted or refused; whatever was asked of it is forgotten. `reason` is a sentence."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Hook:
-    """The handset of `line` was lifted or replaced, at `at_ms` of the host's boot clock (0: not known)."""
-
-    line: int
-    off_hook: bool
-    at_ms: int = field(default=0, compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Digit:
-    """One complete digit: `0`-`9`, `*`, `#` or `A`-`D`; `at_ms`: when it began, on the host's boot clock."""
-
-    line: int
-    digit: str
-    at_ms: int = field(default=0, compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Flash:
-    """A hook press of `ms` inside the flash window; `at_ms`: when it was told, on the host's boot clock."""
-
-    line: int
-    ms: int
-    at_ms: int = field(default=0, compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Button:
-    """The adapter's button was released after `held_ms`."""
-
-    held_ms: int
-
-
-CardEvent = CardUp | CardDown | Hook | Digit | Flash | Button
-
-
-@dataclass(frozen=True, slots=True)
-class CardStats:
-    """Counters since `start`; frames unless said otherwise."""
-
-    up: bool
-    opens: int
-    sessions: int
-    rtt_ms: int
-    bytes_in: int
-    frames_in: int
-    crc_errors: int
-    cobs_errors: int
-    overruns: int
-    malformed: int
-    unknown: int
-    retransmissions: int
-    sequence_gaps: int
-    duplicates: int
-    audio_in: int
-    audio_out: int
-    audio_lost: int
-    audio_dropped: int
-    commands_dropped: int
-    commands_refused: int
-    last_refusal: str
-    callback_errors: int
-    audio_late: int = 0
-    """Frames of speech that came when a later one had been taken."""
-    open_failures: int = 0
-    port_losses: int = 0
-    rate: int = 0
-    """The rate of the port now, in baud."""
-    rate_fallbacks: int = 0
-    drift_ppm: int = 0
-    """How much faster the card's clock runs than ours."""
-    card: m.Stats = field(default_factory=m.Stats)
-    """What the card itself counts since its start, as of a few seconds ago."""
 
 
 class LineCard:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from firmware_bridge import messages as m
 from firmware_bridge.clockmap import ClockMap
 from firmware_bridge.link import HEARTBEAT_MS, SILENCE_MS, Link
 from firmware_bridge.link_events import Answered, DownReason, LinkDown, Received
 from firmware_bridge.rates import BASE_RATE, CardRate, HostRate, Phase
 from firmware_bridge.reliable import QUEUE_LIMIT, WINDOW, LinkBusyError
-from firmware_bridge.vocabulary import Capability, Direction, Kind, LeaseAction, ResetCause, Status
-
-LEASE_MIN_MS = 500
-LEASE_MAX_MS = 60_000
+from firmware_bridge.terms import LEASE_MAX_MS, LEASE_MIN_MS, CardIdentity, HostLease, incompatible
+from firmware_bridge.vocabulary import Capability, Direction, Kind, LeaseAction, Status
 
 _HELLO_MS = 200
 _HELLO_REFUSED_MS = 2000
@@ -22,31 +18,6 @@ _CRY_MS = 1000
 _CRY_MIN_MS = 100
 _SETTLING_PING_MS = 50
 _SESSION_MODULUS = 1 << 32
-
-
-@dataclass(frozen=True, slots=True)
-class HostLease:
-    """How long the host may be silent before the card acts alone, LEASE_MIN_MS to LEASE_MAX_MS, and what it does."""
-
-    ms: int = SILENCE_MS
-    action: LeaseAction = LeaseAction.SILENCE
-
-    def __post_init__(self) -> None:
-        if not LEASE_MIN_MS <= self.ms <= LEASE_MAX_MS:
-            raise ValueError(f"a host lease of {self.ms} ms; {LEASE_MIN_MS} to {LEASE_MAX_MS} are allowed")
-
-
-@dataclass(frozen=True, slots=True)
-class CardIdentity:
-    """What a card says of itself. `boot_id` is random, not 0, new at each start."""
-
-    boot_id: int
-    lines: int
-    firmware: str
-    hardware: str = ""
-    capabilities: int = 0
-    reset_cause: ResetCause = ResetCause.POWER_ON
-    bauds: tuple[int, ...] = ()
 
 
 class HostLink(Link):
@@ -248,7 +219,7 @@ class HostLink(Link):
         elif self.up:
             if message.boot_id != self._boot_id:
                 self._lose(DownReason.RESET, "the card restarted", now)
-        elif refusal := _incompatible(message):
+        elif refusal := incompatible(message):
             if refusal != self._refusal:
                 self._refusal = refusal
                 self._give_up_ms = None
@@ -396,7 +367,7 @@ class CardLink(Link):
             if self.up:
                 self._lose(DownReason.REPLACED, "the host opened a new session", now)
             self._rates.rate = rate  # The HELLO came at this rate, and there its answer is awaited.
-            if not _incompatible(message):
+            if not incompatible(message):
                 self._raw.clear()
                 self._session = message.session
                 self.lease_action = LeaseAction.SILENCE
@@ -404,12 +375,3 @@ class CardLink(Link):
         else:
             self._heard_ms = now
         self._link_queue.append(self._ack(message.session))
-
-
-def _incompatible(peer: m.Hello | m.HelloAck) -> str:
-    """Why this end cannot talk with `peer`; empty where it can."""
-    if peer.major != m.PROTOCOL_MAJOR:
-        return f"the other end speaks protocol {peer.major}.{peer.minor}, this one {m.PROTOCOL_MAJOR}"
-    if peer.minor == m.PROTOCOL_MINOR and peer.schema != m.SCHEMA_HASH:
-        return f"the other end has message table {peer.schema:08x}, this one {m.SCHEMA_HASH:08x}"
-    return ""

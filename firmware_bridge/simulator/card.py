@@ -7,9 +7,10 @@ from collections.abc import Callable
 from firmware_bridge import messages as m
 from firmware_bridge.link_events import AudioReceived, DownReason, LinkDown, LinkEvent, LinkUp, Received
 from firmware_bridge.reliable import LinkBusyError
-from firmware_bridge.session import CardIdentity, CardLink
+from firmware_bridge.session import CardLink
 from firmware_bridge.simulator.line import SimulatedLine
 from firmware_bridge.simulator.player import TICK_MS
+from firmware_bridge.terms import CardIdentity
 from firmware_bridge.vocabulary import (
     Capability,
     Kind,

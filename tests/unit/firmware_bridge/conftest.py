@@ -6,8 +6,9 @@ from collections import deque
 import pytest
 
 from firmware_bridge.link_events import LinkEvent, Received
-from firmware_bridge.session import CardIdentity, CardLink, HostLink
+from firmware_bridge.session import CardLink, HostLink
 from firmware_bridge.simulator.unkind import Mischief, UnkindWire, garble
+from firmware_bridge.terms import CardIdentity
 from firmware_bridge.vocabulary import Capability, Kind, Status
 
 BAUDS = (115_200, 460_800, 921_600, 1_000_000, 2_000_000)

@@ -10,7 +10,8 @@ from firmware_bridge import messages as m
 from firmware_bridge.framing import Decoder, Frame, encode_frame
 from firmware_bridge.link_events import Answered, AudioReceived, DownReason, LinkDown, LinkUp, Received
 from firmware_bridge.reliable import QUEUE_LIMIT, LinkBusyError
-from firmware_bridge.session import CardIdentity, CardLink, HostLink
+from firmware_bridge.session import CardLink, HostLink
+from firmware_bridge.terms import CardIdentity
 from firmware_bridge.vocabulary import Kind, Status
 
 FRESH = [HealthCheck.function_scoped_fixture]

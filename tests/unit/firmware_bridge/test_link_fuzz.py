@@ -8,7 +8,8 @@ from firmware_bridge import messages as m
 from firmware_bridge.framing import MAX_ENCODED, Decoder, Frame, encode_frame
 from firmware_bridge.link import Link
 from firmware_bridge.reliable import QUEUE_LIMIT, WINDOW
-from firmware_bridge.session import CardIdentity, CardLink, HostLink
+from firmware_bridge.session import CardLink, HostLink
+from firmware_bridge.terms import CardIdentity
 from firmware_bridge.trace import DEPTH
 from firmware_bridge.vocabulary import Capability, Kind
 

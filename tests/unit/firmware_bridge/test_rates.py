@@ -5,8 +5,8 @@ import pytest
 from firmware_bridge import messages as m
 from firmware_bridge.link_events import DownReason, LinkDown, LinkUp, Received
 from firmware_bridge.rates import BASE_RATE
-from firmware_bridge.session import HostLease
 from firmware_bridge.simulator import Mischief
+from firmware_bridge.terms import HostLease
 
 MEGA = 1_000_000
 
