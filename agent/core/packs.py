@@ -2,8 +2,8 @@
 
 A pack gives answered time only, in its own increments, and its connect fee (mostly none) in place of the price list's.
 Several packs are used up in the order of `order`, then of `id`. What they do not cover goes on at the normal price,
-without a connect fee of its own. A pack is never spent on what is free. A call over the end of a month uses each
-month's seconds for its own part; an increment belongs to the month in which it began.
+without a connect fee of its own. A pack is never spent where the row in force is free. A call over the
+end of a month uses each month's seconds for its own part; an increment belongs to the month in which it began.
 """
 
 from __future__ import annotations
