@@ -14,7 +14,16 @@ import aiosqlite
 import structlog
 
 from agent.store.base import write_base
-from agent.store.errors import StoreClosed, StoreDamaged, StoreError, StoreFull, StoreMissing, StoreTooNew, translate
+from agent.store.errors import (
+    UNSOUND,
+    StoreClosed,
+    StoreDamaged,
+    StoreError,
+    StoreFull,
+    StoreMissing,
+    StoreTooNew,
+    translate,
+)
 from agent.store.folder import DATABASE, FolderLock, has_database, prepare_database, set_aside
 from agent.store.journal import Journal
 from agent.store.lines import Line
@@ -99,7 +108,7 @@ class Database:
             self._check_open()
             try:
                 return list(await self._connection.execute_fetchall(sql, parameters))
-            except sqlite3.Error as error:
+            except UNSOUND as error:
                 raise self._noted(translate(error, doing)) from error
 
     async def checkpoint(self) -> None:
@@ -163,7 +172,7 @@ class Database:
                 # SQLite rolls back by itself after some errors; then there is nothing left to roll back.
                 with suppress(sqlite3.Error):
                     await self._connection.execute("ROLLBACK")
-                if isinstance(error, sqlite3.Error):
+                if isinstance(error, UNSOUND):
                     raise self._noted(translate(error, doing)) from error
                 raise
             if self._journal is not None:
@@ -242,8 +251,8 @@ async def _open_sound(path: Path, damaged: Path | None) -> tuple[aiosqlite.Conne
         journal, recovery = await asyncio.to_thread(repair)
     except BaseException as error:
         await connection.close()
-        if isinstance(error, sqlite3.Error):
-            raise translate(error, f"bring {path} in step with its journal") from error
+        if isinstance(error, UNSOUND):
+            raise translate(error, f"bring {path} in step with its journal", opening=True) from error
         raise
     return connection, journal, recovery, upgraded
 
@@ -292,9 +301,9 @@ async def _connect_writer(path: Path) -> tuple[aiosqlite.Connection, bool]:
         await _check_sound(connection)
         version = await _check_version(connection)
         await _migrate(connection, version)
-    except sqlite3.Error as error:
+    except UNSOUND as error:
         await connection.close()
-        raise translate(error, f"open {path}") from error
+        raise translate(error, f"open {path}", opening=True) from error
     except BaseException:
         await connection.close()
         raise
@@ -309,15 +318,15 @@ async def _connect(path: Path, mode: str, pragmas: Sequence[str]) -> aiosqlite.C
     worker.daemon = True
     try:
         await connection
-    except sqlite3.Error as error:
+    except UNSOUND as error:
         raise translate(error, f"open {path}") from error
     try:
         for pragma in pragmas:
             await connection.execute(pragma)
     except BaseException as error:
         await connection.close()
-        if isinstance(error, sqlite3.Error):
-            raise translate(error, f"open {path}") from error
+        if isinstance(error, UNSOUND):
+            raise translate(error, f"open {path}", opening=True) from error
         raise
     return connection
 
@@ -347,8 +356,8 @@ async def _check_version(connection: aiosqlite.Connection) -> int:
                     f"the store has version {version} and needs software for version {oldest} or later; "
                     f"this one knows {VERSION}"
                 )
-    except sqlite3.Error as error:
-        raise translate(error, "read the store's version") from error
+    except UNSOUND as error:
+        raise translate(error, "read the store's version", opening=True) from error
     return version
 
 

@@ -92,15 +92,33 @@ class StoreClosed(StoreError):
     """The store was used after it was closed."""
 
 
-def is_damage(error: sqlite3.Error) -> bool:
-    """Whether SQLite says that the file itself is unsound (never true of a failing disk or a full one)."""
+UNSOUND = (sqlite3.Error, UnicodeDecodeError, OverflowError)
+"""What the sqlite3 module raises; the last two where a damaged file makes it read text or numbers that are none."""
+
+_THE_FILES_FAULT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_NOT_THE_FILES_FAULT = frozenset({
+    sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH, sqlite3.SQLITE_NOLFS,
+    sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_MISUSE,
+})  # fmt: skip
+
+
+def is_damage(error: Exception, *, opening: bool = False) -> bool:
+    """Whether the file itself is unsound (never true of a failing disk or a full one).
+
+    While a file is opened every statement is known to be right, so whatever SQLite has against it is the file's fault.
+    """
     code = getattr(error, "sqlite_errorcode", None)
-    return code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+    if code is None:
+        # An OperationalError of the module itself: a text in the file is no UTF-8.
+        return opening or isinstance(error, sqlite3.OperationalError) or not isinstance(error, sqlite3.Error)
+    primary = code & 0xFF
+    return primary not in _NOT_THE_FILES_FAULT if opening else primary in _THE_FILES_FAULT
 
 
-def translate(error: sqlite3.Error, doing: str) -> StoreError:
-    """Our error for SQLite's. `doing` completes the sentence 'could not …'."""
-    if is_damage(error):
+def translate(error: Exception, doing: str, *, opening: bool = False) -> StoreError:
+    """Our error for one of `UNSOUND`. `doing` completes the sentence 'could not …'."""
+    if is_damage(error, opening=opening):
         return StoreDamaged(str(error))
     code = getattr(error, "sqlite_errorcode", None)
     if code is not None and code & 0xFF == sqlite3.SQLITE_FULL:

@@ -9,7 +9,19 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from agent.store.base import COUNT, addition, count_parameters
+from agent.store.errors import UNSOUND
+
+
+class _Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """Of a record only this, which every version has."""
+
+    id: str
+
+
+_identity_decoder = msgspec.json.Decoder(_Identity)
 
 
 def take_over(db: sqlite3.Connection, damaged: Path) -> int:
@@ -42,14 +54,21 @@ def _documents(source: sqlite3.Connection) -> Iterator[tuple[str, bytes]]:
 def _records(source: sqlite3.Connection) -> Iterator[Sequence[Any]]:
     sql = "SELECT id, body, sha256, state, reason, acknowledged_ms, periods FROM cdr ORDER BY seq"
     for row in _readable(source, sql):
-        if _matches(row[1], row[2]):
+        if _matches(row[1], row[2]) and _id_in(row[1]) == row[0]:
             yield row
 
 
 def _readable(source: sqlite3.Connection, sql: str) -> Iterator[Sequence[Any]]:
     """Rows until the damage."""
-    with suppress(sqlite3.Error, OverflowError, UnicodeDecodeError):
+    with suppress(*UNSOUND):
         yield from source.execute(sql)
+
+
+def _id_in(body: bytes) -> str:
+    try:
+        return _identity_decoder.decode(body).id
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ""
 
 
 def _matches(body: object, digest: object) -> bool:

@@ -390,6 +390,57 @@ async def test_a_lying_card_harms_one_copy_after_the_other_and_the_totals_stay(f
     await store.close()
 
 
+@pytest.mark.parametrize("where", ["header", "anywhere"])
+async def test_whatever_byte_of_the_database_is_wrong_the_store_opens_with_the_same_totals(
+    folder, records, where, tmp_path
+):
+    before = await settled(folder, records)
+    chance = random.Random(where)
+    raw = (folder / "store.db").read_bytes()
+    for attempt in range(100):
+        harmed = bytearray(raw)
+        first = attempt if where == "header" else chance.randrange(len(raw))
+        length = 1 if where == "header" else min(chance.choice([1, 4, 64, 600]), len(raw) - first)
+        harmed[first : first + length] = chance.choice([bytes(length), b"\xff" * length, chance.randbytes(length)])
+        place = tmp_path / f"attempt-{attempt}"
+        shutil.copytree(folder, place)
+        (place / "store.db").write_bytes(harmed)
+        store, damage = await reopened(place)
+        assert (await everything(store))[:5] == before[:5], (first, length, damage)
+        assert damage is None or not damage.maybe_missing
+        assert await store.finish(records.cdr(900), MONTH, DAY)
+        assert await store.epoch()
+        await store.close()
+        shutil.rmtree(place)
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_whatever_bytes_of_the_journal_are_wrong_the_store_opens_with_the_same_totals(
+    folder, records, seed, tmp_path
+):
+    before = await settled(folder, records)
+    chance = random.Random(seed)
+    path = segments(folder)[-1]
+    raw = path.read_bytes()
+    for attempt in range(25):
+        harmed = bytearray(raw)
+        first = chance.randrange(len(raw))
+        length = min(chance.choice([1, 4, 64, 600]), len(raw) - first)
+        harmed[first : first + length] = chance.choice([bytes(length), b"\n" * length, chance.randbytes(length)])
+        place = tmp_path / f"attempt-{attempt}"
+        shutil.copytree(folder, place)
+        (place / path.name).write_bytes(harmed[: chance.choice([len(raw), first])])
+        store, damage = await reopened(place)
+        assert await everything(store) == before, (first, length, damage)
+        await store.close()
+        (place / "store.db").unlink()
+        store, damage = await reopened(place)
+        assert (await everything(store))[:5] == before[:5], "the journal is whole again"
+        assert not damage.maybe_missing
+        await store.close()
+        shutil.rmtree(place)
+
+
 def harm(chance, path):
     size = path.stat().st_size
     if not size:
