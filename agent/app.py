@@ -62,6 +62,7 @@ EXIT_MISSING = 3
 KEEP_ACKNOWLEDGED = timedelta(days=7)
 _PURGE_S = 6 * 3600.0
 _WATCHDOG_S = 10.0
+_DAY_CHECK_S = 5.0
 _PAGE_RETRY_S = 30.0
 _TIME_CHECK_S = 6 * 3600.0
 _TIME_RETRY_S = 300.0
@@ -201,7 +202,8 @@ class Agent:
                 parts = (
                     self._serve_page(),
                     self._gateway.run(), self.calls.run(), self._syncer.run(), self._uploader.run(),
-                    self._purge(), self._check_time(), self._watchdog(), self._view.run(), self._store.fails(),
+                    self._purge(), self._check_time(), self._watchdog(), self._turn_days(), self._view.run(),
+                    self._store.fails(),
                 )  # fmt: skip
                 tasks = [group.create_task(part) for part in parts]
                 yield
@@ -255,8 +257,8 @@ class Agent:
     async def _install(self, path: Path, info: FileInfo) -> None:
         table = await asyncio.to_thread(open_or_build, path, path.with_suffix(".table"))
         subscription = self.plan.subscription
-        if subscription is not None and subscription.product not in table.header.products:
-            raise PriceListError(f"{info.name}: it does not belong to the product {subscription.product}")
+        if subscription is not None and self.plan.product not in table.header.products:
+            raise PriceListError(f"{info.name}: it does not belong to the product {self.plan.product}")
         if self.plan.table is not None:
             self._old_tables = {self.plan.table_sha256: self.plan.table}
         self.plan.use_table(table, info.sha256)
@@ -319,6 +321,19 @@ class Agent:
             if not self._clock.confirm(date):
                 _log.warning("clock_disagrees", operator=rfc3339(date), here=rfc3339(clock.wall()))
             await asyncio.sleep(_TIME_CHECK_S)
+
+    async def _turn_days(self) -> None:
+        """At civil midnight the product may change or the subscription end; the wall clock may also be put right."""
+        seen = self.plan.term
+        while True:
+            # A call that is asked for just after midnight may have turned the day already.
+            self.plan.turn(self._clock.now())
+            if self.plan.term != seen:
+                seen = self.plan.term
+                _log.info("subscription_turned", product=self.plan.product, ended=self.plan.ended)
+                self._configure()
+                self._view.touch()
+            await asyncio.sleep(_DAY_CHECK_S)
 
     async def _watchdog(self) -> None:
         while True:

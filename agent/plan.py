@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import tzinfo
+from datetime import date, timedelta, tzinfo
 
 import msgspec
 
@@ -27,6 +27,7 @@ from agent.core.catalogue import (
     entitle,
 )
 from agent.core.cdr import OpenCall, Price
+from agent.core.migration import HeldNumber, Holding, Standing, Term, day_of, end_of, term_on
 from agent.data import Numbering, Tones
 from agent.gateway.protocol import Account, CallState, Configure, Decide, Line, NumberFormat, Route
 from agent.operator.api import Subscription
@@ -65,7 +66,10 @@ class Plan:
         self._shipped = shipped
         self._zone = zone
         self._old_table = old_table
+        self._day: date | None = None
         self.subscription: Subscription | None = None
+        self.term: Term | None = None
+        """How the subscription stands on the day of the last `turn`."""
         self.entitlement: Entitlement | None = None
         self.table: RateTable | None = None
         self.table_sha256 = ""
@@ -73,10 +77,38 @@ class Plan:
 
     def use_subscription(self, subscription: Subscription, now: Moment) -> None:
         """Take a subscription; what its product does not allow is refused, what it allows works."""
-        self.subscription = subscription
-        product = self._shipped.catalogue.find(subscription.product, now.wall.astimezone(self._zone).date())
-        self.unknown_product = "" if product is not None else subscription.product
-        self.entitlement = entitle(product, _facts(subscription)) if product is not None else None
+        self.subscription, self._day = subscription, None
+        self.turn(now)
+
+    def turn(self, now: Moment) -> bool:
+        """Take the civil day of `now`, on which the product may be another or the subscription over; true if it is."""
+        day = day_of(now.wall, self._zone)
+        if self.subscription is None or day == self._day:
+            return False
+        before, self._day = self.term, day
+        term = self.term = self.term_on(day)
+        product = term.product if term is not None else None
+        self.unknown_product = "" if product is not None else self.subscription.product
+        self.entitlement = entitle(product, _facts(self.subscription, term)) if term and product else None
+        return before != term
+
+    def term_on(self, day: date) -> Term | None:
+        """How the subscription stands on a civil day, as far as is known today; None without a subscription."""
+        if self.subscription is None:
+            return None
+        return term_on(self._shipped.catalogue, _holding(self.subscription), day)
+
+    @property
+    def product(self) -> str:
+        """Id of the product in force; the operator's own word where this version does not know it, or empty."""
+        if self.term is not None and self.term.product is not None:
+            return self.term.product.id
+        return self.subscription.product if self.subscription is not None else ""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the subscription's last day is over: only emergency calls go on."""
+        return self.term is not None and self.term.standing is Standing.ENDED
 
     def use_table(self, table: RateTable, sha256: str) -> None:
         """Take a price list; calls in progress keep the one they began with."""
@@ -85,23 +117,24 @@ class Plan:
     @property
     def refused(self) -> tuple[Refused, ...]:
         """What of the subscription its product does not allow."""
-        return self.entitlement.refused if self.entitlement is not None else ()
+        return self.entitlement.refused if self.entitlement is not None and not self.ended else ()
 
     # --- admission and price: the port of agent.calls ----------------------------------------------------------------
 
     def basis(self) -> tuple[str, str]:
         """Product and price-list digest in force now."""
-        return (self.subscription.product if self.subscription is not None else "", self.table_sha256)
+        return (self.product, self.table_sha256)
 
     def judge(self, state: CallState, now: Moment) -> Judgement:
-        """May this call start, until when, and if not why."""
+        """May this call start, until when, and if not why: under the product of the day on which it starts."""
+        self.turn(now)
         request = CallRequest(
             kind=state.kind, line=state.line if state.line is not None else 0,
             own_number=state.own_number, number=state.number,
         )  # fmt: skip
         answer = admit(
             request, self.entitlement, self._rate_found(state.number, now),
-            now_ms=now.boot_ms, extra_emergency=self._shipped.extra_emergency,
+            now_ms=now.boot_ms, ends_in_ms=self._ends_in_ms(now), extra_emergency=self._shipped.extra_emergency,
         )  # fmt: skip
         if isinstance(answer, Grant):
             decision = Decide(
@@ -114,11 +147,16 @@ class Plan:
             )  # fmt: skip
         return Judgement(decision, *self.basis())
 
+    def _ends_in_ms(self, now: Moment) -> int | None:
+        if self.term is None or self.term.last_day is None:
+            return None
+        return (end_of(self.term.last_day, self._zone) - now.wall) // timedelta(milliseconds=1)
+
     def _rate_found(self, number: str, now: Moment) -> RateFound:
         if self.table is None or self.subscription is None:
             return RateFound.NO_PRICE_LIST
         try:
-            find_rate(self.table, number, self.subscription.product, start=now.wall, zone=self._zone)
+            find_rate(self.table, number, self.product, start=now.wall, zone=self._zone)
         except NoRate as error:
             return _RATES[error.reason]
         return RateFound.FOUND
@@ -151,7 +189,7 @@ class Plan:
         calls_from = {line.line: line.registration for line in subscription.lines}
         arrives_on = {number.number: number.registration for number in subscription.numbers}
         # Under a product that this version does not know, calls are refused one by one; the telephone still rings.
-        facts = self.entitlement if self.entitlement is not None else _facts(subscription)
+        facts = self.entitlement if self.entitlement is not None else _facts(subscription, self.term)
         emergency = [
             *shipped.numbering.digit_map.emergency,
             *sorted(shipped.extra_emergency - set(shipped.numbering.digit_map.emergency)),
@@ -161,7 +199,7 @@ class Plan:
             accounts=[
                 Account(
                     id=one.id, user=one.user, domain=one.domain, auth_user=one.auth_user, password=one.password,
-                    targets=one.targets, expires_s=one.expires_s,
+                    targets=one.targets, expires_s=one.expires_s, register=not self.ended,
                 )
                 for one in registrations
             ],
@@ -188,11 +226,22 @@ class Plan:
         return [one.id for one in self.subscription.registrations[MAX_ACCOUNTS:]]
 
 
-def _facts(subscription: Subscription) -> SubscriptionFacts:
+def _facts(subscription: Subscription, term: Term | None) -> SubscriptionFacts:
+    held = frozenset(term.numbers) if term is not None else frozenset()
     return SubscriptionFacts(
         lines=tuple(LineFact(line.line, line.number) for line in subscription.lines),
-        numbers=tuple(NumberFact(number.number, tuple(number.lines)) for number in subscription.numbers),
+        numbers=tuple(NumberFact(one.number, tuple(one.lines)) for one in subscription.numbers if one.number in held),
         active=subscription.active,
+        ended=term is not None and term.standing is Standing.ENDED,
+    )
+
+
+def _holding(subscription: Subscription) -> Holding:
+    return Holding(
+        product=subscription.product,
+        numbers=tuple(HeldNumber(one.number, one.notice, one.last_day) for one in subscription.numbers),
+        notice=subscription.notice,
+        last_day=subscription.last_day,
     )
 
 

@@ -97,11 +97,13 @@ def admit(
     rate: RateFound,
     *,
     now_ms: int,
+    ends_in_ms: int | None = None,
     extra_emergency: frozenset[str] = frozenset(),
 ) -> Grant | Refusal:
     """Decide on an outgoing call at `now_ms` of the boot clock; `entitlement` None: no subscription is known yet.
 
-    `extra_emergency` adds numbers to 110, 112, 113 and 1412 and can remove none.
+    `ends_in_ms`: the subscription ends so soon, and the call with it. `extra_emergency` adds numbers to 110, 112, 113
+    and 1412 and can remove none.
     """
     if request.kind is CallKind.EMERGENCY or request.number in EMERGENCY or request.number in extra_emergency:
         return Grant()
@@ -111,8 +113,10 @@ def admit(
     if code is not None:
         return refuse(code)
     limits = entitlement.product.limits
-    until_ms = now_ms + limits.call_max_s * 1000
-    return Grant(until_ms, until_ms - limits.call_warn_s * 1000)
+    longest_ms = limits.call_max_s * 1000
+    if ends_in_ms is not None:
+        longest_ms = max(0, min(longest_ms, ends_in_ms))
+    return Grant(now_ms + longest_ms, now_ms + max(0, longest_ms - limits.call_warn_s * 1000))
 
 
 def _standing(request: CallRequest, entitlement: Entitlement) -> RefusalCode | None:

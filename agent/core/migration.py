@@ -72,6 +72,11 @@ def day_of(at: dt.datetime, zone: dt.tzinfo) -> dt.date:
     return at.astimezone(zone).date()
 
 
+def end_of(day: dt.date, zone: dt.tzinfo) -> dt.datetime:
+    """The instant at which a civil day is over: the next midnight on the clocks of `zone`."""
+    return dt.datetime.combine(day + _DAY, dt.time(), zone)
+
+
 def ordinary_last_day(given: dt.date, terms: NoticeTerms) -> dt.date:
     """The last day of what is given up on a day: whole months from the next turn of the month."""
     month = given.year * 12 + given.month + terms.months

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import enum
 from typing import Annotated, Any
 
@@ -51,6 +52,10 @@ class Number(Body, frozen=True, kw_only=True):
     number: E164
     registration: Name
     lines: Annotated[list[Annotated[int, Meta(ge=0, le=7)]], Meta(max_length=8)]
+    notice: dt.date | None = None
+    """Civil day on which the customer gave it up."""
+    last_day: dt.date | None = None
+    """Its last civil day, as the operator says: it counts for more than `notice`."""
 
 
 class OutgoingLine(Body, frozen=True, kw_only=True):
@@ -88,6 +93,10 @@ class Subscription(Body, frozen=True, kw_only=True):
     price_list: FileInfo
     profile: SipProfile = SipProfile()
     active: bool = True
+    notice: dt.date | None = None
+    """Civil day on which the customer gave notice for all of it."""
+    last_day: dt.date | None = None
+    """Its last civil day, as the operator says: it counts for more than `notice`."""
 
 
 class CdrBatch(Body, frozen=True, kw_only=True):

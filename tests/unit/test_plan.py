@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -233,3 +233,87 @@ def test_under_an_unknown_product_the_telephone_still_rings(plan: Plan) -> None:
     assert [line.line for line in configuration.lines] == [0, 1]
     assert [route.lines for route in configuration.routes] == [[0], [1]]
     assert plan.unknown_product == "gold"
+
+
+# --- products that end, and notice ------------------------------------------------------------------------------------
+
+BEFORE, AFTER = (
+    Moment("boot", 5_000_000, datetime.fromisoformat(at), True)
+    for at in ("2018-12-31T22:59:59.999+00:00", "2018-12-31T23:00:00+00:00")
+)
+
+
+def test_at_midnight_in_oslo_the_old_product_gives_way_to_the_new(plan: Plan, table: RateTable) -> None:
+    plan.use_subscription(subscription("iplink-topp"), BEFORE)
+    plan.use_table(table, "t")
+    assert plan.basis() == ("iplink-topp", "t")
+    assert plan.judge(asked("+4681234567"), BEFORE).decision.refusal == "no_price_list"
+    judgement = plan.judge(asked("+4681234567"), AFTER)
+    assert (judgement.product, judgement.decision.granted) == ("privat", True)
+    assert plan.basis() == ("privat", "t")
+
+
+def test_the_day_turns_once(plan: Plan) -> None:
+    plan.use_subscription(subscription("iplink-topp"), BEFORE)
+    assert [plan.turn(moment) for moment in (BEFORE, AFTER, AFTER)] == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "given_up", "product"), [(4, 0, "bedrift"), (5, 0, "sentralbord"), (6, 2, "bedrift")]
+)
+def test_business_customers_get_what_their_numbers_ask_for(
+    plan: Plan, numbers: int, given_up: int, product: str
+) -> None:
+    held = subscription("iplink-bedrift-pluss", lines=1, numbers=numbers)
+    kept = numbers - given_up
+    for number in held.numbers[kept:]:
+        held.numbers[held.numbers.index(number)] = msgspec.structs.replace(number, notice=date(2018, 12, 20))
+    plan.use_subscription(held, BEFORE)
+    before = plan.configuration()
+    plan.turn(AFTER)
+    after = plan.configuration()
+    assert before is not None
+    assert after is not None
+    assert (len(before.routes), len(after.routes)) == (numbers, kept)
+    assert (plan.product, plan.refused) == (product, ())
+
+
+def test_notice_by_the_31st_deregisters_and_bars_all_but_emergency(plan: Plan, table: RateTable) -> None:
+    ending = msgspec.structs.replace(subscription("iplink-norge"), notice=date(2018, 12, 31))
+    plan.use_subscription(ending, BEFORE)
+    plan.use_table(table, "t")
+    before = plan.configuration()
+    assert before is not None
+    assert all(account.register for account in before.accounts)
+    ended = [plan.ended]
+    assert plan.turn(AFTER)
+    after = plan.configuration()
+    assert after is not None
+    assert [*ended, plan.ended] == [False, True]
+    assert [account.register for account in after.accounts] == [False, False]
+    assert (after.routes, [line.line for line in after.lines]) == ([], [0, 1])
+    assert after.revision != before.revision
+    assert plan.judge(asked("+4681234567"), AFTER).decision.refusal == "subscription_ended"
+    assert plan.judge(asked("112"), AFTER).decision.granted
+
+
+def test_a_call_on_the_last_evening_ends_with_the_subscription(plan: Plan, table: RateTable) -> None:
+    ending = msgspec.structs.replace(subscription(), last_day=date(2026, 11, 22))
+    plan.use_subscription(ending, NOW)
+    plan.use_table(table, "t")
+    decision = plan.judge(asked("+4681234567"), NOW).decision
+    assert decision.until_ms == NOW.boot_ms + 3 * 3_600_000
+    assert decision.warn_at_ms == decision.until_ms - 60_000
+    assert plan.judge(asked("112"), NOW).decision.until_ms is None
+
+
+def test_a_number_that_was_given_up_stops_ringing_and_calling(plan: Plan, table: RateTable) -> None:
+    held = subscription()
+    held.numbers[1] = msgspec.structs.replace(held.numbers[1], last_day=date(2026, 11, 21))
+    plan.use_subscription(held, NOW)
+    plan.use_table(table, "t")
+    configuration = plan.configuration()
+    assert configuration is not None
+    assert [route.number for route in configuration.routes] == ["+4721000000"]
+    assert plan.judge(asked("+4681234567", 1), NOW).decision.refusal == "number_not_in_plan"
+    assert plan.judge(asked("+4681234567", 0), NOW).decision.granted

@@ -51,6 +51,13 @@ def test_each_refusal_has_its_code_tone_and_announcement(request_, facts, rate, 
     assert admit(request_, facts, rate, now_ms=NOW) == Refusal(code, tone, f"refusal.{code}")
 
 
+@pytest.mark.parametrize(("ends_in_ms", "until", "warn"), [(90_000, 90_000, 30_000), (20_000, 20_000, 0), (-5, 0, 0)])
+def test_a_call_does_not_outlast_the_subscription(ends_in_ms, until, warn):
+    answer = admit(call(), entitlement(), RateFound.FOUND, now_ms=NOW, ends_in_ms=ends_in_ms)
+    assert answer == Grant(NOW + until, NOW + warn)
+    assert admit(call("112"), entitlement(), RateFound.FOUND, now_ms=NOW, ends_in_ms=ends_in_ms) == Grant()
+
+
 @pytest.mark.parametrize("dialled", ["110", "112", "113", "1412", "118", "anything"])
 @pytest.mark.parametrize(
     ("facts", "rate"),
