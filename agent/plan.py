@@ -21,6 +21,7 @@ from agent.core.catalogue import (
     Catalogue,
     Entitlement,
     LineFact,
+    Name,
     NumberFact,
     Refused,
     SubscriptionFacts,
@@ -104,6 +105,14 @@ class Plan:
         if self.term is not None and self.term.product is not None:
             return self.term.product.id
         return self.subscription.product if self.subscription is not None else ""
+
+    @property
+    def former(self) -> Name | None:
+        """Name of the product that the operator named, where it has ended and another is in force."""
+        if self.term is None or len(self.term.history) < 2:
+            return None
+        named = self.term.history[0]
+        return next((one.name for one in reversed(self._shipped.catalogue.products) if one.id == named), None)
 
     @property
     def ended(self) -> bool:

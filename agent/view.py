@@ -14,8 +14,11 @@ from agent.clock import Clock, Moment
 from agent.config import ConfigError, KeptCopyError
 from agent.core.catalogue import Refused
 from agent.core.cdr import Cdr
+from agent.core.estimate import month_before, month_of
+from agent.core.migration import day_of
 from agent.core.numbers import mask
 from agent.gateway.protocol import AccountState, CardState, Hello, LineState
+from agent.month import month_view
 from agent.operator.sync import Syncer
 from agent.operator.trouble import Trouble
 from agent.operator.uploader import Uploader, UploadStatus
@@ -155,6 +158,7 @@ class StatusView:
             month, day = records.period_of(records.rfc3339(now.wall), self._zone)
             async with asyncio.timeout(_STORE_PATIENCE_S):
                 usage = await self._store.usage(month)
+                usage_before = await self._store.usage(month_before(month))
                 today = await self._store.usage_day(day)
                 recent = await self._store.recent(_SHOWN_CDRS)
                 quarantined, pending = await self._store.quarantined_count(), await self._store.pending_count()
@@ -162,7 +166,7 @@ class StatusView:
         except (StoreError, TimeoutError) as error:
             # A disk that hangs is what somebody opens this page for: it has to come without the disk.
             reason = str(error) or f"it has not answered for {_STORE_PATIENCE_S:g} s"
-            usage, today, recent, quarantined, pending = [], [], [], 0, 0
+            usage, usage_before, today, recent, quarantined, pending = [], [], [], [], 0, 0
         return page.Snapshot(
             at=now.wall,
             time_trusted=now.trusted,
@@ -176,7 +180,7 @@ class StatusView:
             lines=self._line_views(),
             accounts=[_account_view(state, now) for _, state in sorted(self._gateway.accounts.items())],
             calls=[self._call_view(call, now) for call in self._calls.live.values()],
-            money=self._money_view(usage, today),
+            money=self._money_view(usage, today, self._months(now, usage_before, usage)),
             cdrs=[_cdr_view(stored) for stored in recent],
             price_list=self._price_list_view(),
             subscription=self._subscription_view(),
@@ -239,10 +243,23 @@ class StatusView:
             until_s=max(0, state.until_ms - now.boot_ms) // 1000 if state.until_ms is not None else None,
         )
 
-    def _money_view(self, usage: Sequence[UsageRow], today: Sequence[UsageRow]) -> page.MoneyView:
+    def _months(self, now: Moment, before: Sequence[UsageRow], usage: Sequence[UsageRow]) -> list[page.MonthView]:
+        """The month that is invoiced next, if the adapter was in use in it, and this one."""
+        today = day_of(now.wall, self._zone)
+        month = month_of(today)
+        found = [
+            month_view(self._plan, month_before(month), before, today) if before else None,
+            month_view(self._plan, month, usage, today),
+        ]
+        return [one for one in found if one is not None]
+
+    def _money_view(
+        self, usage: Sequence[UsageRow], today: Sequence[UsageRow], months: list[page.MonthView]
+    ) -> page.MoneyView:
         rules = self._plan.table.rules if self._plan.table is not None else None
         by_day = {row.own_number: row for row in today}
         return page.MoneyView(
+            months=months,
             today_micro=sum(row.amount_micro for row in today),
             month_micro=sum(row.amount_micro for row in usage),
             currency=rules.currency if rules is not None else "NOK",
@@ -273,14 +290,18 @@ class StatusView:
         if subscription is None:
             return None
         name = entitlement.product.name if entitlement is not None else None
+        former, last_day = self._plan.former, self._plan.term.last_day if self._plan.term is not None else None
         return page.SubscriptionView(
-            product=subscription.product,
+            product=self._plan.product,
+            was=former.nb if former is not None else "",
+            ended=self._plan.ended,
+            last_day=last_day.isoformat() if last_day is not None else "",
             product_nb=name.nb if name is not None else "",
             product_en=name.en if name is not None else "",
             customer=subscription.customer,
             revision=subscription.revision,
             active=subscription.active,
-            refused=[_refused_notice(part, subscription.product) for part in self._plan.refused],
+            refused=[_refused_notice(part, self._plan.product) for part in self._plan.refused],
         )
 
     def _upload_view(self, pending: int, quarantined: int, now: Moment) -> page.UploadView:
@@ -323,7 +344,7 @@ class StatusView:
                 values={"account": state.account, "reason": f"{state.code} {state.reason}".strip()},
             )
             for _, state in sorted(self._gateway.accounts.items())
-            if not state.registered
+            if not state.registered and not self._plan.ended
         ]
         return found
 
@@ -333,8 +354,14 @@ class StatusView:
             found.append(page.Notice(key="problem.no_subscription"))
         elif self._plan.unknown_product:
             found.append(page.Notice(key="problem.unknown_product", values={"product": self._plan.unknown_product}))
+        elif self._plan.ended:
+            day = self._plan.term.last_day if self._plan.term is not None else None
+            found.append(page.Notice(key="problem.subscription_ended", values={"day": str(day)} if day else {}))
         elif self._plan.table is None:
             found.append(page.Notice(key="problem.no_price_list"))
+        elif self._plan.product not in self._plan.table.header.products:
+            values = {"product": self._plan.product}
+            found.append(page.Notice(key="problem.price_list_of_another_product", values=values))
         found += [
             page.Notice(key="problem.surplus_registration", values={"registration": name, "limit": str(MAX_ACCOUNTS)})
             for name in self._plan.surplus_registrations()

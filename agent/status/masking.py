@@ -11,7 +11,9 @@ from agent.logs import scrub
 from agent.status.snapshot import Snapshot, View
 
 _NUMBERS: Final = frozenset({"number", "own_number"})
-_AS_THEY_ARE: Final = frozenset({"id", "call_id", "version", "valid_from", "currency", "key"})
+_AS_THEY_ARE: Final = frozenset(
+    {"id", "call_id", "version", "valid_from", "currency", "key", "month", "invoiced_in", "last_day"}
+)
 """Fields that our own software writes and that may hold long runs of digits (a version `20260801`)."""
 
 _V = TypeVar("_V", bound=View)

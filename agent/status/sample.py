@@ -18,6 +18,9 @@ from agent.status.snapshot import (
     LineView,
     LiveCallView,
     MoneyView,
+    MonthItem,
+    MonthTotal,
+    MonthView,
     Notice,
     NumberCost,
     PriceListView,
@@ -74,6 +77,34 @@ def sample_snapshot() -> Snapshot:
             today_micro=14_370_000,
             month_micro=212_050_000,
             vat="included",
+            months=[
+                MonthView(
+                    month="2026-03",
+                    invoiced_in="2026-04",
+                    items=[
+                        MonthItem(
+                            kind="monthly_fee",
+                            count=1,
+                            amount_micro=149_000_000,
+                            vat="included",
+                            name_nb="Privatabonnement",
+                            name_en="Private subscription",
+                        ),
+                        MonthItem(
+                            kind="minute_pack",
+                            count=1,
+                            amount_micro=49_000_000,
+                            vat="included",
+                            seconds=6000,
+                            name_nb="Polen",
+                            name_en="Poland",
+                            sample=True,
+                        ),
+                        MonthItem(kind="calls", count=47, amount_micro=212_050_000, vat="included", seconds=10_394),
+                    ],
+                    totals=[MonthTotal(amount_micro=410_050_000, vat="included")],
+                )
+            ],
             numbers=[
                 NumberCost(own_number=FIRST, today_micro=14_370_000, month_micro=180_550_000, calls=41, seconds=9134),
                 NumberCost(own_number=SECOND, month_micro=31_500_000, calls=6, seconds=1260),

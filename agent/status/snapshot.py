@@ -100,6 +100,38 @@ class NumberCost(View, frozen=True, kw_only=True):
     seconds: int = 0
 
 
+class MonthItem(View, frozen=True, kw_only=True):
+    """A line of the invoice to come: `kind` as in `item.KIND`; `sample`: its price is a sample, not the operator's."""
+
+    kind: str
+    count: int
+    amount_micro: int
+    seconds: int = 0
+    currency: str = "NOK"
+    vat: str = "not_stated"
+    name_nb: str = ""
+    name_en: str = ""
+    sample: bool = False
+
+
+class MonthTotal(View, frozen=True, kw_only=True):
+    """The sum of what says the same of tax, in one currency."""
+
+    amount_micro: int
+    currency: str = "NOK"
+    vat: str = "not_stated"
+
+
+class MonthView(View, frozen=True, kw_only=True):
+    """A calendar month (`2018-12`) as it would be invoiced in the next; `complete`: it is over."""
+
+    month: str
+    invoiced_in: str
+    complete: bool = False
+    items: list[MonthItem] = msgspec.field(default_factory=list)
+    totals: list[MonthTotal] = msgspec.field(default_factory=list)
+
+
 class MoneyView(View, frozen=True, kw_only=True):
     """Cost of calls today and this calendar month. `vat`: `included`, `excluded` or `not_stated`."""
 
@@ -108,6 +140,8 @@ class MoneyView(View, frozen=True, kw_only=True):
     currency: str = "NOK"
     vat: str = "not_stated"
     numbers: list[NumberCost] = msgspec.field(default_factory=list)
+    months: list[MonthView] = msgspec.field(default_factory=list)
+    """The month that is invoiced next, where calls were made in it, then this one."""
 
 
 class CdrUpload(enum.StrEnum):
@@ -156,6 +190,11 @@ class SubscriptionView(View, frozen=True, kw_only=True):
     customer: str = ""
     revision: str = ""
     active: bool = True
+    ended: bool = False
+    last_day: str = ""
+    """Civil date on which it ends or has ended, as far as is known."""
+    was: str = ""
+    """The product that the operator named, where it has ended and this one is its successor."""
     refused: list[Notice] = msgspec.field(default_factory=list)
 
 

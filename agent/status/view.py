@@ -12,7 +12,7 @@ from typing import Protocol
 
 from agent.core.events import CallKind, CallPhase
 from agent.core.money import format_amount
-from agent.status.snapshot import AccountView, CdrView, LineView, LiveCallView, Notice, Snapshot
+from agent.status.snapshot import AccountView, CdrView, LineView, LiveCallView, MonthItem, Notice, Snapshot
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 
@@ -73,6 +73,24 @@ class Wording:
         if local.date() == today.date():
             return f"{local:%H:%M}"
         return f"{local:%d.%m.%Y %H:%M}" if self.lang == "nb" else f"{local:%Y-%m-%d %H:%M}"
+
+    def month(self, written: str) -> str:
+        """A calendar month `2018-12` in words; what is no such month stays as it is written."""
+        year, _, number = written.partition("-")
+        name = self.word("month", number)
+        return f"{name} {year}" if name != number else written
+
+    def item(self, item: MonthItem) -> str:
+        """What a line of the invoice is for, with its number and length where they say something."""
+        name = item.name_nb if self.lang == "nb" else item.name_en
+        words = self.word("item", item.kind)
+        if item.kind == "calls":
+            return self.say("item_calls", item=words, count=item.count, talk=self.clock(item.seconds))
+        if item.kind == "minute_pack":
+            return self.say("item_pack", item=words, name=name, minutes=item.seconds // _MINUTE)
+        if item.kind == "extra_numbers":
+            return self.say("item_count", item=words, count=item.count)
+        return self.say("item_name", item=words, name=name)
 
     def day(self, written: str) -> str:
         """A civil date `2026-03-01` as people write it; what is no such date stays as it is written."""
