@@ -262,7 +262,9 @@ def _told(reason: str, kept: Path | None, recovery: Recovery, *, upgraded: bool)
         return StoreDamaged(reason, kept, recovery.repair(database_lost=True))
     findings = [] if upgraded and not recovery.survey.lines else recovery.findings()
     if findings:
-        return StoreDamaged(", ".join(findings), None, recovery.repair(database_lost=recovery.empty))
+        return StoreDamaged(
+            ", ".join(findings), None, recovery.repair(database_lost=recovery.empty and recovery.lag > 1)
+        )
     if recovery.lag:
         _log.info("store_caught_up", changes=recovery.lag)
     return None

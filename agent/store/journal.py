@@ -48,6 +48,12 @@ class Survey:
     last_base: Path | None = None
     """Segment in which the newest finished base begins."""
     size: int = 0
+    first_flaw: str = ""
+    """Where reading first failed, and why."""
+
+    def note(self, path: Path, what: str) -> None:
+        """Remember the first flaw; there may be thousands."""
+        self.first_flaw = self.first_flaw or f"{path.name}, after line {self.last_serial}: {what[:200]}"
 
     @property
     def flawless(self) -> bool:
@@ -60,16 +66,23 @@ def segments(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob(_GLOB) if path.is_file())
 
 
+def last_named(folder: Path) -> int:
+    """The highest serial in the name of a segment, 0 where there is none."""
+    prefix, suffix = SEGMENT.split("{:012d}")
+    names = (path.name.removeprefix(prefix).removesuffix(suffix) for path in segments(folder))
+    return max((int(name) for name in names if name.isdecimal()), default=0)
+
+
 def read(folder: Path, survey: Survey) -> Iterator[tuple[int, Line]]:
-    """Every sound line, in order, in bounded memory; `survey` counts the others. Raises StoreError."""
+    """Every sound line, in order, in bounded memory; `survey` counts the others and notes the first of them."""
     reader = _Reader(survey)
     for path in segments(folder):
         try:
             yield from reader.segment(path)
         except OSError as error:
             # An unreadable sector ends this segment; the serials tell how many lines lay behind it.
+            survey.note(path, error.strerror or str(error))
             survey.bad += 1
-            _log.error("journal_unreadable", segment=path.name, detail=error.strerror)
 
 
 class _Reader:
@@ -87,20 +100,20 @@ class _Reader:
                 try:
                     serial, line = unpack(packed)
                 except UnknownLineError as error:
+                    survey.note(path, str(error))
                     survey.unknown += 1
                     survey.last_serial += 1
-                    _log.error("journal_line_unknown", segment=path.name, detail=str(error)[:200])
                     continue
                 except LineError as error:
                     if packed.endswith(b"\n") or len(packed) == MAX_LINE:
+                        survey.note(path, str(error))
                         survey.bad += 1
-                        _log.error("journal_line_bad", segment=path.name, detail=str(error))
                     else:
                         survey.torn = True
                     continue
                 if survey.lines and serial <= survey.last_serial:
+                    survey.note(path, f"line {serial} came a second time")
                     survey.bad += 1
-                    _log.error("journal_line_bad", segment=path.name, detail=f"line {serial} came a second time")
                     continue
                 self._place(path, serial, line)
                 yield serial, line

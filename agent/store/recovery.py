@@ -18,7 +18,7 @@ import msgspec
 from agent.store import salvage
 from agent.store.base import COUNT, count_parameters, is_open_call, write_base
 from agent.store.errors import Repair
-from agent.store.journal import Journal, Survey, read
+from agent.store.journal import Journal, Survey, last_named, read
 from agent.store.lines import (
     Acknowledged,
     Alive,
@@ -52,7 +52,7 @@ class Recovery:
     corrected: int = 0
     salvaged: int = 0
     journal_behind: bool = False
-    """The database had records that the journal did not name."""
+    """The database had records that the journal did not name, although they were synced there first."""
 
     def findings(self) -> list[str]:
         """What goes beyond that which an ordinary power cut leaves behind; empty where nothing does."""
@@ -63,7 +63,8 @@ class Recovery:
         if self.corrected:
             found.append("rows of the database differed from its journal")
         if survey.bad or survey.lost:
-            found.append("its journal was damaged and has been written anew")
+            where = f" ({survey.first_flaw})" if survey.first_flaw else ""
+            found.append(f"its journal was damaged and has been written anew{where}")
         elif self.journal_behind:
             found.append("its journal lacked records and has been written anew")
         return found
@@ -85,6 +86,10 @@ class _Told:
 
     last: dict[str, int] = field(default_factory=dict)
     """Serial of the last `Finished` of each record; 0 where only a base or a purge names it."""
+    answered: dict[str, bool] = field(default_factory=dict)
+    """Calls that were opened, and whether they were answered."""
+    settled: set[str] = field(default_factory=set)
+    """Records that were acknowledged or set apart."""
     usage: dict[UsageKey, list[int]] = field(default_factory=lambda: defaultdict(lambda: [0, 0, 0]))
 
 
@@ -97,12 +102,14 @@ def recover(db: sqlite3.Connection, folder: Path, damaged: Path | None) -> tuple
     survey = Survey()
     recovery = Recovery(survey, empty=_is_empty(db))
     _bring_in(db, folder, told, recovery, damaged)
-    clean_end = survey.last_path is not None and not survey.torn and survey.bad == 0
-    journal = Journal(folder, survey.last_serial, size=survey.size, resume=survey.last_path if clean_end else None)
     recovery.journal_behind = not _holds_all(db, told)
-    if survey.flawless and survey.last_base is not None and not recovery.journal_behind:
+    if survey.flawless and survey.last_base is not None and not recovery.journal_behind and _is_up_to_date(db, told):
+        resume = None if survey.torn else survey.last_path
+        journal = Journal(folder, survey.last_serial, size=survey.size, resume=resume)
         journal.drop_before(survey.last_base)
     else:
+        # Behind whatever lies there: a harmed segment may be named after a serial that was never read.
+        journal = Journal(folder, max(survey.last_serial, last_named(folder)), size=survey.size)
         write_base(db, journal)
     return journal, recovery
 
@@ -115,6 +122,16 @@ def _gather(folder: Path) -> _Told:
                 told.last[line.id] = serial
             case Kept():
                 told.last.setdefault(line.id, 0)
+                if line.state != "pending":
+                    told.settled.add(line.id)
+            case Opened():
+                told.answered[line.call.id] = line.call.answered_ms is not None
+            case Answered():
+                told.answered[line.id] = True
+            case Acknowledged():
+                told.settled.update(line.ids)
+            case Quarantined():
+                told.settled.add(line.id)
             case Purged():
                 for cdr_id in line.ids:
                     told.last.setdefault(cdr_id, 0)
@@ -289,3 +306,14 @@ def _holds_all(db: sqlite3.Connection, told: _Told) -> bool:
     """Whether the journal names every record that the database has, or had."""
     ids = db.execute("SELECT id FROM cdr UNION ALL SELECT id FROM purged")
     return all(row[0] in told.last for row in ids)
+
+
+def _is_up_to_date(db: sqlite3.Connection, told: _Told) -> bool:
+    """Whether the journal also has what is written without a sync of its own, which a power cut may take from it."""
+    settled = db.execute("SELECT id FROM cdr WHERE state <> 'pending'")
+    calls = db.execute("SELECT id, body, answered_ms IS NOT NULL FROM open_call")
+    return all(row[0] in told.settled for row in settled) and all(
+        told.answered.get(call_id, False) >= bool(answered) and call_id in told.answered
+        for call_id, body, answered in calls
+        if is_open_call(body)
+    )

@@ -160,6 +160,7 @@ class Household(RuleBasedStateMachine):
         self.records = {}
         self.purged = set()
         self.counted = 0
+        self.lied = False
 
     def run(self, awaitable):
         return self.runner.run(_awaited(awaitable))
@@ -232,9 +233,36 @@ class Household(RuleBasedStateMachine):
         self.boots += 1
         self.store = self.run(Store.open(copy))
 
+    @precondition(lambda self: self.boots < 20)
+    @rule(
+        database=st.booleans(),
+        how=st.sampled_from(["cut", "zeroed", "gone"]),
+        place=st.floats(0, 1),
+        more=st.floats(0, 1),
+    )
+    def the_card_lies(self, database, how, place, more):
+        old = self.store
+        copy = cut_power(self.place / str(self.boots), self.place / str(self.boots + 1))
+        self.run(old.close())
+        self.boots += 1
+        for path in sorted(copy.glob("store.db*" if database else "journal-*")):
+            raw = path.read_bytes()
+            first = int(place * len(raw))
+            last = first + int(more * (len(raw) - first))
+            match how:
+                case "cut":
+                    path.write_bytes(raw[:first])
+                case "zeroed":
+                    path.write_bytes(raw[:first] + bytes(last - first) + raw[last:])
+                case "gone":
+                    path.unlink()
+        self.store = self.run(Store.open(copy))
+        self.lied = True
+        assert self.store.damage is None or not self.store.damage.maybe_missing
+
     @invariant()
     def nothing_is_lost_and_nothing_is_there_twice(self):
-        assert self.store.damage is None
+        assert self.lied or self.store.damage is None
         assert {call.id: call for call in self.run(self.store.open_calls())} == self.open
         stored = [(kept.cdr.id, kept.state) for kept in self.run(self.store.recent(1000))]
         assert stored == list(reversed(self.records.items()))

@@ -514,6 +514,28 @@ async def test_only_an_ended_call_waits_for_a_sync_of_the_journal(folder, record
     await store.close()
 
 
+@pytest.mark.parametrize("lines", [1, 2, 3])
+async def test_lines_that_an_ordinary_power_cut_took_from_the_journal_are_written_again_in_silence(
+    folder, records, lines
+):
+    store = await Store.open(folder)
+    await store.finish(records.cdr(1), MONTH, DAY)
+    await store.acknowledge([records.call_id(1)], ACK)
+    await store.open_call(records.open_call(2))
+    await store.mark_answered(records.call_id(2), 2000)
+    before = await everything(store)
+    await store.close()
+    path = segments(folder)[-1]
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-lines]))
+    store, damage = await reopened(folder)
+    assert damage is None
+    await store.close()
+    (folder / "store.db").unlink()
+    store, _ = await reopened(folder)
+    assert (await everything(store))[:5] == before[:5]
+    await store.close()
+
+
 async def test_nothing_is_folded_in_while_records_wait(folder, records):
     store = await Store.open(folder)
     before = (folder / "store.db").read_bytes()
