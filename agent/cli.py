@@ -17,6 +17,8 @@ from typer.core import TyperGroup
 from agent.texts import Language
 
 if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
     from agent.config import Config
     from agent.store.records import StoredCdr
     from agent.texts import Texts
@@ -29,6 +31,7 @@ _INSTALL = {
     "_pjsua2": "install the extra 'sip', or the system's own pjsua2",
     "sippy": "install the extra 'lab'",
 }
+_DAYS = ["%Y-%m-%d"]
 _DAEMONS = frozenset({"run", "agent", "gateway"})
 
 
@@ -152,8 +155,6 @@ def rate(
     zone: Annotated[str, typer.Option("--zone", help="Time zone of the price list's days and hours.")] = "Europe/Oslo",
 ) -> None:
     """Price a call with the same function that prices the records, and explain it line by line."""
-    import zoneinfo
-
     from agent.cli_show import price_json, price_lines
     from agent.clock import wall
     from agent.paths import data_dir
@@ -162,12 +163,7 @@ def rate(
     from agent.rating.rater import explain
 
     folder = data_dir() / "price-lists" if prices is None else prices
-    try:
-        civil = zoneinfo.ZoneInfo(zone)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError) as error:
-        raise CliError(
-            f"--zone: {zone[:64]}: no zone of the IANA database; Europe/Oslo is one", Exit.BAD_INPUT
-        ) from error
+    civil = _zone(zone)
     start = wall() if at is None else at.replace(tzinfo=civil)
     try:
         price = rate_report(number, product, duration, folder, start=start, zone=civil)
@@ -183,6 +179,49 @@ def rate(
         typer.echo(price_json(price, explanation))
     else:
         typer.echo("\n".join(price_lines(price, explanation, lang, texts)))
+
+
+@app.command()
+def plan(
+    product: Annotated[str | None, typer.Option("--product", help="The product as the operator names it.")] = None,
+    numbers: Annotated[int, typer.Option("--numbers", min=0, max=10_000, help="Numbers of the subscription.")] = 1,
+    given_up: Annotated[int, typer.Option("--given-up", min=0, help="So many of them are given up on --notice.")] = 0,
+    notice: Annotated[
+        datetime | None,
+        typer.Option("--notice", formats=_DAYS, help="Day of the notice; without --given-up for all of it."),
+    ] = None,
+    at: Annotated[datetime | None, typer.Option("--at", formats=_DAYS, help="Civil day; default: today.")] = None,
+    agreement: Annotated[bool, typer.Option("--agreement", help="With a Business Support agreement.")] = False,
+    as_json: JsonOption = False,
+    lang: Annotated[Language, typer.Option("--lang", help="Language of the answer.")] = Language.EN,
+    zone: Annotated[str, typer.Option("--zone", help="Time zone in which days begin and end.")] = "Europe/Oslo",
+) -> None:
+    """Show what a subscription is on a day: product, what it became, last day, customer service. Or all products."""
+    from agent import cli_plan
+    from agent.clock import wall
+    from agent.data import DataError, load_products
+
+    if given_up > numbers or (given_up and notice is None):
+        raise CliError("--given-up: give --notice with it, and no more numbers than --numbers", Exit.BAD_INPUT)
+    day = (wall().astimezone(_zone(zone)) if at is None else at).date()
+    try:
+        catalogue = load_products()
+    except DataError as error:
+        raise CliError(str(error), Exit.BAD_INPUT) from error
+    texts = _load_texts()
+    if product is None:
+        offered = cli_plan.products_on(catalogue, day)
+        lines = [cli_plan.product_line(one, lang, texts) for one in offered]
+        typer.echo(cli_plan.as_json(offered) if as_json else "\n".join(lines))
+        return
+    if product not in catalogue.ids():
+        known = ", ".join(catalogue.ids())
+        raise CliError(f"--product: {product[:64]}: there is no such product; known are {known}", Exit.BAD_INPUT)
+    asked = cli_plan.Asked(
+        product=product, numbers=numbers, given_up=given_up, notice=notice.date() if notice is not None else None
+    )
+    found = cli_plan.answer(catalogue, asked, day, agreement=agreement)
+    typer.echo(cli_plan.as_json(found) if as_json else "\n".join(cli_plan.answer_lines(found, lang, texts)))
 
 
 @cdr_app.command("list")
@@ -363,6 +402,17 @@ def _uid(user: str) -> int:
     except (KeyError, ValueError) as error:
         raise CliError(
             f"--agent-user: there is no user {user!r} on this machine; create it first", Exit.BAD_INPUT
+        ) from error
+
+
+def _zone(name: str) -> ZoneInfo:
+    import zoneinfo
+
+    try:
+        return zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError) as error:
+        raise CliError(
+            f"--zone: {name[:64]}: no zone of the IANA database; Europe/Oslo is one", Exit.BAD_INPUT
         ) from error
 
 
