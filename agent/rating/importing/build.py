@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import groupby
+from operator import attrgetter
 from typing import Final
 
 from agent.rating import header
@@ -104,10 +106,11 @@ class _Build:
         sign, order = self._proofs()
         entries = self._entries(sign, order)
         self._stop_if_faulty()
-        kept = self._in_order(entries)
-        self._stop_if_faulty()
         newest = max((entry.since for entry in entries if entry.since is not None), default=None)
-        text, rows = self._canonical(kept, digest)
+        entries = self._in_order(entries)
+        self._stop_if_faulty()
+        text, rows = self._canonical(entries, digest)
+        del entries
         return Built(self._parsed(text, rows), text, rows, self._account(sign, order), newest)
 
     def _fault(self, row: int, error: CellError) -> None:
@@ -210,14 +213,12 @@ class _Build:
         for row, cells in self._sheet.rows():
             yield row, " ".join(filter(None, cells))
 
-    def _in_order(self, entries: Sequence[Entry]) -> list[Entry]:
-        groups: dict[str, list[Entry]] = {}
-        for entry in entries:
-            groups.setdefault(entry.prefix, []).append(entry)
+    def _in_order(self, entries: list[Entry]) -> list[Entry]:
+        entries.sort(key=attrgetter("prefix"))
         kept: list[Entry] = []
-        for prefix in sorted(groups):
+        for _, group in groupby(entries, attrgetter("prefix")):
             try:
-                kept += in_order(groups[prefix], self._head.valid_from, self._tidied)
+                kept += in_order(list(group), self._head.valid_from, self._tidied)
             except ConflictError as conflict:
                 self._fault(conflict.row, conflict)
         return kept

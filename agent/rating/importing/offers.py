@@ -30,8 +30,11 @@ class ConflictError(CellError):
 
 def in_order(entries: Iterable[Entry], begins: date, tidied: Tidied) -> list[Entry]:
     """Return the entries of one prefix as a price list that begins on day `begins` has them. Raises ConflictError."""
+    given = list(entries)
+    if len(given) == 1 and given[0].since is None and given[0].until is None:
+        return given
     groups: dict[str, list[Entry]] = {}
-    for entry in entries:
+    for entry in given:
         groups.setdefault(entry.length, []).append(entry)
     kept: list[Entry] = []
     # The row for one exact number stands before the one for all that begin like it.
@@ -72,7 +75,8 @@ def _periods(entries: list[Entry], begins: date, tidied: Tidied) -> list[Entry]:
             tidied.superseded += 1
             tidied.rows.append(entry.row)
             continue
-        kept.append(replace(entry, since=since, until=until))
+        same = (since, until) == (entry.since, entry.until)
+        kept.append(entry if same else replace(entry, since=since, until=until))
     return kept
 
 

@@ -448,7 +448,8 @@ def test_a_choice_is_key_and_value():
 SHEETS = [path.read_bytes() for path in sorted(DECKS.glob("*.csv"))] + [(DECKS / "codes.txt").read_bytes()]
 CELLS = st.sampled_from(
     ["46", "+47 8", "49152, 49162", "93-70", "447400-447409", "0.5", "0,5", "1,234", "-1", "1e-05", "60/1", "ASAP",
-     "yes", "03/04/2026", "24/12/2026", "Closed", "", "X", "$1", "NaN", "inf", "1e99", "٤٦", "\u2028", '"', "999999999999999"]
+     "yes", "03/04/2026", "24/12/2026", "Closed", "", "X", "$1", "NaN", "inf", "1e99", "٤٦", "\u2028", '"',
+     "999999999999999"]
 )  # fmt: skip
 HEADINGS = st.sampled_from(
     ["Prefix", "Country Code", "Destination", "Country", "Rate", "New Price", "Current Price", "Peak", "Off peak",
@@ -516,4 +517,4 @@ def test_a_hundred_thousand_rows_are_built_in_seconds_and_bounded_memory():
     build(data[: len(data) // 10], "rates.csv", FACTS)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 30 * len(data) // 10
+    assert peak < 10_000 * 2_000
