@@ -325,15 +325,22 @@ class Agent:
     async def _turn_days(self) -> None:
         """At civil midnight the product may change or the subscription end; the wall clock may also be put right."""
         seen = self.plan.term
+        self._match_price_list()
         while True:
             # A call that is asked for just after midnight may have turned the day already.
             self.plan.turn(self._clock.now())
             if self.plan.term != seen:
                 seen = self.plan.term
                 _log.info("subscription_turned", product=self.plan.product, ended=self.plan.ended)
+                self._match_price_list()
                 self._configure()
                 self._view.touch()
             await asyncio.sleep(_DAY_CHECK_S)
+
+    def _match_price_list(self) -> None:
+        table = self.plan.table
+        if table is not None and not self.plan.ended and self.plan.product not in table.header.products:
+            self._syncer.product_turned()
 
     async def _watchdog(self) -> None:
         while True:

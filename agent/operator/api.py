@@ -91,6 +91,8 @@ class Subscription(Body, frozen=True, kw_only=True):
     numbers: Annotated[list[Number], Meta(max_length=64)]
     lines: Annotated[list[OutgoingLine], Meta(max_length=16)]
     price_list: FileInfo
+    next_price_list: FileInfo | None = None
+    """The list of the product that the customer has next: fetched ahead, in force from the turn of the product."""
     profile: SipProfile = SipProfile()
     active: bool = True
     notice: dt.date | None = None

@@ -122,6 +122,7 @@ class Syncer:
         self._kept: list[FileInfo] = []
         self._unkept = False
         self._refused: tuple[str, str] = ("", "")
+        self._turned = False
 
     @property
     def status(self) -> SyncStatus:
@@ -145,6 +146,11 @@ class Syncer:
     def sync_now(self) -> None:
         """Ask at once: paired anew, or a technician wants it."""
         self._retry = Retry()
+        self._wake.set()
+
+    def product_turned(self) -> None:
+        """Another product is in force, to which the price list does not belong: the next one's turn has come."""
+        self._turned = True
         self._wake.set()
 
     async def restore(self) -> None:
@@ -175,6 +181,8 @@ class Syncer:
 
     async def step(self) -> float:
         """Ask if it is time. Seconds until it is time again."""
+        if self._turned:
+            await self._turn()
         remaining_s = self._retry.remaining_s(self._clock().boot_ms)
         if remaining_s > 0:
             return remaining_s
@@ -182,6 +190,7 @@ class Syncer:
             subscription = await self._client.subscription()
             await self._take_subscription(subscription)
             await self._take_price_list(subscription.price_list)
+            await self._fetch_ahead()
         except OperatorError as error:
             self._note_failure(error, Trouble.of(error))
         except StorageError as error:
@@ -203,10 +212,40 @@ class Syncer:
             self._refused = ("", "")
         elif info.sha256 != self._refused[0]:
             await self._change_price_list(info)
+        await self._record_lists()
+
+    async def _record_lists(self) -> None:
         if self._unkept:
             await self._keep(PRICE_LISTS, msgspec.json.encode(_Kept(self._kept)))
             self._unkept = False
             await self._tidy()
+
+    @property
+    def _next(self) -> FileInfo | None:
+        return self._subscription.next_price_list if self._subscription is not None else None
+
+    async def _fetch_ahead(self) -> None:
+        """Everybody's product may turn at the same midnight: nobody should have to fetch a list then."""
+        info = self._next
+        if info is None or (self._price_list is not None and info.sha256 == self._price_list.sha256):
+            return
+        path = self.path_of(info.sha256)
+        if not await asyncio.to_thread(_is_intact, path, info):
+            await self._client.download(info, path)
+
+    async def _turn(self) -> None:
+        """Put the list that was fetched ahead into force. What the product before would not take may be right now."""
+        self._turned = False
+        self._refused = ("", "")
+        info = self._next
+        if info is None or not await asyncio.to_thread(_is_intact, self.path_of(info.sha256), info):
+            return
+        await self._change_price_list(info)
+        try:
+            await self._record_lists()
+        except StorageError as error:
+            # It prices all the same; the next sync tries again to keep it on record.
+            _log.error("price_list_not_recorded", detail=str(error))
 
     async def _change_price_list(self, info: FileInfo) -> None:
         path = self.path_of(info.sha256)
@@ -239,7 +278,7 @@ class Syncer:
 
     async def _tidy(self) -> None:
         """Remove the lists that nothing needs: not in force, not the one before, not of a call in progress."""
-        needed = {info.sha256 for info in self._kept}
+        needed = {info.sha256 for info in (*self._kept, *([self._next] if self._next else []))}
         if self._in_use is not None:
             try:
                 needed |= set(await self._in_use())

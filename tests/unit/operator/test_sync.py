@@ -335,3 +335,86 @@ async def test_documents_this_version_does_not_understand_are_as_good_as_none(ho
 def test_a_subscription_shows_its_passwords_to_nobody():
     assert "hemmelig" not in repr(subscription_of(b"x"))
     assert "hemmelig" not in repr(Change(subscription=subscription_of(b"x")))
+
+
+# --- the list of the product that comes next ------------------------------------------------------------------------
+
+NEXT = b"list of the next product"
+
+
+class Announced(Source):
+    """An operator that publishes the next product's list beside this one's."""
+
+    def __init__(self):
+        super().__init__()
+        self.told = msgspec.structs.replace(self.told, next_price_list=info_of(NEXT, "next"))
+
+    async def download(self, info, target):
+        self.body = NEXT if info == self.told.next_price_list else b"list one"
+        await super().download(info, target)
+
+
+@pytest.fixture
+def announced(home):
+    home.source = Announced()
+    home.restart()
+    return home
+
+
+async def test_the_next_list_is_fetched_ahead_and_prices_nothing_yet(announced):
+    await announced.next_sync()
+    assert announced.lists() == [b"list of the next product", b"list one"]
+    assert announced.agent.in_force == b"list one"
+    await announced.next_sync()
+    assert announced.source.downloads == 2
+
+
+async def test_the_next_list_comes_into_force_without_the_operator_when_the_product_turns(announced):
+    await announced.next_sync()
+    announced.source.error = Unreachable("the operator is away")
+    announced.syncer.product_turned()
+    await announced.syncer.step()
+    assert announced.agent.in_force == NEXT
+    assert announced.syncer.price_list == announced.source.told.next_price_list
+    announced.restart()
+    await announced.syncer.restore()
+    assert announced.agent.in_force == NEXT
+
+
+async def test_a_turn_without_a_list_at_hand_leaves_the_old_one_in_force(announced):
+    announced.source.download_error = Unreachable("the operator is away")
+    await announced.syncer.step()
+    announced.syncer.product_turned()
+    await announced.syncer.step()
+    assert announced.agent.in_force is None
+    announced.source.download_error = None
+    announced.clock.advance(3600)
+    await announced.syncer.step()
+    assert announced.agent.in_force == b"list one"
+
+
+async def test_a_list_that_came_too_early_for_the_product_is_tried_again_when_it_has_turned(home):
+    home.agent.refuse.add(b"list one")
+    await home.next_sync()
+    assert home.agent.in_force is None
+    home.agent.refuse.clear()
+    home.syncer.product_turned()
+    await home.next_sync()
+    assert home.agent.in_force == b"list one"
+
+
+async def test_the_next_list_survives_the_tidying_of_old_ones(announced):
+    await announced.next_sync()
+    first = announced.source.told
+    announced.source.publish(b"list two", "2")
+    announced.source.told = msgspec.structs.replace(announced.source.told, next_price_list=first.next_price_list)
+
+    async def download(info, target):
+        partial = PartialFile.begin(target)
+        partial.write(b"list two")
+        partial.finish()
+
+    announced.source.download = download
+    await announced.next_sync()
+    assert announced.agent.in_force == b"list two"
+    assert NEXT in announced.lists()
