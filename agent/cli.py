@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from agent.cli_deck import deck_app
 from agent.texts import Language
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ app = typer.Typer(
 )
 cdr_app = typer.Typer(no_args_is_help=True, help="Call records in the adapter's store.")
 app.add_typer(cdr_app, name="cdr")
+app.add_typer(deck_app, name="deck")
 line_app = typer.Typer(no_args_is_help=True, help="The line card and its serial link.")
 app.add_typer(line_app, name="line")
 

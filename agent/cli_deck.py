@@ -1,0 +1,328 @@
+"""`iplink-agent deck …`: make a price list of a rate sheet, look for slips, compare two lists, look a price up."""
+
+from __future__ import annotations
+
+import enum
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from agent.texts import Language
+
+if TYPE_CHECKING:
+    from agent.rating.checking import Finding
+    from agent.rating.deck import Deck
+    from agent.rating.errors import Problem
+    from agent.rating.importing.build import Built
+    from agent.rating.importing.choices import Choices
+    from agent.texts import Texts
+
+MAX_NOTES_SHOWN: Final = 10
+
+
+class Doubt(enum.StrEnum):
+    """Findings at which `build` stops until a person has accepted them."""
+
+    SLIP = "slip"
+    STALE = "stale"
+    FREE = "free"
+
+
+deck_app = typer.Typer(no_args_is_help=True, help="Price lists: build, check, compare, look up.")
+
+DeckArgument = Annotated[Path, typer.Argument(metavar="DECK", help="A price list in canonical form.")]
+LangOption = Annotated[Language, typer.Option("--lang", help="Language of the answer.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+TodayOption = Annotated[
+    datetime | None, typer.Option("--today", formats=["%Y-%m-%d"], help="The day to look from; default: today.")
+]
+Fact = Annotated[str | None, typer.Option(help="A line of the header; also in [header] of the mapping.")]
+
+
+@deck_app.command()
+def build(
+    sheet: Annotated[Path, typer.Argument(metavar="RATES.csv", help="The rate sheet as it was sent.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DECK", help="Where to write the price list.")],
+    mapping: Annotated[
+        Path | None, typer.Option("--mapping", metavar="FILE", help="TOML: columns, choices, status words, header.")
+    ] = None,
+    choose: Annotated[
+        list[str] | None,
+        typer.Option("--choose", metavar="KEY=VALUE", help="How to read what can be read in two ways."),
+    ] = None,
+    accept: Annotated[list[Doubt] | None, typer.Option("--accept", help="Build although this was found.")] = None,
+    price_list: Fact = None,
+    product: Fact = None,
+    currency: Fact = None,
+    vat: Fact = None,
+    vat_percent: Fact = None,
+    version: Fact = None,
+    valid_from: Fact = None,
+    rounding: Fact = None,
+    decimals: Fact = None,
+    seconds: Fact = None,
+    holidays: Fact = None,
+    today: TodayOption = None,
+) -> None:
+    """Make a price list of a rate sheet, or refuse with row, column, value and what to do. Nothing is guessed."""
+    from agent.cli import CliError, Exit
+    from agent.rating.errors import DeckError, PriceListError
+    from agent.rating.importing.build import build as build_deck
+
+    facts = {
+        "price_list": price_list, "product": product, "currency": currency, "vat": vat, "vat_percent": vat_percent,
+        "version": version, "valid_from": valid_from, "rounding": rounding, "decimals": decimals, "seconds": seconds,
+        "holidays": holidays,
+    }  # fmt: skip
+    try:
+        choices = _choices(mapping, choose or [])
+        header = _header({**choices.header, **{key: value for key, value in facts.items() if value is not None}})
+        built = build_deck(_bytes(sheet), sheet.name, header, choices, progress=_progress())
+    except DeckError as error:
+        raise CliError("\n".join(map(_fault_line, error.problems)), Exit.BAD_INPUT) from error
+    except PriceListError as error:
+        raise CliError(str(error), Exit.BAD_INPUT) from error
+    _stop_at_doubts(built, sheet.name, _day(today), set(accept or ()))
+    _write(output, built.text)
+    for line in _account(built, header, output):
+        typer.echo(line)
+
+
+@deck_app.command()
+def check(
+    deck: DeckArgument,
+    lang: LangOption = Language.EN,
+    as_json: JsonOption = False,  # noqa: FBT002 - typer makes a flag of it
+    today: TodayOption = None,
+) -> None:
+    """Look for slips, rows that never apply, codes that start later, gaps in dates; ends with 1 where one is found."""
+    from agent.cli import Exit
+    from agent.rating.checking import check as check_deck
+
+    loaded = _load(deck)
+    texts = _texts()
+    found = check_deck(loaded, _day(today), lang)
+    if as_json:
+        _print_json(
+            [
+                {"kind": it.kind.value, "row": it.row, "prefix": it.prefix, "text": _sentence(it, lang, texts)}
+                for it in found
+            ]
+        )
+    elif found:
+        for it in found:
+            where = f"{deck.name}, row {it.row}" if it.row else deck.name
+            typer.echo(f"{where}: {it.kind}: {_sentence(it, lang, texts)}")
+    else:
+        typer.echo(texts.say("deck-check.good", lang, file=deck.name, rows=str(len(loaded.rates))))
+    if found:
+        raise typer.Exit(Exit.FAILED)
+
+
+@deck_app.command()
+def diff(
+    old: Annotated[Path, typer.Argument(metavar="OLD", help="The price list until now.")],
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="The price list to come.")],
+    as_json: JsonOption = False,  # noqa: FBT002 - typer makes a flag of it
+    lang: LangOption = Language.EN,
+    at: Annotated[
+        datetime | None, typer.Option("--at", formats=["%Y-%m-%d"], help="Day of the prices; default: NEW's first.")
+    ] = None,
+) -> None:
+    """Tell what gets dearer, cheaper, new and gone, as callers will see it."""
+    from agent.cli_deck_show import difference_json, difference_lines
+    from agent.rating.comparing import compare
+
+    before, after = _load(old), _load(new)
+    comparison = compare(before, after, None if at is None else at.date())
+    if as_json:
+        _print_json(difference_json(comparison, before, after))
+        return
+    for line in difference_lines(comparison, before, after, lang, _texts()):
+        typer.echo(line)
+
+
+@deck_app.command()
+def find(
+    prefix: Annotated[str, typer.Argument(metavar="PREFIX", help="Country code and beginning of the number: 47815.")],
+    product: Annotated[str, typer.Option("--product", help="privat, bedrift, sentralbord …")],
+    as_json: JsonOption = False,  # noqa: FBT002 - typer makes a flag of it
+    lang: LangOption = Language.EN,
+    prices: Annotated[
+        Path | None, typer.Option("--prices", metavar="DIR", help="Folder of price lists; default: the shipped ones.")
+    ] = None,
+    today: TodayOption = None,
+) -> None:
+    """Look up a price as customers do: the most specific entry; without a result, a digit less until there is one."""
+    from agent.cli import CliError, Exit
+    from agent.cli_deck_show import found_json, found_lines
+    from agent.paths import data_dir
+    from agent.rating.cli_rate import find_deck
+    from agent.rating.errors import PriceListError
+    from agent.rating.finding import TypedError, look_up
+
+    folder = data_dir() / "price-lists" if prices is None else prices
+    try:
+        deck = find_deck(product, folder)
+        found = look_up(deck, prefix, _day(today))
+    except (PriceListError, TypedError) as error:
+        raise CliError(str(error), Exit.BAD_INPUT) from error
+    if as_json:
+        _print_json(found_json(found, deck))
+    else:
+        for line in found_lines(found, deck, product, lang, _texts()):
+            typer.echo(line)
+    if not found.rows:
+        raise typer.Exit(Exit.FAILED)
+
+
+def _choices(mapping: Path | None, chosen: Iterable[str]) -> Choices:
+    from dataclasses import replace
+
+    from agent.rating.importing.choices import Choices, read_choice, read_mapping
+
+    choices = Choices() if mapping is None else read_mapping(mapping)
+    return replace(choices, made={**choices.made, **dict(read_choice(text, "--choose") for text in chosen)})
+
+
+def _header(facts: dict[str, str]) -> dict[str, str]:
+    """Fill in what has a usual value; all of it is told."""
+    first = facts.get("product", "").partition(",")[0].strip()
+    name = {"price_list": first} if first else {}
+    return {**name, "rounding": "half_up", "decimals": "2", "seconds": "up", **facts}
+
+
+def _fault_line(problem: Problem) -> str:
+    """Say what is wrong in the sheet, or (line 0) in an option."""
+    if problem.row:
+        return str(problem)
+    option = f"--{problem.column.replace('_', '-')}"
+    if not problem.value:
+        return f"{option}: give this option, or {problem.column} under [header] in the mapping"
+    return f"{option} {problem.value}: {problem.advice}"
+
+
+def _bytes(path: Path) -> bytes:
+    from agent.cli import CliError, Exit
+    from agent.rating.importing.sheet import MAX_BYTES
+
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise CliError(f"{path}: the rate sheet cannot be read: {error.strerror}", Exit.BAD_INPUT) from error
+
+
+def _progress() -> _Progress | None:
+    return _Progress() if sys.stderr.isatty() else None
+
+
+class _Progress:
+    """Counts rows on one line of a terminal."""
+
+    def __call__(self, rows: int) -> None:
+        sys.stderr.write(f"\r{rows} rows read ")
+        sys.stderr.flush()
+
+
+def _stop_at_doubts(built: Built, name: str, today: date, accepted: set[Doubt]) -> None:
+    from agent.cli import CliError, Exit
+    from agent.rating.checking import check as check_deck
+
+    texts = _texts()
+    rows = {rate.row: row for rate, row in zip(built.deck.rates, built.source_rows, strict=True)}
+    stops: list[str] = []
+    for it in check_deck(built.deck, today, newest=built.newest):
+        where = f"{name}, row {rows[it.row]}" if it.row else name
+        line = f"{where}: {_sentence(it, Language.EN, texts)}"
+        if it.kind.value in set(Doubt) and Doubt(it.kind.value) not in accepted:
+            stops.append(f"{line} If it is right: --accept {it.kind}")
+        else:
+            typer.echo(f"note: {line}", err=True)
+    if stops:
+        more = [f"… and {len(stops) - 20} more"] if len(stops) > 20 else []
+        raise CliError("\n".join((*stops[:20], *more)), Exit.BAD_INPUT)
+
+
+def _write(path: Path, text: str) -> None:
+    """Write the price list whole or not at all."""
+    from agent.cli import CliError, Exit
+
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        try:
+            temporary.write_text(text, encoding="utf-8", newline="\n")
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise CliError(f"{path}: the price list cannot be written: {error.strerror}", Exit.FAILED) from error
+
+
+def _account(built: Built, header: dict[str, str], output: Path) -> Iterator[str]:
+    """Yield how the sheet was read, for the person who answers for it."""
+    account = built.account
+    yield "columns:"
+    for name, field in account.columns:
+        yield f"  {_printable(name)} = {field}"
+    yield "read as:"
+    for what, value in (*account.readings, *sorted(header.items())):
+        yield f"  {what} = {value}"
+    if account.notes:
+        yield f"words, not prices ({len(account.notes)} rows):"
+        for row, words in account.notes[:MAX_NOTES_SHOWN]:
+            yield f"  row {row}: {_printable(words[:100])}"
+    for count, what in (
+        (account.left_out, "left out: other callers, or status"), (account.repeated, "said twice"),
+        (account.superseded, "over before the list begins"),
+    ):  # fmt: skip
+        if count:
+            yield f"{count} rows {what}"
+    prefixes = len({rate.prefix for rate in built.deck.rates})
+    yield f"{output}: {prefixes} prefixes from {account.rows} rows"
+
+
+def _sentence(finding: Finding, lang: str, texts: Texts) -> str:
+    return texts.say(f"deck-check.{finding.sentence}", lang, **finding.values)
+
+
+def _day(today: datetime | None) -> date:
+    from agent.clock import wall
+
+    return (wall() if today is None else today).date()
+
+
+def _load(path: Path) -> Deck:
+    from agent.cli import CliError, Exit
+    from agent.rating.deck import load
+    from agent.rating.errors import PriceListError
+
+    try:
+        return load(path)
+    except PriceListError as error:
+        raise CliError(str(error), Exit.BAD_INPUT) from error
+
+
+def _texts() -> Texts:
+    from agent.cli import CliError, Exit
+    from agent.texts import TextError, Texts
+
+    try:
+        return Texts.load()
+    except TextError as error:
+        raise CliError(str(error), Exit.BAD_INPUT) from error
+
+
+def _print_json(value: object) -> None:
+    import msgspec
+
+    typer.echo(msgspec.json.format(msgspec.json.encode(value)).decode())
+
+
+def _printable(text: str) -> str:
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
