@@ -44,7 +44,14 @@ TodayOption = Annotated[
 Fact = Annotated[str | None, typer.Option(help="A line of the header; also in [header] of the mapping.")]
 
 
-@deck_app.command()
+_BUILD_HELP: Final = (
+    "Choices (--choose): encoding, delimiter, decimal, dates, asap, prices, peak, weekend, increments, unit, hyphen, lists, "
+    "spaces, area, origins, per_call, amounts, destination; a refusal says which one it needs. A mapping file has "
+    "[columns] (field = heading; ignore = [headings]), [choices], [status] (word = active, blocked or skip) and [header]."
+)
+
+
+@deck_app.command(epilog=_BUILD_HELP)
 def build(
     sheet: Annotated[Path, typer.Argument(metavar="RATES.csv", help="The rate sheet as it was sent.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DECK", help="Where to write the price list.")],

@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 from agent import cli
 from agent.paths import data_dir
 from agent.rating.deck import load
+from agent.rating.importing.choices import Choice
 
 DECKS = Path(__file__).parents[1] / "data" / "decks"
 FACTS = (
@@ -83,6 +84,11 @@ def test_a_slip_and_an_old_sheet_stop_until_they_are_accepted(tmp_path: Path):
     result = build(sheet, tmp_path / "deck.csv", "--accept", "slip", "--accept", "stale")
     assert result.exit_code == 0, result.output
     assert "note: rates.csv, row 3: 467 Mobile" in result.stderr
+
+
+def test_the_help_names_every_choice():
+    text = run("build", "--help").stdout
+    assert [choice for choice in Choice if choice not in text] == []
 
 
 def test_build_twice_writes_the_same_bytes(tmp_path: Path):

@@ -29,8 +29,8 @@ _SPACES = re.compile(r"(?<=\d)[ \u00a0\u202f'](?=\d{3}(?!\d))")
 _NUMBER = re.compile(r"([0-9.,]+)(?:[eE]([+-]?[0-9]{1,2}))?", re.ASCII)
 _NEGATIVE = re.compile(r"[^0-9]*[-−–(]\s*[0-9.,]")
 _GROUPED: Final = {
-    _POINT: re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?|[0-9]*(?:\.[0-9]+)?|[0-9]+\.", re.ASCII),
-    _COMMA: re.compile(r"[0-9]{1,3}(?:\.[0-9]{3})+(?:,[0-9]+)?|[0-9]*(?:,[0-9]+)?|[0-9]+,", re.ASCII),
+    _POINT: re.compile(r"[1-9][0-9]{0,2}(?:,[0-9]{3})+(?:\.[0-9]+)?|[0-9]*(?:\.[0-9]+)?|[0-9]+\.", re.ASCII),
+    _COMMA: re.compile(r"[1-9][0-9]{0,2}(?:\.[0-9]{3})+(?:,[0-9]+)?|[0-9]*(?:,[0-9]+)?|[0-9]+,", re.ASCII),
 }
 _INCREMENTS = re.compile(r"([0-9]{1,5})\s*(?:s|sec)?\s*/\s*([0-9]{1,5})\s*(?:s|sec)?", re.ASCII | re.IGNORECASE)
 _SECONDS = re.compile(r"([0-9]{1,5})(?:[.,]0+)?\s*(?:s|sec|seconds)?", re.ASCII | re.IGNORECASE)

@@ -127,16 +127,17 @@ class _Build:
             raise DeckError(tuple(self._problems))
 
     def _check_currency(self) -> None:
-        currency = self._head.rules.currency
-        said = [(self._sheet.head_row, heading.name, heading.currencies) for heading in self._sheet.headings]
-        said += [(row, words, currencies_in(words)) for row, words in self._sheet.preamble]
-        for row, words, currencies in said:
-            if currencies and currency not in currencies:
-                advice = (
-                    f"this says {' or '.join(currencies)}, the price list is in {currency}: which is right? mend it"
-                )
-                self._fault(row, CellError("", words, advice))
+        for heading in self._sheet.headings:
+            self._check_words(self._sheet.head_row, heading.name)
+        for row, words in self._sheet.preamble:
+            self._check_words(row, words)
         self._stop_if_faulty()
+
+    def _check_words(self, row: int, words: str) -> None:
+        currency, said = self._head.rules.currency, currencies_in(words)
+        if said and currency not in said:
+            advice = f"this says {' or '.join(said)}, the price list is in {currency}: which is right? mend it"
+            self._fault(row, CellError("", words, advice))
 
     def _proofs(self) -> tuple[str, str]:
         """Return decimal sign and order of dates, as the sheet proves them."""
@@ -174,6 +175,10 @@ class _Build:
             if row % _EVERY == 0 and self._progress is not None:
                 self._progress(row)
             if reader.is_note(cells):
+                if self._sheet.is_other_head(cells, self._choices):
+                    advice = "other headings: a second sheet begins here, build each from a file of its own"
+                    raise fault(self._sheet.name, row, "", " ".join(filter(None, cells)), advice)
+                self._check_words(row, " ".join(filter(None, cells)))
                 if len(self._notes) < _MAX_NOTES:
                     self._notes.append((row, " ".join(filter(None, cells))))
                 continue

@@ -25,6 +25,8 @@ def read_codes(column: str, text: str, choices: Choices) -> list[str]:
     """Return the prefixes of a cell, without `+` and `00`. Raises CellError."""
     if text.isdecimal() and text.isascii() and text[0] != "0":
         return [_checked(column, text, text)]
+    if not text:
+        raise CellError(column, text, "there is no code: write the prefix, or remove the row")
     wrapped = _FORMULA.fullmatch(text)
     bare = (wrapped[1] or wrapped[2]) if wrapped else text
     if _FLOAT.fullmatch(bare):

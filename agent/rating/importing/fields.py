@@ -60,6 +60,13 @@ RATES: Final = (
     Field.FIRST_RATE, Field.NEXT_RATE,
 )  # fmt: skip
 AMOUNTS: Final = (*RATES, Field.CONNECT_FEE, Field.DISCONNECT_FEE, Field.MINIMUM)
+RATE_FAMILIES: Final = (
+    frozenset({Field.RATE}), frozenset({Field.CURRENT_RATE}),
+    frozenset({Field.PEAK_RATE, Field.OFF_PEAK_RATE, Field.WEEKEND_RATE}),
+    frozenset({Field.FIRST_RATE, Field.NEXT_RATE}),
+)  # fmt: skip
+"""Ways to say what time costs, of which a sheet has one. A new rate stands beside one or alone."""
+
 REPEATABLE: Final = (Field.IGNORE, Field.DESTINATION)
 """Fields that several columns may hold; the parts of a destination are joined in the order of the sheet."""
 
@@ -76,13 +83,13 @@ _KNOWN: Final = {
     Field.RATE: "rate|rates|price|tariff|rateinitial|rate initial|rate per minute|price per minute|rate min|price min|"
     "pris|pris per minutt|minuttpris",
     Field.CURRENT_RATE: "current rate|current price|old rate|old price|previous rate|previous price|present rate",
-    Field.NEW_RATE: "new rate|new price|future rate|future price|next rate|next price",
+    Field.NEW_RATE: "new rate|new price|future rate|future price",
     Field.PEAK_RATE: "peak|peak rate|peak price|peak per minute",
     Field.OFF_PEAK_RATE: "off peak|offpeak|off peak rate|off peak price|off peak per minute",
     Field.WEEKEND_RATE: "weekend|weekend rate|weekend price|weekend per minute",
     Field.FIRST_RATE: "price 1|rate 1",
     Field.NEXT_RATE: "price n|rate n",
-    Field.INCREMENTS: "increment|increments|billing increment|billing increments|billing|rounding|interval|intervals",
+    Field.INCREMENTS: "increment|increments|billing increment|billing increments|billing|interval|intervals",
     Field.FIRST_INCREMENT: "interval 1|initblock|init block|first increment|initial increment|minimum increment|"
     "first interval|initial interval",
     Field.NEXT_INCREMENT: "interval n|billingblock|billing block|next increment|subsequent increment|next interval|"
@@ -90,7 +97,7 @@ _KNOWN: Final = {
     Field.CONNECT_FEE: "connect fee|connection fee|connectcharge|connect charge|connection charge|call set up charge|"
     "call setup charge|setup fee|set up fee|startavgift|startpris",
     Field.DISCONNECT_FEE: "disconnectcharge|disconnect charge",
-    Field.PER_CALL: "price per call|per call|rate per call|flat rate|price call",
+    Field.PER_CALL: "price per call|per call|rate per call|price call",
     Field.MINIMUM: "minimum charge|min charge|minimum price",
     Field.MINIMUM_TIME: "minimal time charge|minimum time|minimum duration",
     Field.EFFECTIVE: "effective|effective from|effective date|eff date|valid from|validity|start date|startdate|from|"

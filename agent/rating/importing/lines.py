@@ -69,6 +69,8 @@ class LineReader:
         self._names = [heading.place for heading in sheet.headings if heading.field is Field.DESTINATION]
         self._codes = [heading.place for heading in sheet.headings if heading.field in CODES]
         self._rates = [heading.place for heading in sheet.headings if heading.field in (*RATES, Field.PER_CALL)]
+        states = (Field.STATUS, Field.FORBIDDEN, Field.DISCONTINUED)
+        self._states = [heading.place for heading in sheet.headings if heading.field in states]
         self._both = Field.COUNTRY_CODE in self._of and Field.PREFIX in self._of
         self._whole_area = choices.get(Choice.AREA) == "full"
 
@@ -76,7 +78,8 @@ class LineReader:
         """Whether a row is words between the prices: no code, or words instead of one, and nowhere a price."""
         codes = [cells[place] for place in self._codes if place < len(cells) and cells[place]]
         prices = [cells[place] for place in self._rates if place < len(cells) and cells[place]]
-        if any(is_amount(price) for price in prices):
+        states = [cells[place] for place in self._states if place < len(cells) and cells[place]]
+        if states or any(is_amount(price) for price in prices):
             return False
         return not codes or all(sum(map(str.isalpha, code)) > 1 for code in codes)
 
@@ -96,6 +99,8 @@ class LineReader:
         self._check_currency(cells)
         since = self._date(Field.EFFECTIVE, cells)
         until = self._date(Field.UNTIL, cells)
+        if since is not None and until is not None and until < since:
+            raise CellError(self._name(Field.UNTIL), self._cell(Field.UNTIL, cells), "this is before the first day")
         terms = self._blocked_from(cells, since) if status is Status.BLOCKED else self._terms(cells, since)
         destination, length = self._destination(cells), self._length(cells)
         return [
@@ -122,7 +127,8 @@ class LineReader:
         text = self._cell(field, cells)
         if not text:
             return None
-        hundredths = self._of[field].hundredths or self._choices.get(Choice.AMOUNTS) == "hundredths"
+        chosen = self._choices.get(Choice.AMOUNTS)
+        hundredths = chosen == "hundredths" if chosen else self._of[field].hundredths
         return self._amounts.read(self._name(field), text, hundredths=hundredths)
 
     def _date(self, field: Field, cells: Sequence[str]) -> date | None:
@@ -215,9 +221,7 @@ class LineReader:
             first = self._needed(Field.FIRST_RATE, cells)
             following = self._amount(Field.NEXT_RATE, cells) if Field.NEXT_RATE in self._of else first
             if following is None:
-                raise CellError(
-                    self._name(Field.NEXT_RATE), "", "there is no price: write one, or mark the row as blocked"
-                )
+                raise self._no_price(Field.NEXT_RATE)
             return [(since, (("", self._prices(cells, Field.FIRST_RATE, first, following)),))]
         if Field.PEAK_RATE in self._of or Field.OFF_PEAK_RATE in self._of:
             return [(since, self._by_hours(cells))]
@@ -241,7 +245,8 @@ class LineReader:
         if chosen == "new":
             return [(since, self._always(cells, Field.NEW_RATE))]
         if since is None:
-            raise CellError(self._name(Field.EFFECTIVE), "", "write the day from which the new price holds")
+            column = self._name(Field.EFFECTIVE if Field.EFFECTIVE in self._of else Field.NEW_RATE)
+            raise CellError(column, "", "write the day from which the new price holds")
         return [(SINCE_EVER, self._always(cells, now)), (since, self._always(cells, Field.NEW_RATE))]
 
     def _by_hours(self, cells: Sequence[str]) -> _Offers:
@@ -261,16 +266,21 @@ class LineReader:
         return (*offers, ("", usual))
 
     def _always(self, cells: Sequence[str], field: Field) -> _Offers:
-        if field not in self._of:
-            return (("", self._prices(cells, Field.PER_CALL, 0, 0)),)
-        text = self._cell(field, cells)
-        rate = 0 if not text and self._cell(Field.PER_CALL, cells) else self._needed(field, cells)
-        return (("", self._prices(cells, field, rate, rate)),)
+        if self._cell(field, cells):
+            rate = self._needed(field, cells)
+            return (("", self._prices(cells, field, rate, rate)),)
+        # No price for time: then there is one for the call, or none at all. An empty cell is never a free call.
+        if not self._per_call(cells, 0):
+            raise self._no_price(field if field in self._of else Field.PER_CALL)
+        return (("", self._prices(cells, Field.PER_CALL, 0, 0)),)
+
+    def _no_price(self, field: Field) -> CellError:
+        return CellError(self._name(field), "", "there is no price: write one, or mark the row as blocked")
 
     def _needed(self, field: Field, cells: Sequence[str]) -> int:
         amount = self._amount(field, cells)
         if amount is None:
-            raise CellError(self._name(field), "", "there is no price: write one, or mark the row as blocked")
+            raise self._no_price(field)
         return amount
 
     def _prices(self, cells: Sequence[str], field: Field, first_rate: int, next_rate: int) -> Prices:
@@ -278,7 +288,7 @@ class LineReader:
         fee = self._amount(Field.CONNECT_FEE, cells) or 0
         minimum = self._amount(Field.MINIMUM, cells) or 0
         least = amount_text(minimum) if minimum else ""
-        per_call = self._per_call(cells, first_rate)
+        per_call = self._per_call(cells, first_rate or next_rate)
         if per_call is not None:
             if fee:
                 advice = "a connect fee and a price per call: write their sum in one of them"

@@ -89,5 +89,7 @@ def _contradiction(first: Entry, second: Entry) -> str:
 
 
 def _price(entry: Entry) -> str:
-    fee, rate, unit, *_ = entry.offers[0][1]
-    return f"{fee} a call" if rate == "0" and fee != "0" else f"{rate}/{unit} s" if unit else rate
+    fee, rate, unit, increment, later, _ = entry.offers[0][1]
+    if rate == "0" and fee not in ("", "0"):
+        return f"{fee} a call"
+    return f"{rate}/{unit} s in {later.rpartition('/')[2] or increment} s" if unit else rate

@@ -9,14 +9,23 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-from agent.rating.errors import DeckError, Problem
+from agent.rating.errors import MAX_PROBLEMS, DeckError, Problem
 from agent.rating.importing.choices import Choice, Choices, advise
-from agent.rating.importing.fields import CODES, RATES, REPEATABLE, Field, Heading, recognise, same_heading
+from agent.rating.importing.fields import (
+    CODES,
+    RATE_FAMILIES,
+    RATES,
+    REPEATABLE,
+    Field,
+    Heading,
+    recognise,
+    same_heading,
+)  # fmt: skip
 
 MAX_BYTES: Final = 64 << 20
 MAX_ROWS: Final = 400_000
@@ -60,9 +69,11 @@ class Sheet:
             if row > self.head_row and any(cells):
                 yield row, cells
 
-    def column(self, field: Field) -> Heading | None:
-        """Return the first column that holds `field`."""
-        return next((heading for heading in self.headings if heading.field is field), None)
+    def is_other_head(self, cells: Sequence[str], choices: Choices) -> bool:
+        """Whether a row is headings that differ from those of this sheet: another one begins there."""
+        found = _recognised(cells, choices)
+        fields = {heading.field for heading in found}
+        return bool(fields & {*CODES} and fields & {*RATES, Field.PER_CALL}) and tuple(found) != self.headings
 
 
 def open_sheet(data: bytes, name: str, choices: Choices) -> Sheet:
@@ -186,9 +197,27 @@ def _headings(cells: Sequence[str], row: int, name: str, choices: Choices) -> tu
             problems.append(
                 Problem(name, row, _shown(said), "", f"the mapping calls this {field}, the sheet has it not")
             )
+    problems += _rate_problems(seen, row, name)
     if problems:
-        raise DeckError(tuple(problems[:20]))
+        raise DeckError(tuple(problems[:MAX_PROBLEMS]))
     return tuple(known.values())
+
+
+def _rate_problems(seen: Mapping[Field, Heading], row: int, name: str) -> list[Problem]:
+    """Tell where the price columns together do not say what a call costs."""
+    families = [[heading for field, heading in seen.items() if field in family] for family in RATE_FAMILIES]
+    present = [family for family in families if family]
+    if Field.NEW_RATE in seen and (Field.PEAK_RATE in seen or Field.FIRST_RATE in seen):
+        present.append([seen[Field.NEW_RATE]])
+    if len(present) > 1:
+        advice = f"'{_shown(present[0][0].name)}' is a price of another kind: say in a --mapping file which one counts"
+        return [Problem(name, row, _shown(present[1][0].name), "", advice)]
+    lacking = ((Field.OFF_PEAK_RATE, (Field.PEAK_RATE, Field.WEEKEND_RATE)), (Field.FIRST_RATE, (Field.NEXT_RATE,)))
+    return [
+        Problem(name, row, _shown(seen[there].name), "", f"the price beside it, {needed}, is missing: name its column")
+        for needed, others in lacking if needed not in seen
+        for there in others if there in seen
+    ]  # fmt: skip
 
 
 def _no_head(text: str, separators: Sequence[str], name: str, choices: Choices) -> DeckError:

@@ -308,7 +308,10 @@ def test_an_unknown_status_is_asked_about():
 
 def test_a_code_with_two_prices_is_shown_with_both_rows():
     told = refused(f"{HEAD}\n46,X,0.5,1/1\n48,Y,0.1,1/1\n46,X,0.6,1/1\n")
-    assert "row 4, column prefix, '46': row 2 has this code at 0.5/60 s, this row at 0.6/60 s: keep one" in told
+    assert (
+        "row 4, column prefix, '46': row 2 has this code at 0.5/60 s in 1 s, this row at 0.6/60 s in 1 s: keep one"
+        in told
+    )
     assert "as 'X', this row as 'Z'" in refused(f"{HEAD}\n46,X,0.5,1/1\n46,Z,0.5,1/1\n")
     assert made(f"{HEAD}\n46,X,0.5,1/1\n46,X,0.50,1/1\n").account.repeated == 1
 
@@ -350,6 +353,55 @@ def test_charges_that_stop(head: str, cell: str, advice: str):
 
 def test_a_flag_makes_the_rate_a_price_per_call():
     assert rows(made(f"{HEAD},Per Call\n46,X,0.5,,Yes\n48,Y,0.5,1/1,No\n"))[0] == "46,X,0.5,0,60,60,,"
+
+
+@pytest.mark.parametrize(
+    ("head", "cells"),
+    [
+        ("Per Call", ""), ("Rate,Per Call", ",0"), ("Rate,Per Call", ",no"), ("Rate,Per Call", ",yes"),
+        ("New Price", ""), ("Current Price,New Price", ","), ("Peak,Off Peak", "0.5,"), ("Price 1,Price N", "0.5,"), ("Rate", ""),
+    ],
+)  # fmt: skip
+def test_an_empty_price_is_never_a_free_call(head: str, cells: str):
+    told = refused(f"Prefix,Destination,Increment,{head}\n46,X,1/1,{cells}\n")
+    assert "rates.csv, row 2, column " in told
+    assert "there is no price" in told
+
+
+@pytest.mark.parametrize(
+    ("head", "advice"),
+    [
+        ("Peak", "off_peak_rate, is missing"), ("Price N", "first_rate, is missing"),
+        ("Rate,Peak,Off Peak", "another kind"), ("Rate,Current Price", "another kind"), ("Rate 1,Rate N,New Rate", "another kind"),
+    ],
+)  # fmt: skip
+def test_price_columns_that_do_not_go_together_stop(head: str, advice: str):
+    assert advice in refused(f"Prefix,Destination,Increment,{head}\n46,X,1/1,{'1,' * head.count(',')}1\n")
+
+
+def test_a_second_sheet_in_the_file_stops_but_repeated_headings_do_not():
+    built = made(f"{HEAD}\n46,X,0.5,1/1\n\n{HEAD}\n48,Y,0.3,1/1\n")
+    assert len(rows(built)) == 2
+    told = refused(f"{HEAD}\n46,X,0.5,1/1\nPrefix,Destination,Increment,Rate\n48,Y,1/1,0.3\n")
+    assert "row 3, 'Prefix Destination Increment Rate': other headings: a second sheet begins here" in told
+
+
+def test_words_below_the_prices_may_contradict_the_currency():
+    assert "row 3, 'All prices in EUR': this says EUR" in refused(f"{HEAD}\n46,X,0.5,1/1\nAll prices in EUR,,,\n")
+
+
+def test_a_status_without_a_code_is_not_taken_for_words():
+    told = refused(f"{HEAD},Status\n46,X,0.5,1/1,\n,Cuba,,,Blocked\n")
+    assert "row 3, column Prefix: there is no code" in told
+
+
+def test_a_last_day_before_the_first_stops():
+    told = refused(f"{HEAD},Valid from,Valid until\n46,X,0.5,1/1,2026-12-01,2026-11-30\n")
+    assert "column Valid until, '2026-11-30': this is before the first day" in told
+
+
+def test_thousands_do_not_begin_with_zero():
+    assert "this sheet has a decimal comma" in refused(f"{HEAD}\n46,X,0.500,1/1\n", decimal="comma")
 
 
 # --- the file itself -----------------------------------------------------------------------------------------------
