@@ -145,10 +145,7 @@ class Agent:
             store=store, judge=self.plan, send=self._gateway.send, now=self._clock.now, zone=self._zone,
             recorded=self._recorded, troubles=(StoreError,), unsendable=GatewayUnavailableError,
         )  # fmt: skip
-        self._operator = OperatorClient(
-            config.operator.url, config.operator.device_id, read_credential(Path(config.operator.credential_file)),
-            ca_file=Path(config.operator.ca_file) if config.operator.ca_file else None,
-        )  # fmt: skip
+        self._operator = _operator_client(config)
         self._syncer = Syncer(
             self._operator, store, self._price_lists, install=self._install, on_change=self._changed,
             uniform=self._random.uniform, clock=self._clock.now, wake=asyncio.Event(), in_use=self._lists_in_use,
@@ -183,9 +180,8 @@ class Agent:
         notify("RELOADING=1")
         try:
             settings = _load(self._source)
-            read_credential(Path(settings.config.operator.credential_file))
         except ConfigError as error:
-            # No earlier one is kept, or the secret it names can't be read: what runs now is the last good one.
+            # No earlier one is kept: what runs now is the last good one.
             settings = Settings(self._config, error)
             _complain(settings)
         if not settings.refused:
@@ -196,7 +192,7 @@ class Agent:
 
     @contextlib.asynccontextmanager
     async def _running(self) -> AsyncIterator[None]:
-        await self._syncer.restore()
+        await self._restore()
         try:
             async with asyncio.TaskGroup() as group:
                 parts = (
@@ -261,9 +257,31 @@ class Agent:
             raise PriceListError(f"{info.name}: it does not belong to the product {self.plan.product}")
         if self.plan.table is not None:
             self._old_tables = {self.plan.table_sha256: self.plan.table}
-        self.plan.use_table(table, info.sha256)
-        self._view.installed(self._clock.now())
-        _log.info("price_list_installed", name=info.name, version=info.version, prefixes=len(table))
+        now = self._clock.now()
+        in_force = self.plan.offer_table(table, info.sha256, now)
+        self._view.installed(now)
+        _log.info(
+            "price_list_installed", name=info.name, version=info.version, prefixes=len(table), in_force=in_force,
+            valid_from=str(table.header.valid_from),
+        )  # fmt: skip
+
+    async def _restore(self) -> None:
+        """Put what was last known into force; before a new list's day, the list that was in force until then."""
+        await self._syncer.restore()
+        if self.plan.table is None:
+            earlier = await asyncio.to_thread(self._tables_on_disk)
+            now = self._clock.now()
+            for table, sha256 in sorted(earlier, key=lambda one: one[0].header.valid_from, reverse=True):
+                if self.plan.offer_earlier_table(table, sha256, now):
+                    _log.info("price_list_installed", name=table.rules.price_list, version=table.rules.version)
+                    return
+
+    def _tables_on_disk(self) -> list[tuple[RateTable, str]]:
+        found = []
+        for path in self._price_lists.glob("*.deck"):
+            with contextlib.suppress(PriceListError, OSError):
+                found.append((open_or_build(path, path.with_suffix(".table")), path.stem))
+        return found
 
     async def _changed(self, change: Change) -> None:
         if change.subscription is not None:
@@ -356,8 +374,29 @@ def kept_configuration() -> Path:
     return Path(os.environ.get("STATE_DIRECTORY", "/var/lib/iplink-agent")) / "agent.toml.last-good"
 
 
+def _operator_client(config: Config) -> OperatorClient:
+    ca_file = Path(config.operator.ca_file) if config.operator.ca_file else None
+    secret = read_credential(Path(config.operator.credential_file))
+    return OperatorClient(config.operator.url, config.operator.device_id, secret, ca_file=ca_file)
+
+
+def try_out(config: Config) -> None:
+    """Raise ConfigError where the secret, the operator's address or the store's folder can't be worked with."""
+    try:
+        _operator_client(config)
+    except (OperatorError, ValueError) as error:
+        raise ConfigError(f"operator: {error}; correct url, device_id or credential_file") from error
+    folder = Path(config.store.folder)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"store.folder: {folder} cannot be made ({error.strerror}); name another") from error
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        raise ConfigError(f"store.folder: {folder} may not be written by the agent; change its owner, or name another")
+
+
 def _load(path: Path) -> Settings:
-    config, trouble = load_or_last_good(path, kept_configuration())
+    config, trouble = load_or_last_good(path, kept_configuration(), try_out)
     logs.configure(config.log.level, config.log.format)
     settings = Settings(config, trouble)
     _complain(settings)
@@ -380,11 +419,20 @@ async def _serve(path: Path) -> int:
         store = await Store.open(Path(settings.config.store.folder))
         try:
             settings = await Agent(settings, path, store).run(orders)
+        except* StoreError as failed:
+            # One of the parts met it; the reason is what the journal and a technician need, not where.
+            raise _first(failed) from None
         finally:
             await store.close()
         if settings is not None:
             _log.info("configuration_reloaded")
     return EXIT_OK
+
+
+def _first(failed: BaseExceptionGroup[StoreError]) -> StoreError:
+    """The first error of a group of store errors, however deep the tasks have nested it."""
+    inner = failed.exceptions[0]
+    return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner
 
 
 def main(path: Path) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-_FLOOR = datetime(2026, 1, 1, tzinfo=UTC)
+FLOOR = datetime(2026, 1, 1, tzinfo=UTC)
 """No adapter was made before this: an earlier wall clock has never been set."""
 
 _STA_UNSYNC = 0x0040
@@ -72,5 +72,5 @@ class Clock:
     def now(self) -> Moment:
         """Return the instant on both clocks."""
         at = wall()
-        trusted = at >= _FLOOR and (self._confirmed or kernel_synchronised())
+        trusted = at >= FLOOR and (self._confirmed or kernel_synchronised())
         return Moment(boot_id=boot_id(), boot_ms=boot_ms(), wall=at, trusted=trusted)

@@ -15,6 +15,7 @@ import stat
 import tempfile
 import urllib.parse
 import zoneinfo
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -228,15 +229,19 @@ def load(path: Path) -> Config:
     return parse(_read(path), str(path))
 
 
-def load_or_last_good(path: Path, kept: Path) -> tuple[Config, ConfigError | None]:
+def load_or_last_good(
+    path: Path, kept: Path, try_out: Callable[[Config], None] = lambda _: None
+) -> tuple[Config, ConfigError | None]:
     """The configuration in `path`, kept in `kept` (0600) for worse days; or else the kept one and what was wrong.
 
+    `try_out` raises ConfigError where a configuration that reads well can't be worked with: it is not kept then.
     The caller reports the error loudly. A `KeptCopyError` beside the new configuration: only the keeping failed.
     Raises ConfigError where `path` is wrong and no good one has been kept.
     """
     try:
         body = _read(path)
         config = parse(body, str(path))
+        try_out(config)
     except ConfigError as error:
         try:
             return load(kept), error

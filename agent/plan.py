@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, timedelta, tzinfo
+from datetime import date, datetime, timedelta, tzinfo
 
 import msgspec
 
 from agent import records
 from agent.calls import Judgement
-from agent.clock import Moment
+from agent.clock import FLOOR, Moment
 from agent.core.admission import CallRequest, Grant, RateFound, admit
 from agent.core.catalogue import (
     Catalogue,
@@ -74,6 +74,7 @@ class Plan:
         self.entitlement: Entitlement | None = None
         self.table: RateTable | None = None
         self.table_sha256 = ""
+        self._next: tuple[RateTable, str] | None = None
         self.unknown_product = ""
 
     def use_subscription(self, subscription: Subscription, now: Moment) -> None:
@@ -83,7 +84,9 @@ class Plan:
 
     def turn(self, now: Moment) -> bool:
         """Take the civil day of `now`, on which the product may be another or the subscription over; true if it is."""
-        day = day_of(now.wall, self._zone)
+        day = self._today(now)
+        if self._next is not None and self._next[0].header.valid_from <= day:
+            self.use_table(*self._next)
         if self.subscription is None or day == self._day:
             return False
         before, self._day = self.term, day
@@ -92,6 +95,9 @@ class Plan:
         self.unknown_product = "" if product is not None else self.subscription.product
         self.entitlement = entitle(product, _facts(self.subscription, term)) if term and product else None
         return before != term
+
+    def _today(self, now: Moment) -> date:
+        return day_of(_instant(now), self._zone)
 
     def term_on(self, day: date) -> Term | None:
         """How the subscription stands on a civil day, as far as is known today; None without a subscription."""
@@ -122,6 +128,24 @@ class Plan:
     def use_table(self, table: RateTable, sha256: str) -> None:
         """Take a price list; calls in progress keep the one they began with."""
         self.table, self.table_sha256 = table, sha256
+        self._next = None
+
+    def offer_table(self, table: RateTable, sha256: str, now: Moment) -> bool:
+        """Take a price list on the day from which it is valid; whether that has come."""
+        if table.header.valid_from <= self._today(now):
+            self.use_table(table, sha256)
+            return True
+        self._next = (table, sha256)
+        return False
+
+    def offer_earlier_table(self, table: RateTable, sha256: str, now: Moment) -> bool:
+        """Take an earlier list of the product until the next one's day; false where it does not fit or is not valid."""
+        waiting = self._next
+        if self.product not in table.header.products or table.header.valid_from > self._today(now):
+            return False
+        self.use_table(table, sha256)
+        self._next = waiting
+        return True
 
     @property
     def refused(self) -> tuple[Refused, ...]:
@@ -165,7 +189,7 @@ class Plan:
         if self.table is None or self.subscription is None:
             return RateFound.NO_PRICE_LIST
         try:
-            find_rate(self.table, number, self.product, start=now.wall, zone=self._zone)
+            find_rate(self.table, number, self.product, start=_instant(now), zone=self._zone)
         except NoRate as error:
             return _RATES[error.reason]
         return RateFound.FOUND
@@ -233,6 +257,11 @@ class Plan:
         if self.subscription is None:
             return []
         return [one.id for one in self.subscription.registrations[MAX_ACCOUNTS:]]
+
+
+def _instant(now: Moment) -> datetime:
+    """The wall time; a clock that was never set says at least that the adapter has been made."""
+    return now.wall if now.trusted else max(now.wall, FLOOR)
 
 
 def _facts(subscription: Subscription, term: Term | None) -> SubscriptionFacts:

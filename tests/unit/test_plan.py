@@ -317,3 +317,43 @@ def test_a_number_that_was_given_up_stops_ringing_and_calling(plan: Plan, table:
     assert [route.number for route in configuration.routes] == ["+4721000000"]
     assert plan.judge(asked("+4681234567", 1), NOW).decision.refusal == "number_not_in_plan"
     assert plan.judge(asked("+4681234567", 0), NOW).decision.granted
+
+
+def list_valid_from(day: str) -> RateTable:
+    text = (data_dir() / "price-lists/privat.csv").read_text(encoding="utf-8")
+    return RateTable.of(parse(text.replace("# valid_from: 2019-01-01", f"# valid_from: {day}"), "next.csv"))
+
+
+def test_a_price_list_prices_from_its_own_day_whenever_it_is_delivered(plan: Plan, table: RateTable) -> None:
+    plan.use_subscription(subscription(), NOW)
+    plan.use_table(table, "now")
+    assert not plan.offer_table(list_valid_from("2026-12-01"), "next", NOW)
+    assert plan.basis() == ("privat", "now")
+    before = moment_at("2026-11-30T22:59:59+00:00")
+    assert plan.judge(asked("+4681234567"), before).price_list_sha256 == "now"
+    after = moment_at("2026-11-30T23:00:00+00:00")
+    assert plan.judge(asked("+4681234567"), after).price_list_sha256 == "next", "midnight in Oslo"
+
+
+def test_after_a_restart_the_earlier_list_prices_until_the_next_ones_day(plan: Plan, table: RateTable) -> None:
+    plan.use_subscription(subscription(), NOW)
+    plan.offer_table(list_valid_from("2026-12-01"), "next", NOW)
+    assert plan.judge(asked("+4681234567"), NOW).decision.refusal == "no_price_list"
+    assert not plan.offer_earlier_table(list_valid_from("2026-12-01"), "other", NOW)
+    assert plan.offer_earlier_table(table, "now", NOW)
+    assert plan.judge(asked("+4681234567"), NOW).price_list_sha256 == "now"
+    plan.turn(moment_at("2026-12-01T12:00:00+00:00"))
+    assert plan.basis() == ("privat", "next")
+
+
+def test_a_clock_that_was_never_set_does_not_undo_the_subscription(plan: Plan, table: RateTable) -> None:
+    unset = Moment("boot", 5_000, datetime(1970, 1, 1, tzinfo=UTC), False)
+    plan.use_subscription(subscription(), unset)
+    assert plan.offer_table(table, "t", unset)
+    assert plan.unknown_product == ""
+    assert plan.entitlement is not None
+    assert plan.judge(asked("+4681234567"), NOW).decision.granted
+
+
+def moment_at(at: str) -> Moment:
+    return Moment("boot", 5_000_000, datetime.fromisoformat(at), True)
