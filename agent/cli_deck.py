@@ -45,9 +45,10 @@ Fact = Annotated[str | None, typer.Option(help="A line of the header; also in [h
 
 
 _BUILD_HELP: Final = (
-    "Choices (--choose): encoding, delimiter, decimal, dates, asap, prices, peak, weekend, increments, unit, hyphen, lists, "
-    "spaces, area, origins, per_call, amounts, destination; a refusal says which one it needs. A mapping file has "
-    "[columns] (field = heading; ignore = [headings]), [choices], [status] (word = active, blocked or skip) and [header]."
+    "Choices (--choose): encoding, delimiter, decimal, dates, asap, prices, peak, weekend, increments, unit, hyphen, "
+    "lists, spaces, area, origins, per_call, amounts, destination; a refusal says which one it needs. A mapping file "
+    "has [columns] (field = heading; ignore = [headings]), [choices], [status] (word = active, blocked or skip) and "
+    "[header]."
 )
 
 
@@ -86,14 +87,18 @@ def build(
         "version": version, "valid_from": valid_from, "rounding": rounding, "decimals": decimals, "seconds": seconds,
         "holidays": holidays,
     }  # fmt: skip
+    progress = _Progress() if sys.stderr.isatty() else None
     try:
         choices = _choices(mapping, choose or [])
         header = _header({**choices.header, **{key: value for key, value in facts.items() if value is not None}})
-        built = build_deck(_bytes(sheet), sheet.name, header, choices, progress=_progress())
+        built = build_deck(_bytes(sheet), sheet.name, header, choices, progress=progress)
     except DeckError as error:
         raise CliError("\n".join(map(_fault_line, error.problems)), Exit.BAD_INPUT) from error
     except PriceListError as error:
         raise CliError(str(error), Exit.BAD_INPUT) from error
+    finally:
+        if progress is not None:
+            progress.end()
     _stop_at_doubts(built, sheet.name, _day(today), set(accept or ()))
     _write(output, built.text)
     for line in _account(built, header, output):
@@ -225,15 +230,16 @@ def _bytes(path: Path) -> bytes:
         raise CliError(f"{path}: the rate sheet cannot be read: {error.strerror}", Exit.BAD_INPUT) from error
 
 
-def _progress() -> _Progress | None:
-    return _Progress() if sys.stderr.isatty() else None
-
-
 class _Progress:
     """Counts rows on one line of a terminal."""
 
     def __call__(self, rows: int) -> None:
         sys.stderr.write(f"\r{rows} rows read ")
+        sys.stderr.flush()
+
+    def end(self) -> None:
+        """Leave the line empty for what follows."""
+        sys.stderr.write("\r\x1b[K")
         sys.stderr.flush()
 
 

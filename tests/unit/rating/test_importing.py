@@ -359,7 +359,8 @@ def test_a_flag_makes_the_rate_a_price_per_call():
     ("head", "cells"),
     [
         ("Per Call", ""), ("Rate,Per Call", ",0"), ("Rate,Per Call", ",no"), ("Rate,Per Call", ",yes"),
-        ("New Price", ""), ("Current Price,New Price", ","), ("Peak,Off Peak", "0.5,"), ("Price 1,Price N", "0.5,"), ("Rate", ""),
+        ("New Price", ""), ("Current Price,New Price", ","), ("Peak,Off Peak", "0.5,"), ("Price 1,Price N", "0.5,"),
+        ("Rate", ""),
     ],
 )  # fmt: skip
 def test_an_empty_price_is_never_a_free_call(head: str, cells: str):
@@ -372,7 +373,8 @@ def test_an_empty_price_is_never_a_free_call(head: str, cells: str):
     ("head", "advice"),
     [
         ("Peak", "off_peak_rate, is missing"), ("Price N", "first_rate, is missing"),
-        ("Rate,Peak,Off Peak", "another kind"), ("Rate,Current Price", "another kind"), ("Rate 1,Rate N,New Rate", "another kind"),
+        ("Rate,Peak,Off Peak", "another kind"), ("Rate,Current Price", "another kind"),
+        ("Rate 1,Rate N,New Rate", "another kind"),
     ],
 )  # fmt: skip
 def test_price_columns_that_do_not_go_together_stop(head: str, advice: str):
