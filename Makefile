@@ -1,5 +1,5 @@
 # make run   the lab: an operator on loopback, two simulated phones, the real gateway and agent
-# make test  all tests; those that need a program from Debian (make peers) are skipped by name where it is missing
+# make test  the tests; those that need a program from Debian (make peers) are skipped by name where it is missing
 SHELL := /bin/sh
 V := .venv/bin
 PYTEST := $(V)/python -m pytest
@@ -46,10 +46,11 @@ peers:
 bench: venv
 	$(V)/python tests/bench
 
-# Resolves the lock file again; needs uv.
+# Resolves the lock files again, for developers and for devices; needs uv.
+COMPILE := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
 lock:
-	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --extra sip --extra lab --group dev \
-	    --no-emit-index-url --no-header --quiet --output-file requirements.lock
+	$(COMPILE) --extra sip --extra lab --group dev --output-file requirements.lock
+	$(COMPILE) --output-file deploy/raspberrypi/requirements.lock
 
 fmt: venv
 	$(V)/ruff format .

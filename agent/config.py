@@ -123,7 +123,7 @@ class StoreSection(Section, frozen=True, kw_only=True):
     """Where records are kept until the operator has them."""
 
     folder: Annotated[
-        str, _text("Folder of the database, price lists and the last good configuration.", _PATH, pattern="^/.")
+        str, _text("Folder of the database and the price lists.", _PATH, pattern="^/.")
     ] = "/var/lib/iplink-agent"
 
 
