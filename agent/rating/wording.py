@@ -7,19 +7,17 @@ from agent.core.tariff import Rate, Tariff
 
 
 def price_text(rate: Rate, currency: str, lang: str) -> str:
-    """Return a row's price as a person reads it: `NOK 0.29/min`, `NOK 5.00 + NOK 20.00/min`, `NOK 0.50/call`, `–`."""
+    """Return a row's price as a person reads it: `NOK 0.29/min`, `NOK 5.00 + NOK 20.00/min`, `–`."""
     tariff = rate.tariff
     if tariff.blocked:
         return "–"
     first, *later = tariff.intervals
     fee = format_amount(tariff.connect_fee_micro, currency, lang) if tariff.connect_fee_micro else ""
-    if not any(part.rate_micro for part in tariff.intervals) and fee:
-        return f"{fee}/{'anrop' if lang == 'nb' else 'call'}"
     rates = [
         f"{format_amount(part.rate_micro, currency, lang)}/{'min' if part.unit_s == 60 else f'{part.unit_s} s'}"
         for part in (first, *(part for part in later if part.rate_micro != first.rate_micro))
     ]
-    return " + ".join(filter(None, (fee, " → ".join(rates))))
+    return " + ".join(filter(None, (fee, "; ".join(rates))))
 
 
 def full_text(rate: Rate, currency: str, lang: str) -> str:

@@ -71,3 +71,14 @@ def test_the_look_up_finds_the_row_that_prices(deck_text: Write, digits: str):
     deck = parse(deck_text(), "x")
     found = look_up(deck, digits)
     assert (found.rows[0] if found.rows else None) == RateTable.of(deck).look_up(digits)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text(max_size=30))
+def test_anything_typed_is_looked_up_or_refused(deck_text: Write, typed: str):
+    tried: tuple[str, ...] = ()
+    try:
+        tried = look_up(parse(deck_text(), "x"), typed).tried
+    except TypedError as error:
+        assert str(error)  # noqa: PT017 - both ways are right, and this one has a sentence
+    assert all(digits.isdecimal() and digits.isascii() for digits in tried)

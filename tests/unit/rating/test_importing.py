@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from agent.rating.deck import parse
-from agent.rating.errors import MAX_PROBLEMS, DeckError
+from agent.rating.errors import MAX_PROBLEMS, DeckError, Problem
 from agent.rating.importing.build import Built, build
 from agent.rating.importing.choices import ALLOWED, Choice, Choices, Status, read_choice, read_mapping
 from agent.rating.importing.fields import Field
@@ -480,6 +480,18 @@ def test_a_mapping_that_is_wrong_is_refused(tmp_path: Path, text: str, advice: s
         read_mapping(path)
     assert str(error.value).startswith("map.toml")
     assert advice in str(error.value)
+
+
+@given(st.binary(max_size=200) | st.text(max_size=80).map(lambda text: f"[choices]\n{text}\n[columns]\n".encode()))
+def test_any_mapping_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, data: bytes):
+    path = tmp_path_factory.getbasetemp() / "map.toml"
+    path.write_bytes(data)
+    problems: tuple[Problem, ...] = ()
+    try:
+        assert isinstance(read_mapping(path), Choices)
+    except DeckError as error:
+        problems = error.problems
+    assert all(problem.advice and problem.file == "map.toml" for problem in problems)
 
 
 def test_a_mapping_for_another_sheet_is_told():
