@@ -40,7 +40,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_the_lab_ends_by_itself_and_every_step_happened(folder: Path) -> None:
-    command = [*LAB, "--seconds", "20", "--json", "--keep", str(folder)]
+    command = [*LAB, "--seconds", "15", "--json", "--keep", str(folder)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     summary = json.loads(result.stdout)
     assert [step for step in summary["steps"] if not step["ok"]] == []
