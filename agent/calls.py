@@ -69,6 +69,11 @@ class LiveCall:
     row: OpenCall | None = None
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Lost:
+    """The gateway's connection has ended; what it said before that stands before this in the queue."""
+
+
 class Calls:
     """Takes every `Hello` and `CallState` in order, and sees each ended call through to its record and release."""
 
@@ -87,7 +92,7 @@ class Calls:
         self._store, self._judge, self._send, self._now, self._zone = store, judge, send, now, zone
         self._recorded = recorded
         self._troubles, self._unsendable = troubles, unsendable
-        self._inbox: asyncio.Queue[Hello | CallState] = asyncio.Queue()
+        self._inbox: asyncio.Queue[Hello | CallState | _Lost] = asyncio.Queue()
         self._instance = ""
         self._greeted = ""
         self._lost_at: dict[str, int] = {}
@@ -104,14 +109,16 @@ class Calls:
         """Queue one record from the gateway; called on the event loop, never blocks."""
         if isinstance(record, Hello):
             self._greeted = record.instance
+            self._lost_at.pop(record.instance, None)
         self._inbox.put_nowait(record)
 
     def lost(self) -> None:
-        """Note that the gateway's connection has ended: its calls were alive until now."""
+        """Note that the gateway's connection has ended: its calls were alive until now, and none of them after."""
         self._lost_at[self._greeted or self._instance] = self._now().boot_ms
         while len(self._lost_at) > _MAX_LOST:
             del self._lost_at[next(iter(self._lost_at))]
         self.live.clear()
+        self._inbox.put_nowait(_Lost())
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -139,9 +146,12 @@ class Calls:
         for state in [*self._unfollowed.values(), *self._unfinished.values()]:
             await self.reconcile(state)
 
-    async def reconcile(self, record: Hello | CallState) -> None:
+    async def reconcile(self, record: Hello | CallState | _Lost) -> None:
         """Bring the store in line with one statement of the gateway. Repeating it changes nothing."""
         try:
+            if isinstance(record, _Lost):
+                self.live.clear()
+                return
             if isinstance(record, Hello):
                 self._take_over(record.instance)
                 await self._close_lost_calls()
@@ -181,7 +191,7 @@ class Calls:
                 continue
             last = call.last_alive_ms
             if call.boot_id == here:
-                last = max(last, self._lost_at.get(call.instance, 0))
+                last = self._lost_at.get(call.instance, last)
             duration = records.answered_duration_ms(call.answered_ms, last)
             price, unpriced = self._price(call, duration)
             await self._commit(records.recovered_record(call, last, price, unpriced))
@@ -212,15 +222,20 @@ class Calls:
                 )
             else:
                 self._rows[row.id] = row
-                self.live[state.call_id] = LiveCall(state, row)
+                self._show(LiveCall(state, row))
         _log.info(
             "call_decided", call_id=state.call_id, line=state.line, granted=decision.granted, refusal=decision.refusal
         )
         self._tell(decision)
 
+    def _show(self, call: LiveCall) -> None:
+        """Count a call as alive, unless its gateway was lost while its word waited here."""
+        if self._instance not in self._lost_at:
+            self.live[call.state.call_id] = call
+
     async def _follow(self, state: CallState) -> None:
         live = LiveCall(state, self._rows.get(state.call_id))
-        self.live[state.call_id] = live
+        self._show(live)
         self._unfollowed[state.call_id] = state
         await self._read_rows()
         row = live.row = await self._row(state)
@@ -235,6 +250,8 @@ class Calls:
         if row is None:
             product, digest = self._judge.basis()
             row = records.open_call(state, self._instance, self._now(), product=product, price_list_sha256=digest)
+            alive_ms = min(row.last_alive_ms, self._lost_at.get(self._instance, row.last_alive_ms))
+            row = msgspec.structs.replace(row, last_alive_ms=alive_ms)
             await self._store.open_call(row)
             self._rows[row.id] = row
         return row

@@ -373,3 +373,91 @@ async def test_an_answer_that_was_never_kept_counts_when_the_gateway_dies(desk: 
     (cdr,) = desk.store.cdrs.values()
     assert (cdr.duration_ms, cdr.cause) == (5_000, Cause.GATEWAY_LOST)
     assert desk.calls.live == {}
+
+
+def _hello(instance: str) -> Hello:
+    return Hello(protocol=PROTOCOL_VERSION, instance=instance, boot_id="boot-1", version="0")
+
+
+async def _work(desk: Desk) -> None:
+    """Work off what waits in the queue."""
+    while not desk.calls._inbox.empty():
+        await desk.calls.reconcile(desk.calls._inbox.get_nowait())
+
+
+async def test_an_answer_and_the_loss_at_the_same_millisecond_cost_nothing(desk: Desk) -> None:
+    desk.calls.take(_hello("gateway-1"))
+    desk.calls.take(call(CallPhase.ASKED))
+    await _work(desk)
+    desk.boot_ms = 1_005_000
+    desk.calls.take(call(CallPhase.ANSWERED, answered_ms=1_005_000))
+    desk.calls.lost()
+    await _work(desk)
+    assert desk.calls.live == {}, "nobody is alive in a gateway that is away"
+    desk.boot_ms += 30 * 60_000
+    desk.calls.take(_hello("gateway-2"))
+    await _work(desk)
+    (cdr,) = desk.store.cdrs.values()
+    assert (cdr.duration_ms, cdr.cause) == (0, Cause.GATEWAY_LOST)
+    assert cdr.answered_at == "2026-11-22T20:00:05.000Z", "that it was answered is still true"
+
+
+async def test_a_loss_during_the_decision_does_not_bring_the_call_back(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_call = desk.store.open_call
+
+    async def lost_meanwhile(row: OpenCall) -> None:
+        desk.calls.lost()
+        await open_call(row)
+
+    monkeypatch.setattr(desk.store, "open_call", lost_meanwhile)
+    await desk.hello()
+    await desk.calls.reconcile(call(CallPhase.ASKED))
+    assert desk.calls.live == {}
+
+
+async def test_a_sign_of_life_after_the_loss_does_not_lengthen_the_call(desk: Desk) -> None:
+    await desk.hello()
+    await desk.calls.reconcile(call(CallPhase.ASKED))
+    await desk.calls.reconcile(call(CallPhase.ANSWERED, answered_ms=1_002_000))
+    desk.boot_ms = 1_007_000
+    desk.calls.lost()
+    await desk.store.mark_alive([call(CallPhase.ASKED).call_id], 1_900_000)
+    await desk.hello("gateway-2")
+    (cdr,) = desk.store.cdrs.values()
+    assert cdr.duration_ms == 5_000
+
+
+async def test_an_answer_that_is_kept_after_the_loss_does_not_bring_the_call_back(desk: Desk) -> None:
+    await desk.hello()
+    await desk.calls.reconcile(call(CallPhase.ASKED))
+    desk.store.full = True
+    await desk.calls.reconcile(call(CallPhase.ANSWERED, answered_ms=1_002_000))
+    desk.calls.lost()
+    desk.store.full = False
+    await desk.calls._again()
+    assert desk.calls.live == {}
+    assert desk.store.opened[call(CallPhase.ASKED).call_id].answered_ms == 1_002_000
+
+
+async def test_a_row_that_is_opened_after_the_loss_was_alive_no_longer_than_its_gateway(desk: Desk) -> None:
+    await desk.hello()
+    desk.store.full = True
+    await desk.calls.reconcile(call(CallPhase.ANSWERED, answered_ms=1_000_000, direction=Direction.INCOMING))
+    desk.boot_ms = 1_001_000
+    desk.calls.lost()
+    desk.store.full, desk.boot_ms = False, 2_000_000
+    await desk.calls._again()
+    (row,) = desk.store.opened.values()
+    assert row.last_alive_ms == 1_001_000, "an agent that is started now knows nothing of the loss"
+
+
+async def test_a_gateway_that_comes_back_as_itself_has_its_calls_alive(desk: Desk) -> None:
+    desk.calls.take(_hello("gateway-1"))
+    desk.calls.take(call(CallPhase.ASKED))
+    desk.calls.lost()
+    desk.calls.take(_hello("gateway-1"))
+    desk.calls.take(call(CallPhase.ANSWERED, answered_ms=1_002_000))
+    await _work(desk)
+    assert [live.state.phase for live in desk.calls.live.values()] == [CallPhase.ANSWERED]
