@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import enum
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import tzinfo
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import msgspec
 import structlog
@@ -27,6 +28,13 @@ _MAX_LOST = 64
 """So many gateways may die before the store takes the records of the first one's calls."""
 
 _log = structlog.get_logger("calls")
+_T = TypeVar("_T")
+
+
+class StoreRefusal(enum.StrEnum):
+    """Why a call that admission grants may not start after all; each has a sentence `refusal.CODE`."""
+
+    STORE_UNAVAILABLE = "store_unavailable"
 
 
 class CallStore(Protocol):
@@ -102,8 +110,13 @@ class Calls:
         self._unreconciled = False
         self._rows: dict[str, OpenCall] = {}
         self.live: dict[str, LiveCall] = {}
-        self.trouble = ""
-        """Why the store refuses; empty while it works."""
+        self._unread = ""
+        self._unwritten = ""
+
+    @property
+    def trouble(self) -> str:
+        """Why the store refuses, as it said the last time it was written or read; empty while it works."""
+        return self._unwritten or self._unread
 
     def take(self, record: Hello | CallState) -> None:
         """Queue one record from the gateway; called on the event loop, never blocks."""
@@ -141,7 +154,7 @@ class Calls:
             try:
                 await self._close_lost_calls()
             except self._troubles as error:
-                self._note(error)
+                _log.error("store_failed", detail=str(error))
                 return
         for state in [*self._unfollowed.values(), *self._unfinished.values()]:
             await self.reconcile(state)
@@ -161,13 +174,27 @@ class Calls:
                 await self._decide(record)
             else:
                 await self._follow(record)
-            self.trouble = ""
         except self._troubles as error:
-            self._note(error)
+            _log.error("store_failed", detail=str(error))
 
-    def _note(self, error: Exception) -> None:
-        self.trouble = str(error)
-        _log.error("store_failed", detail=str(error))
+    async def _written(self, write: Awaitable[_T]) -> _T:
+        """What a write of the store returns; remembers whether the store took it."""
+        try:
+            done = await write
+        except self._troubles as error:
+            self._unwritten = str(error)
+            raise
+        self._unwritten = ""
+        return done
+
+    async def _kept_calls(self) -> list[OpenCall]:
+        try:
+            kept = await self._store.open_calls()
+        except self._troubles as error:
+            self._unread = str(error)
+            raise
+        self._unread = ""
+        return kept
 
     def _take_over(self, instance: str) -> None:
         if instance != self._instance:
@@ -182,7 +209,7 @@ class Calls:
     async def _close_lost_calls(self) -> None:
         self._unreconciled = True
         here = self._now().boot_id
-        for kept in await self._store.open_calls():
+        for kept in await self._kept_calls():
             call = kept
             if call.answered_ms is None and call.id in self._unkept_answers:
                 call = msgspec.structs.replace(call, answered_ms=self._unkept_answers[call.id])
@@ -213,13 +240,13 @@ class Calls:
                 product=judgement.product, price_list_sha256=judgement.price_list_sha256,
             )  # fmt: skip
             try:
-                await self._store.open_call(row)
+                await self._written(self._store.open_call(row))
             except self._troubles as error:
-                self.trouble = str(error)
                 _log.error("call_not_opened", call_id=state.call_id, detail=str(error))
                 decision = Decide(
-                    call_id=state.call_id, granted=False, refusal="store_unavailable", tone=Tone.CONGESTION
-                )
+                    call_id=state.call_id, granted=False, refusal=StoreRefusal.STORE_UNAVAILABLE.value,
+                    tone=Tone.CONGESTION,
+                )  # fmt: skip
             else:
                 self._rows[row.id] = row
                 self._show(LiveCall(state, row))
@@ -240,7 +267,7 @@ class Calls:
         await self._read_rows()
         row = live.row = await self._row(state)
         if state.answered_ms is not None and row.answered_ms is None:
-            await self._store.mark_answered(state.call_id, state.answered_ms)
+            await self._written(self._store.mark_answered(state.call_id, state.answered_ms))
             row = live.row = self._rows[row.id] = msgspec.structs.replace(row, answered_ms=state.answered_ms)
             _log.info("call_answered", call_id=state.call_id, line=state.line)
         self._unfollowed.pop(state.call_id, None)
@@ -252,7 +279,7 @@ class Calls:
             row = records.open_call(state, self._instance, self._now(), product=product, price_list_sha256=digest)
             alive_ms = min(row.last_alive_ms, self._lost_at.get(self._instance, row.last_alive_ms))
             row = msgspec.structs.replace(row, last_alive_ms=alive_ms)
-            await self._store.open_call(row)
+            await self._written(self._store.open_call(row))
             self._rows[row.id] = row
         return row
 
@@ -279,7 +306,7 @@ class Calls:
         return self._judge.price(call, duration_ms)
 
     async def _commit(self, cdr: Cdr) -> None:
-        if await self._store.finish(cdr, *records.period_of(cdr.began_at, self._zone)):
+        if await self._written(self._store.finish(cdr, *records.period_of(cdr.began_at, self._zone))):
             _log.info(
                 "call_recorded", call_id=cdr.id, line=cdr.line, direction=cdr.direction.value, cause=cdr.cause.value,
                 duration_ms=cdr.duration_ms, amount_micro=cdr.price.amount_micro if cdr.price else 0,
@@ -301,6 +328,6 @@ class Calls:
             alive = [call_id for call_id, call in self.live.items() if call.row is not None]
             if alive:
                 try:
-                    await self._store.mark_alive(alive, self._now().boot_ms)
+                    await self._written(self._store.mark_alive(alive, self._now().boot_ms))
                 except self._troubles as error:
-                    self.trouble = str(error)
+                    _log.error("store_failed", detail=str(error))

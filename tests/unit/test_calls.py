@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -9,11 +10,13 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
-from agent.calls import Calls, Judgement
+from agent.calls import Calls, Judgement, StoreRefusal
 from agent.clock import Moment
+from agent.core.admission import RefusalCode
 from agent.core.cdr import Cdr, OpenCall, Price
 from agent.core.events import CallKind, CallPhase, Cause, Direction, Party, Tone
 from agent.gateway.protocol import PROTOCOL_VERSION, AgentRecord, CallState, Decide, Hello, Release
+from agent.texts import Language, Texts
 
 OSLO = ZoneInfo("Europe/Oslo")
 START = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
@@ -50,6 +53,7 @@ class MemoryStore:
         self.opened[call_id] = msgspec.structs.replace(self.opened[call_id], answered_ms=answered_ms)
 
     async def mark_alive(self, call_ids: Sequence[str], boot_ms: int) -> None:
+        self._check()
         for call_id in call_ids:
             self.opened[call_id] = msgspec.structs.replace(self.opened[call_id], last_alive_ms=boot_ms)
 
@@ -461,3 +465,58 @@ async def test_a_gateway_that_comes_back_as_itself_has_its_calls_alive(desk: Des
     desk.calls.take(call(CallPhase.ANSWERED, answered_ms=1_002_000))
     await _work(desk)
     assert [live.state.phase for live in desk.calls.live.values()] == [CallPhase.ANSWERED]
+
+
+async def test_a_store_that_refuses_a_new_call_is_not_shown_as_working(desk: Desk) -> None:
+    await desk.hello()
+    desk.store.full = True
+    await desk.calls.reconcile(call(CallPhase.ASKED))
+    assert desk.calls.trouble == "no space left"
+    await desk.calls.reconcile(call(CallPhase.ASKED, number="+4782900000"))
+    assert desk.calls.trouble == "no space left", "a refusal that writes nothing says nothing of the store"
+    desk.store.full = False
+    await desk.calls.reconcile(call(CallPhase.ASKED))
+    assert desk.calls.trouble == ""
+
+
+async def test_a_store_that_can_be_read_again_is_no_trouble_any_more(desk: Desk) -> None:
+    desk.store.unreadable = True
+    await desk.hello()
+    assert desk.calls.trouble == "it cannot be read"
+    desk.store.unreadable = False
+    await desk.calls._again()
+    assert desk.calls.trouble == ""
+
+
+async def test_a_good_heartbeat_ends_the_trouble_of_a_failed_one(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    beats = iter([False, True])
+
+    async def beat(_: float) -> None:
+        try:
+            desk.store.full = not next(beats)
+        except StopIteration:
+            raise GoneError from None
+        troubles.append(desk.calls.trouble)
+
+    troubles: list[str] = []
+    await desk.hello()
+    await desk.calls.reconcile(call(CallPhase.ASKED))
+    monkeypatch.setattr(asyncio, "sleep", beat)
+    with pytest.raises(GoneError):
+        await desk.calls._heartbeat()
+    assert [*troubles, desk.calls.trouble] == ["", "no space left", ""]
+
+
+@pytest.mark.parametrize("code", [*RefusalCode, *StoreRefusal])
+@pytest.mark.parametrize("lang", list(Language))
+def test_every_refusal_that_the_agent_can_send_has_a_sentence(code: RefusalCode | StoreRefusal, lang: Language) -> None:
+    assert Texts.load().say(f"refusal.{code}", lang).endswith(".")
+
+
+async def test_a_call_that_the_store_refuses_is_refused_with_a_code_that_has_a_sentence(desk: Desk) -> None:
+    await desk.hello()
+    desk.store.full = True
+    await desk.calls.reconcile(call(CallPhase.ASKED))
+    (decision,) = desk.sent
+    assert isinstance(decision, Decide)
+    assert f"refusal.{decision.refusal}" in Texts.load()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import enum
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.calls import StoreRefusal
 from agent.core.admission import RefusalCode, refuse
 from agent.core.catalogue import Excess, Feature
 from agent.core.estimate import ItemKind
@@ -39,8 +41,9 @@ def test_every_sentence_can_be_said_in_both_languages(key):
         assert ("«value»" in sentence) == bool(values)
 
 
-CODES: list[tuple[str, type[enum.StrEnum]]] = [
-    ("refusal", RefusalCode), ("cause", Cause), ("excess", Excess), ("feature", Feature), ("phase", CallPhase),
+CODES: list[tuple[str, Iterable[enum.StrEnum]]] = [
+    ("refusal", [*RefusalCode, *StoreRefusal]),
+    ("cause", Cause), ("excess", Excess), ("feature", Feature), ("phase", CallPhase),
     ("direction", Direction), ("kind", CallKind), ("party", Party), ("vat", Vat),
     ("standing", Standing), ("item", ItemKind), ("support", SupportKind),
 ]  # fmt: skip
