@@ -269,7 +269,7 @@ class Calls:
         if state.answered_ms is not None and row.answered_ms is None:
             await self._written(self._store.mark_answered(state.call_id, state.answered_ms))
             row = live.row = self._rows[row.id] = msgspec.structs.replace(row, answered_ms=state.answered_ms)
-            _log.info("call_answered", call_id=state.call_id, line=state.line)
+            _log.debug("call_answered", call_id=state.call_id, line=state.line)
         self._unfollowed.pop(state.call_id, None)
 
     async def _row(self, state: CallState) -> OpenCall:

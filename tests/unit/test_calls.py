@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from agent.calls import Calls, Judgement, StoreRefusal
 from agent.clock import Moment
@@ -520,3 +521,12 @@ async def test_a_call_that_the_store_refuses_is_refused_with_a_code_that_has_a_s
     (decision,) = desk.sent
     assert isinstance(decision, Decide)
     assert f"refusal.{decision.refusal}" in Texts.load()
+
+
+async def test_the_answer_is_told_once_in_the_journal(desk: Desk) -> None:
+    """The gateway's own line of it is logged where it arrives."""
+    await desk.hello()
+    await desk.calls.reconcile(call(CallPhase.ASKED))
+    with capture_logs() as told:
+        await desk.calls.reconcile(call(CallPhase.ANSWERED, answered_ms=1_002_000))
+    assert [line["log_level"] for line in told if line["event"] == "call_answered"] == ["debug"]
