@@ -223,3 +223,154 @@ def pair(endpoint):
     ola.wait("ready")
     kari.wait("ready")
     return ola, kari
+
+
+HARNESS = """
+import gc, itertools, json, os, re, resource, socket, sys
+from agent.clock import boot_ms
+from agent.core import events
+from agent.gateway import protocol
+from agent.gateway.daemon.audio import LineAudio
+from agent.gateway.daemon.sip import SipStack
+
+TARGET = sys.argv[1]
+ids = itertools.count(1)
+
+def say(event, **fields):
+    print(json.dumps({"event": event, **fields}), flush=True)
+
+def account(name="1001", **fields):
+    given = dict(id=name, user=name, domain="lab.example", auth_user=name, password="correct horse", targets=[TARGET])
+    return protocol.Account(**{**given, **fields})
+
+class Driver:
+    def __init__(self):
+        self.seen, self.logs = [], []
+        self.stack = SipStack(
+            bind="127.0.0.1", port=0, rtp_port=40000, audio=[LineAudio(), LineAudio()], post=self.seen.append,
+            new_call_id=lambda: f"in-{next(ids)}", clock=boot_ms, log=lambda *line: self.logs.append(line),
+        )
+        self.stack.start()
+
+    def wait(self, kind, timeout_ms=9000):
+        deadline = boot_ms() + timeout_ms
+        while boot_ms() < deadline:
+            for event in self.seen:
+                if isinstance(event, kind):
+                    self.seen.remove(event)
+                    return event
+            self.stack.poll(200)
+        raise SystemExit(f"no {kind.__name__}; seen {self.seen}, {self.logs}")
+
+    def register(self, name="1001", target=0):
+        self.stack.perform(events.Register(name, target))
+        return self.wait(events.Registered)
+
+    def call(self, user="1002"):
+        call_id = f"out-{next(ids)}"
+        self.stack.perform(events.Invite(call_id, "1001", user, 0))
+        self.wait(events.CallAnswered)
+        self.stack.perform(events.HangUp(call_id))
+        return self.wait(events.CallOver)
+
+def usage():
+    gc.collect()
+    with open("/proc/self/statm") as statm:
+        pages = int(statm.read().split()[1])
+    return len(os.listdir("/proc/self/fd")), pages * resource.getpagesize() // 1024
+
+SDP = (
+    b"v=0\\r\\no=- 1 1 IN IP4 127.0.0.1\\r\\ns=-\\r\\nc=IN IP4 127.0.0.1\\r\\nt=0 0\\r\\n"
+    b"m=audio 40900 RTP/AVP 8\\r\\na=rtpmap:8 PCMA/8000\\r\\n"
+)
+
+def head(message, name):
+    return re.search(rb"^" + name + rb": *(.*?)\\r$", message, re.MULTILINE | re.IGNORECASE)[1]
+
+class Peer:
+    # Whoever talks SIP to the stack, by hand: a target on 127.0.0.1, a stranger on any other address.
+
+    def __init__(self, driver, address="127.0.0.1"):
+        self.driver = driver
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind((address, 0))
+        self.socket.setblocking(False)
+        self.place = "%s:%d" % self.socket.getsockname()
+        self.past = []
+
+    def receive(self, begins=b"", timeout_ms=3000):
+        # The next message that begins like this, None where none comes in time.
+        deadline = boot_ms() + timeout_ms
+        while boot_ms() < deadline:
+            self.driver.stack.poll(20)
+            try:
+                message = self.socket.recv(65535)
+            except BlockingIOError:
+                continue
+            if len(message) > 4:
+                self.past.append(message)
+                if message.startswith(begins):
+                    return message
+        return None
+
+    def send(self, message):
+        port = self.driver.port
+        self.socket.sendto(message, ("127.0.0.1", port))
+
+    def answer(self, request, status, sdp=b""):
+        keep = b"".join(
+            name + b": " + head(request, name) + b"\\r\\n" for name in (b"Via", b"From", b"Call-ID", b"CSeq")
+        )
+        self.send(
+            b"SIP/2.0 " + status + b"\\r\\n" + keep + b"To: " + head(request, b"To") + b";tag=zz\\r\\n"
+            + self.rest(sdp)
+        )
+
+    def request(self, line, sender, receiver, call_id, more=b"", sdp=b"", number=1):
+        method = line.split()[0]
+        branch = b"%s%d%s" % (method, number, call_id.replace(b"@", b""))
+        self.send(
+            line + b" SIP/2.0\\r\\nVia: SIP/2.0/UDP " + self.place.encode() + b";branch=z9hG4bK" + branch
+            + b"\\r\\nMax-Forwards: 70\\r\\nFrom: " + sender + b"\\r\\nTo: " + receiver + b"\\r\\nCall-ID: "
+            + call_id + b"\\r\\nCSeq: %d " % number + method + b"\\r\\n" + more + self.rest(sdp)
+        )
+
+    def rest(self, sdp):
+        kind = b"Content-Type: application/sdp\\r\\n" if sdp else b""
+        contact = b"Contact: <sip:x@" + self.place.encode() + b">\\r\\n"
+        return contact + kind + b"Content-Length: %d\\r\\n\\r\\n" % len(sdp) + sdp
+
+    def invite(self, call_id, sender=b"<sip:+4790000000@lab.example>", more=b"", sdp=SDP):
+        self.request(b"INVITE sip:1001@127.0.0.1:%d" % self.driver.port, sender + b";tag=s", b"<sip:1001@lab.example>",
+                     call_id, more, sdp)
+
+def with_peer(**fields):
+    # A started stack whose only account has a peer for its target.
+    driver = Driver()
+    driver.port = driver.wait(events.SipReady).local_port
+    peer = Peer(driver)
+    driver.stack.configure([account(targets=[peer.place + ";transport=udp"], **fields)])
+    return driver, peer
+
+def talk(driver, peer, call_id="out"):
+    # A call that the peer has answered; our INVITE.
+    driver.stack.perform(events.Invite(call_id, "1001", "112", 0, True))
+    invite = peer.receive(b"INVITE")
+    peer.answer(invite, b"200 OK", SDP)
+    driver.wait(events.CallAnswered)
+    return invite
+"""
+
+
+@pytest.fixture
+def script(registrar, endpoint):
+    """Run a script on the harness to its end; its lines by event."""
+
+    def run(code, timeout=60, target=None):
+        process = endpoint.process(["-c", HARNESS + code, target or registrar.target])
+        result = process.wait("done", timeout)
+        exit_code = process.finish(20)
+        assert exit_code == 0, process.errors
+        return result
+
+    return run

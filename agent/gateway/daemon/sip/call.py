@@ -15,6 +15,7 @@ from agent.gateway.daemon.sip.port import LinePort
 
 _US_PER_MS = 1000
 _SC_TRYING = 100
+_SC_DECLINE = 603
 _LISTENING = (pj.PJSUA_CALL_MEDIA_ACTIVE, pj.PJSUA_CALL_MEDIA_REMOTE_HOLD)
 
 
@@ -123,6 +124,16 @@ class SipCall(pj.Call):
         self.join(info)
         if info.state == pj.PJSIP_INV_STATE_EARLY:
             self._owner.call_changed(self, CallNews(Stage.EARLY, int(info.lastStatusCode), str(info.lastReason), True))
+
+    @guarded
+    def onCallTransferRequest(self, prm: pj.OnCallTransferRequestParam) -> None:  # noqa: N802  the library's name
+        """Decline a REFER (RFC 3515 §2.4.4): nobody but a handset starts calls here. Left alone the library dials."""
+        prm.statusCode = _SC_DECLINE
+
+    @guarded
+    def onCallReplaceRequest(self, prm: pj.OnCallReplaceRequestParam) -> None:  # noqa: N802  the library's name
+        """Decline an INVITE with Replaces (RFC 3891 §3): left alone the library gives it this call, whoever asks."""
+        prm.statusCode = _SC_DECLINE
 
     @guarded
     def onStreamDestroyed(self, prm: pj.OnStreamDestroyedParam) -> None:  # noqa: N802  the library's name
