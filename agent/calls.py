@@ -208,7 +208,7 @@ class Calls:
 
     async def _close_lost_calls(self) -> None:
         self._unreconciled = True
-        here = self._now().boot_id
+        now = self._now()
         for kept in await self._kept_calls():
             call = kept
             if call.answered_ms is None and call.id in self._unkept_answers:
@@ -217,8 +217,9 @@ class Calls:
             if call.instance == self._instance or call.id in self._unfinished:
                 continue
             last = call.last_alive_ms
-            if call.boot_id == here:
+            if call.boot_id == now.boot_id:
                 last = self._lost_at.get(call.instance, last)
+            call = records.dated(call, now)
             duration = records.answered_duration_ms(call.answered_ms, last)
             price, unpriced = self._price(call, duration)
             await self._commit(records.recovered_record(call, last, price, unpriced))
@@ -294,7 +295,9 @@ class Calls:
             row = records.open_call(state, self._instance, self._now(), product=product, price_list_sha256=digest)
         if row.answered_ms is None and state.answered_ms is not None:
             row = msgspec.structs.replace(row, answered_ms=state.answered_ms)
-        ended = state.ended_ms if state.ended_ms is not None else self._now().boot_ms
+        now = self._now()
+        row = records.dated(row, now)
+        ended = state.ended_ms if state.ended_ms is not None else now.boot_ms
         price, unpriced = self._price(row, records.answered_duration_ms(state.answered_ms, ended))
         await self._commit(records.ended_record(row, state, price, unpriced))
         del self._unfinished[state.call_id]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, tzinfo
 
+import msgspec
+
 from agent.clock import Moment
 from agent.core.cdr import Cdr, OpenCall, Price, Quality
 from agent.core.events import CallKind, Cause, Direction, Party
@@ -46,6 +48,13 @@ def open_call(state: CallState, instance: str, now: Moment, *, product: str, pri
         product=product,
         price_list_sha256=price_list_sha256,
     )
+
+
+def dated(call: OpenCall, now: Moment) -> OpenCall:
+    """The row with its true beginning where the clock was not set yet when the call began, and is by now."""
+    if call.time_trusted or not now.trusted or call.boot_id != now.boot_id:
+        return call
+    return msgspec.structs.replace(call, began_at=rfc3339(wall_at(call.began_ms, now)), time_trusted=True)
 
 
 def is_chargeable(direction: Direction, kind: CallKind) -> bool:

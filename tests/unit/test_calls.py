@@ -105,6 +105,7 @@ class Desk:
         self.gateway_listens = True
         self.boot_ms = 1_000_000
         self.boot_id = "boot-1"
+        self.clock_set = True
         self.calls = Calls(
             store=self.store, judge=self.judge, send=self._send, now=self.now, zone=OSLO, recorded=self._recorded,
             troubles=(DiskFullError,), unsendable=GoneError,
@@ -112,7 +113,8 @@ class Desk:
         self.recorded: list[Cdr] = []
 
     def now(self) -> Moment:
-        return Moment(self.boot_id, self.boot_ms, START + timedelta(milliseconds=self.boot_ms - 1_000_000), True)
+        at = START if self.clock_set else datetime(1970, 1, 1, tzinfo=UTC)
+        return Moment(self.boot_id, self.boot_ms, at + timedelta(milliseconds=self.boot_ms - 1_000_000), self.clock_set)
 
     def _send(self, record: AgentRecord) -> None:
         if not self.gateway_listens:
@@ -530,3 +532,43 @@ async def test_the_answer_is_told_once_in_the_journal(desk: Desk) -> None:
     with capture_logs() as told:
         await desk.calls.reconcile(call(CallPhase.ANSWERED, answered_ms=1_002_000))
     assert [line["log_level"] for line in told if line["event"] == "call_answered"] == ["debug"]
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["ended", "lost"])
+async def test_a_call_that_began_before_the_clock_was_set_has_its_true_time(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, lost: bool
+) -> None:
+    began: list[str] = []
+    price = desk.judge.price
+
+    def watched(row: OpenCall, duration_ms: int) -> tuple[Price | None, str]:
+        began.append(row.began_at)
+        return price(row, duration_ms)
+
+    monkeypatch.setattr(desk.judge, "price", watched)
+    desk.clock_set = False
+    await desk.hello()
+    await desk.calls.reconcile(call(CallPhase.ASKED))
+    await desk.calls.reconcile(call(CallPhase.ANSWERED, answered_ms=1_002_000))
+    desk.clock_set, desk.boot_ms = True, 1_013_000
+    if lost:
+        desk.calls.lost()
+        await desk.hello("gateway-2")
+    else:
+        await desk.calls.reconcile(ended(answered_ms=1_002_000))
+    (cdr,) = desk.store.cdrs.values()
+    assert (cdr.began_at, cdr.time_trusted) == ("2026-11-22T20:00:00.000Z", True)
+    assert cdr.answered_at == "2026-11-22T20:00:02.000Z"
+    assert desk.store.days == [("2026-11", "2026-11-22")]
+    assert began == ["2026-11-22T20:00:00.000Z"], "the price is that of the true day"
+
+
+async def test_an_unset_clock_of_another_boot_is_not_counted_back(desk: Desk) -> None:
+    desk.clock_set = False
+    await desk.hello()
+    await desk.calls.reconcile(call(CallPhase.ASKED))
+    second = Desk(desk.store)
+    second.boot_id = "boot-2"
+    await second.hello("gateway-2")
+    (cdr,) = desk.store.cdrs.values()
+    assert (cdr.began_at, cdr.time_trusted) == ("1970-01-01T00:00:00.000Z", False)
