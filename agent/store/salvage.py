@@ -79,8 +79,8 @@ def _take_record(db: sqlite3.Connection, row: Sequence[Any]) -> int:
     cdr_id, body, digest, state, reason, acknowledged_ms, periods = row
     split = str(periods).split()
     found = addition(body, split)
-    known = "SELECT 1 FROM cdr WHERE id = ?1 UNION ALL SELECT 1 FROM purged WHERE id = ?1"
-    if db.execute(known, (cdr_id,)).fetchone() is not None:
+    known = "SELECT 1 FROM cdr WHERE id = ? UNION ALL SELECT 1 FROM purged WHERE id = ?"
+    if db.execute(known, (cdr_id, cdr_id)).fetchone() is not None:
         return 0
     if state == "acknowledged" and acknowledged_ms is None:
         state = "pending"
