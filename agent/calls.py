@@ -161,10 +161,10 @@ class Calls:
 
     async def reconcile(self, record: Hello | CallState | _Lost) -> None:
         """Bring the store in line with one statement of the gateway. Repeating it changes nothing."""
+        if isinstance(record, _Lost):
+            self.live.clear()
+            return
         try:
-            if isinstance(record, _Lost):
-                self.live.clear()
-                return
             if isinstance(record, Hello):
                 self._take_over(record.instance)
                 await self._close_lost_calls()
@@ -176,6 +176,16 @@ class Calls:
                 await self._follow(record)
         except self._troubles as error:
             _log.error("store_failed", detail=str(error))
+        except Exception as error:  # noqa: BLE001 - whatever one record holds, the calls of the other lines go on
+            self._set_aside(record, error)
+
+    def _set_aside(self, record: Hello | CallState, error: Exception) -> None:
+        """Leave a record that nothing can be made of: unreleased, so its gateway keeps it and sends it again."""
+        if isinstance(record, CallState):
+            self._unfinished.pop(record.call_id, None)
+            self._unfollowed.pop(record.call_id, None)
+        call_id = record.call_id if isinstance(record, CallState) else ""
+        _log.error("record_unprocessable", call_id=call_id, error=type(error).__name__, exc_info=error)
 
     async def _written(self, write: Awaitable[_T]) -> _T:
         """What a write of the store returns; remembers whether the store took it."""
@@ -216,15 +226,23 @@ class Calls:
             self._rows[call.id] = call
             if call.instance == self._instance or call.id in self._unfinished:
                 continue
-            last = call.last_alive_ms
-            if call.boot_id == now.boot_id:
-                last = self._lost_at.get(call.instance, last)
-            call = records.dated(call, now)
-            duration = records.answered_duration_ms(call.answered_ms, last)
-            price, unpriced = self._price(call, duration)
-            await self._commit(records.recovered_record(call, last, price, unpriced))
+            try:
+                await self._recover(call, now)
+            except self._troubles:
+                raise
+            except Exception as error:  # noqa: BLE001 - its row stays open for a better agent; the others are closed
+                _log.error("call_unrecoverable", call_id=call.id, error=type(error).__name__, exc_info=error)
         self._unreconciled = False
         self._unkept_answers.clear()
+
+    async def _recover(self, call: OpenCall, now: Moment) -> None:
+        """Record a call whose gateway is gone, up to the last moment at which it was alive."""
+        last = call.last_alive_ms
+        if call.boot_id == now.boot_id:
+            last = self._lost_at.get(call.instance, last)
+        call = records.dated(call, now)
+        price, unpriced = self._price(call, records.answered_duration_ms(call.answered_ms, last))
+        await self._commit(records.recovered_record(call, last, price, unpriced))
 
     async def _read_rows(self) -> None:
         """What was opened by an earlier agent has to be known before a call is opened or priced anew."""

@@ -21,7 +21,8 @@ MAX_UNRELEASED = 64
 Short = Annotated[str, Meta(max_length=128)]
 Text = Annotated[str, Meta(max_length=1024)]
 LineNumber = Annotated[int, Meta(ge=0, le=7)]
-BootMs = Annotated[int, Meta(ge=0)]
+BootMs = Annotated[int, Meta(ge=0, le=2**53)]
+"""2**53: what every JSON reader holds exactly (RFC 8259 §6)."""
 
 
 class ProtocolError(Exception):

@@ -16,7 +16,17 @@ from agent.clock import Moment
 from agent.core.admission import RefusalCode
 from agent.core.cdr import Cdr, OpenCall, Price
 from agent.core.events import CallKind, CallPhase, Cause, Direction, Party, Tone
-from agent.gateway.protocol import PROTOCOL_VERSION, AgentRecord, CallState, Decide, Hello, Release
+from agent.gateway.protocol import (
+    PROTOCOL_VERSION,
+    AgentRecord,
+    CallState,
+    Decide,
+    Hello,
+    ProtocolError,
+    Release,
+    decode_gateway_record,
+    encode,
+)
 from agent.texts import Language, Texts
 
 OSLO = ZoneInfo("Europe/Oslo")
@@ -572,3 +582,62 @@ async def test_an_unset_clock_of_another_boot_is_not_counted_back(desk: Desk) ->
     await second.hello("gateway-2")
     (cdr,) = desk.store.cdrs.values()
     assert (cdr.began_at, cdr.time_trusted) == ("1970-01-01T00:00:00.000Z", False)
+
+
+OTHER = "0192f0c1-0000-7000-8000-000000000002"
+
+
+async def test_a_record_that_nothing_can_be_made_of_is_kept_by_the_gateway_while_others_go_on(desk: Desk) -> None:
+    await desk.hello()
+    with capture_logs() as told:
+        await desk.calls.reconcile(ended(asked_ms=2**53, ended_ms=2**53))
+        await desk.calls._again()
+    bad = call(CallPhase.ASKED).call_id
+    assert [(line["event"], line["call_id"], line["log_level"]) for line in told] == [
+        ("record_unprocessable", bad, "error")
+    ], "told once, not each time round"
+    assert desk.sent == [], "an unrecorded call is not released"
+    await desk.calls.reconcile(ended(call_id=OTHER, answered_ms=1_002_000))
+    assert desk.store.cdrs.keys() == {OTHER}
+    await desk.calls.reconcile(ended(answered_ms=1_002_000))
+    assert desk.store.cdrs.keys() == {OTHER, bad}, "sent again, and right this time"
+
+
+@pytest.mark.parametrize("phase", [CallPhase.ASKED, CallPhase.RINGING, CallPhase.ENDED])
+async def test_a_call_of_an_impossible_time_does_not_end_the_agent(desk: Desk, phase: CallPhase) -> None:
+    await desk.hello()
+    await desk.calls.reconcile(call(phase, asked_ms=2**53))
+    await desk.calls.reconcile(call(CallPhase.ASKED, call_id=OTHER))
+    assert [record.granted for record in desk.sent if isinstance(record, Decide)] == [True]
+
+
+async def test_a_lost_call_that_cannot_be_recorded_stays_open_and_holds_up_no_other(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await desk.hello()
+    for call_id in (call(CallPhase.ASKED).call_id, OTHER):
+        await desk.calls.reconcile(call(CallPhase.ASKED, call_id=call_id))
+        await desk.calls.reconcile(call(CallPhase.ANSWERED, call_id=call_id, answered_ms=1_002_000))
+    price = desk.judge.price
+
+    def poisoned(row: OpenCall, duration_ms: int) -> tuple[Price | None, str]:
+        if row.id != OTHER:
+            raise OverflowError("date value out of range")
+        return price(row, duration_ms)
+
+    monkeypatch.setattr(desk.judge, "price", poisoned)
+    desk.boot_ms = 1_005_000
+    desk.calls.lost()
+    with capture_logs() as told:
+        await desk.hello("gateway-2")
+    assert desk.store.cdrs.keys() == {OTHER}
+    assert desk.store.opened.keys() == {call(CallPhase.ASKED).call_id}
+    assert [line["call_id"] for line in told if line["event"] == "call_unrecoverable"] == [
+        call(CallPhase.ASKED).call_id
+    ]
+
+
+def test_a_boot_clock_that_no_machine_can_show_is_no_record() -> None:
+    with pytest.raises(ProtocolError, match="asked_ms"):
+        decode_gateway_record(encode(call(CallPhase.ASKED, asked_ms=10**17)))
+    assert decode_gateway_record(encode(call(CallPhase.ASKED, asked_ms=2**53)))
