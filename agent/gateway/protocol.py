@@ -263,8 +263,11 @@ _agent_decoder = msgspec.json.Decoder(AgentRecord)
 
 
 def encode(record: GatewayRecord | AgentRecord) -> bytes:
-    """One packet. Raises ProtocolError where the record is larger than a packet may be."""
-    packet = _encoder.encode(record)
+    """One packet. Raises ProtocolError where the record is too large for one, or its text is not Unicode."""
+    try:
+        packet = _encoder.encode(record)
+    except UnicodeEncodeError as error:
+        raise ProtocolError(f"record {type(record).__name__} has a text that is not Unicode") from error
     if len(packet) > MAX_PACKET:
         raise ProtocolError(f"record {type(record).__name__} has {len(packet)} bytes, at most {MAX_PACKET} are allowed")
     return packet

@@ -34,7 +34,7 @@ from agent.gateway.daemon.audio import LineAudio
 from agent.gateway.daemon.card import Card
 from agent.gateway.daemon.keep import KeepError, Kept
 from agent.gateway.daemon.line_trace import LineTrace
-from agent.gateway.daemon.server import AgentServer, ServerError, own_uids
+from agent.gateway.daemon.server import AgentServer, own_uids
 from agent.gateway.daemon.sip import SipError, SipStack
 from agent.gateway.daemon.switch import Switch
 from agent.gateway.protocol import PROTOCOL_VERSION, Configure, Hello, Log
@@ -239,7 +239,7 @@ def main(options: Options, complain: Callable[[str], None] | None = None) -> int
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     try:
         gateway = Gateway(options)
-    except (KeepError, ServerError) as error:
+    except KeepError as error:
         say(str(error))
         return EXIT_BAD_INPUT
     try:

@@ -12,6 +12,7 @@ import selectors
 import socket
 import struct
 import threading
+import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -29,11 +30,9 @@ from agent.gateway.protocol import (
 )
 
 _MAX_LOGS = 256
+_RETRY_S = 5.0
+"""After an error the socket is made anew this much later: without an agent the telephone still reaches 112."""
 _UCRED = struct.Struct("3i")
-
-
-class ServerError(Exception):
-    """The socket can't be opened; the message says which and why."""
 
 
 def _slot(record: GatewayRecord, log_number: int) -> tuple[str, str]:
@@ -79,7 +78,7 @@ class _Outbox:
 
 
 class AgentServer:
-    """Listens for the agent at `path`; the newest agent wins.
+    """Listens for the agent at `path`; the newest agent wins. A socket that can't be made is tried again for ever.
 
     `connected` is called when an agent has come (then `begin` must follow), `received` with each record, `lost` when it
     has gone: all three on the server's thread. `publish` and `begin` may be called from any thread.
@@ -106,10 +105,11 @@ class AgentServer:
             end.setblocking(False)
         self._stopping = threading.Event()
         self._selector = selectors.DefaultSelector()
-        self._listener = self._listen()
+        self._listener: socket.socket | None = None
+        self._unable = ""
         self._thread = threading.Thread(target=self._run, name="agent-socket", daemon=True)
 
-    def _listen(self) -> socket.socket:
+    def _listen(self) -> None:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -120,19 +120,26 @@ class AgentServer:
             listener.listen(4)
         except OSError as error:
             listener.close()
-            raise ServerError(f"socket {self._path}: {error.strerror or error}") from error
+            reason = f"socket {self._path}: {error.strerror or error}"
+            if reason != self._unable:
+                self._unable = reason
+                self._log("error", "agent_socket_unusable", f"{reason}; it is tried again every {_RETRY_S:.0f} s")
+            return
         listener.setblocking(False)
-        return listener
+        self._unable = ""
+        self._listener = listener
 
     def start(self) -> None:
         """Begin to accept agents."""
+        self._listen()
         self._thread.start()
 
     def stop(self) -> None:
         """Send what waits, as far as it goes at once, and close."""
         self._stopping.set()
         self._wake()
-        self._thread.join(timeout=2)
+        if self._thread.is_alive():
+            self._thread.join(timeout=2)
         with contextlib.suppress(FileNotFoundError):
             self._path.unlink()
 
@@ -160,26 +167,57 @@ class AgentServer:
     # --- the server's thread -----------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        self._selector.register(self._listener, selectors.EVENT_READ)
+        while not self._stopping.is_set():
+            if self._listener is None:
+                self._listen()
+            if self._listener is None:
+                self._stopping.wait(_RETRY_S)
+                continue
+            try:
+                self._serve(self._listener)
+            except Exception as error:  # noqa: BLE001  without this thread no call is ever granted or recorded again
+                where = traceback.extract_tb(error.__traceback__)[-1]
+                self._log(
+                    "error", "agent_socket_failed", f"{type(error).__name__} in {where.name}, line {where.lineno}"
+                )
+                self._close()
+                self._stopping.wait(_RETRY_S)
+        self._close()
+        for end in (self._wake_in, self._wake_out):
+            end.close()
+
+    def _serve(self, listener: socket.socket) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(listener, selectors.EVENT_READ)
         self._selector.register(self._wake_in, selectors.EVENT_READ)
         while not self._stopping.is_set():
             for key, events in self._selector.select():
-                if key.fileobj is self._listener:
-                    self._accept()
+                if key.fileobj is listener:
+                    self._accept(listener)
                 elif key.fileobj is self._wake_in:
                     with contextlib.suppress(BlockingIOError):
                         self._wake_in.recv(4096)
                 elif events & selectors.EVENT_READ:
                     self._read()
             self._write()
-        self._drop(told=False)
-        self._selector.close()
-        for end in (self._listener, self._wake_in, self._wake_out):
-            end.close()
+        # What was published between the last write and the wish to stop.
+        self._write()
 
-    def _accept(self) -> None:
+    def _close(self) -> None:
+        with self._lock:
+            agent, self._agent, self._outbox = self._agent, None, None
+        self._selector.close()
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+        if agent is not None:
+            agent.close()
+            if not self._stopping.is_set():
+                self._lost()
+
+    def _accept(self, listener: socket.socket) -> None:
         with contextlib.suppress(OSError):
-            connection, _ = self._listener.accept()
+            connection, _ = listener.accept()
             pid, uid, _gid = _UCRED.unpack(
                 connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size),
             )
@@ -189,7 +227,7 @@ class AgentServer:
                 return
             if self._agent is not None:
                 self._log("warning", "agent_replaced", f"a newer agent, process {pid}, takes over")
-                self._drop(told=True)
+                self._drop()
             connection.setblocking(False)
             self._agent = connection
             self._selector.register(connection, selectors.EVENT_READ)
@@ -204,14 +242,14 @@ class AgentServer:
         except BlockingIOError:
             return
         except OSError:
-            self._drop(told=True)
+            self._drop()
             return
         if not packet:
-            self._drop(told=True)
+            self._drop()
             return
         if flags & socket.MSG_TRUNC or len(packet) > MAX_PACKET:
             self._log("error", "agent_packet_too_long", f"more than {MAX_PACKET} bytes in one packet")
-            self._drop(told=True)
+            self._drop()
             return
         try:
             record = decode_agent_record(packet)
@@ -230,26 +268,29 @@ class AgentServer:
             if waiting is None:
                 self._selector.modify(agent, selectors.EVENT_READ)
                 return
+            slot, record = waiting
             try:
-                agent.send(encode(waiting[1]))
+                agent.send(encode(record))
+            except ProtocolError as error:
+                # It will not fit the next time either.
+                self._log("error", "record_not_sent", str(error))
             except BlockingIOError:
                 self._selector.modify(agent, selectors.EVENT_READ | selectors.EVENT_WRITE)
                 return
             except OSError:
-                self._drop(told=True)
+                self._drop()
                 return
             with self._lock:
-                outbox.sent(*waiting)
+                outbox.sent(slot, record)
 
-    def _drop(self, *, told: bool) -> None:
+    def _drop(self) -> None:
         with self._lock:
             agent, self._agent, self._outbox = self._agent, None, None
         if agent is None:
             return
         self._selector.unregister(agent)
         agent.close()
-        if told:
-            self._lost()
+        self._lost()
 
 
 def own_uids(agent_uid: int | None) -> set[int]:

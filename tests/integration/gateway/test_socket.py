@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import queue
 import socket
@@ -11,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+import agent.gateway.client as client_module
 from agent.core.events import CallKind, CallPhase, Direction
 from agent.gateway.client import GatewayClient, GatewayUnavailableError
+from agent.gateway.daemon import server as server_module
 from agent.gateway.daemon.server import AgentServer
 from agent.gateway.protocol import (
     MAX_PACKET,
@@ -209,3 +212,94 @@ async def test_sixty_four_ended_calls_reach_a_new_agent(gateway: Gateway, path: 
     got = [await agent.next() for _ in range(65)]
     assert got[1:] == calls
     await agent.stop()
+
+
+async def test_a_record_that_cannot_be_sent_is_dropped_and_the_next_one_sent(gateway: Gateway, path: Path) -> None:
+    agent = Agent(path)
+    await came(gateway)
+    gateway.server.begin([HELLO, CardState(up=False, reason="\udce5")])
+    assert await agent.next() == HELLO
+    gateway.server.publish(CardState(up=False, reason="x" * MAX_PACKET))
+    gateway.server.publish(Log(level="info", event="later", at_ms=0))
+    assert await agent.next() == Log(level="info", event="later", at_ms=0)
+    await agent.stop()
+    assert set(gateway.said) == {"record_not_sent"}
+
+
+async def test_after_an_error_of_ours_the_agent_can_connect_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "_RETRY_S", 0.01)
+    gateway = Gateway(path)
+    with monkeypatch.context() as broken:
+        broken.setattr(server_module, "encode", lambda _record: 1 // 0)
+        agent = Agent(path)
+        assert await came(gateway) == "up"
+        gateway.server.begin([HELLO])
+        assert await came(gateway) == "down"
+    while await came(gateway) == "down":
+        pass
+    gateway.server.begin([HELLO])
+    assert await agent.next() == HELLO
+    await agent.stop()
+    await asyncio.to_thread(gateway.server.stop)
+    assert gateway.said == ["agent_socket_failed"]
+
+
+async def test_a_socket_that_cannot_be_made_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "_RETRY_S", 0.01)
+    folder = tmp_path / "run"
+    folder.write_text("in the way")
+    gateway = Gateway(folder / "s")
+    assert gateway.said == ["agent_socket_unusable"]
+    folder.unlink()
+    agent = Agent(folder / "s")
+    assert await came(gateway) == "up"
+    gateway.server.begin([HELLO])
+    assert await agent.next() == HELLO
+    await agent.stop()
+    await asyncio.to_thread(gateway.server.stop)
+
+
+async def test_what_was_published_before_the_stop_is_sent(gateway: Gateway, path: Path) -> None:
+    agent = Agent(path)
+    await came(gateway)
+    gateway.server.begin([HELLO])
+    await agent.next()
+    for number in range(200):
+        gateway.server.publish(Log(level="info", event=str(number), at_ms=0))
+    await asyncio.to_thread(gateway.server.stop)
+    heard = [await agent.next() for _ in range(200)]
+    assert isinstance(heard[-1], Log)
+    assert heard[-1].event == "199"
+    await agent.stop()
+
+
+async def gaps(path: Path, count: int, *packets: bytes) -> list[float]:
+    """Seconds between the visits of an agent to a gateway that says only `packets` and hangs up."""
+    loop = asyncio.get_running_loop()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.setblocking(False)
+        listener.bind(str(path))
+        listener.listen()
+        agent = Agent(path)
+        visits = []
+        for _ in range(count):
+            visitor, _ = await asyncio.wait_for(loop.sock_accept(listener), 10)
+            visits.append(loop.time())
+            with visitor:
+                for packet in packets:
+                    visitor.send(packet)
+        await agent.stop()
+    return [later - earlier for earlier, later in itertools.pairwise(visits)]
+
+
+async def test_a_gateway_that_talks_nonsense_after_its_hello_is_seldom_asked(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "_STRANGER_RETRY_S", 0.3)
+    assert all(gap > 0.25 for gap in await gaps(path, 3, encode(HELLO), b'{"what":1}'))
+
+
+async def test_a_gateway_that_goes_as_soon_as_it_has_come_is_asked_ever_slower(path: Path) -> None:
+    first, second, third, fourth = await gaps(path, 5, encode(HELLO))
+    assert first < second < third < fourth
+    assert fourth >= 0.45

@@ -54,6 +54,11 @@ def test_a_record_larger_than_a_packet_is_not_sent() -> None:
         protocol.encode(huge)
 
 
+def test_text_that_is_not_unicode_is_not_sent() -> None:
+    with pytest.raises(protocol.ProtocolError, match="CallState"):
+        protocol.encode(msgspec.structs.replace(CALL, number="+47\udce5"))
+
+
 @given(st.binary(max_size=300))
 def test_any_bytes_are_a_record_or_a_protocol_error(packet: bytes) -> None:
     for decode in (protocol.decode_agent_record, protocol.decode_gateway_record):
