@@ -39,3 +39,49 @@ say("done", code=int((answer or b"SIP/2.0 0").split()[1]), bye=bye is not None, 
 """)
     assert result["code"] >= 400
     assert (result["bye"], result["up"]) == (False, True)
+
+
+def test_foreign_bytes_in_what_a_peer_says_become_text_that_can_be_sent_on(script):
+    result = script("""
+driver, peer = with_peer()
+driver.stack.perform(events.Register("1001"))
+peer.answer(peer.receive(b"REGISTER"), b"403 Bruker +4741234512 (41 23 45 12) er sperret, ikke \\xe5 tillate")
+failed = driver.wait(events.RegistrationFailed)
+driver.stack.perform(events.Invite("out", "1001", "112", 0, True))
+peer.answer(peer.receive(b"INVITE"), b"500 Feil \\xe5 +4741234512")
+over = driver.wait(events.CallOver)
+peer.invite(b"in", sender=b'"K\\xe5re" <sip:47%e5%0d%0a@lab.example>')
+arrived = driver.wait(events.IncomingInvite)
+driver.stack.perform(events.Reject(arrived.call_id, 480))
+driver.wait(events.CallOver)
+texts = [failed.reason, over.reason, arrived.caller, arrived.called, *(part for log in driver.logs for part in log)]
+for text in texts:
+    text.encode()
+driver.stack.close()
+say("done", failed=failed.reason, over=over.reason, caller=arrived.caller)
+""")
+    assert result["failed"].isprintable()
+    assert result["failed"].endswith("tillate")
+    assert "******4512 (** ** 45 12) er sperret" in result["failed"]
+    assert result["over"].endswith("******4512")
+    assert result["caller"].startswith("47")
+
+
+def test_a_number_in_the_display_name_is_not_the_callers(script):
+    result = script("""
+driver, peer = with_peer()
+callers = []
+for at, sender in enumerate([
+    b'"sip:+4722222222@bank.example" <sip:+4790000000@lab.example>',
+    b'"<sip:+4722222222@bank.example>" <sip:+4790000000@lab.example>',
+    b'"a\\\\\\" <sip:+4722222222@bank.example>" <sip:+4790000000@lab.example>',
+]):
+    peer.invite(b"in%d" % at, sender)
+    arrived = driver.wait(events.IncomingInvite)
+    callers.append(arrived.caller)
+    driver.stack.perform(events.Reject(arrived.call_id, 480))
+    driver.wait(events.CallOver)
+driver.stack.close()
+say("done", callers=callers)
+""")
+    assert result["callers"] == ["+4790000000"] * 3

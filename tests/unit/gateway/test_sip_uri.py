@@ -13,9 +13,12 @@ from agent.gateway.daemon.sip.uri import (
     called_user,
     line_token,
     mask_numbers,
+    one_line,
     parse_target,
+    phrase,
     retry_after_s,
     sip_uri,
+    text_of,
     user_of,
 )
 
@@ -90,6 +93,12 @@ def test_the_called_number_and_our_own_mark_come_from_the_request_uri(line, user
         ("sip:112@lab.example", "112"),
         ("<sip:lab.example>", ""),
         ("anonymous", ""),
+        ('"sip:+4722222222@bank.example" <sip:+4790000000@lab.example>', "+4790000000"),
+        ('"<sip:+4722222222@bank.example>" <sip:+4790000000@lab.example>', "+4790000000"),
+        (r'"a\" <sip:+4722222222@x>" <sip:+4790000000@lab.example>', "+4790000000"),
+        ("sip:+4722222222@x <sip:+4790000000@lab.example>", "+4790000000"),
+        ('"sip:+4722222222@x> <sip:+4722222222@x>', ""),
+        ("<sip:47%00%0d%0a99@x>", "47   99"),
     ],
 )
 def test_the_caller_is_the_user_part(value, user):
@@ -117,6 +126,45 @@ def test_the_source_is_an_address_without_its_port():
 
 def test_numbers_are_hidden_but_for_their_end():
     assert mask_numbers("sip:+4722334455@x, code 486, 112") == "sip:+******4455@x, code 486, 112"
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        ("Bruker +4741234512 er sperret", "Bruker +******4512 er sperret"),
+        ("Bruker 41 23 45 12 er sperret", "Bruker ** ** 45 12 er sperret"),
+        ("412 34-512", "*** *4-512"),
+        ("Not here 1234", "Not here 1234"),
+        ("from 192.0.2.1:5060", "from 192.0.2.1:5060"),
+    ],
+)
+def test_numbers_in_a_reason_are_hidden_also_in_groups(words, shown):
+    assert phrase(words) == shown
+
+
+ANY_TEXT = st.text(st.characters(), max_size=400) | st.binary(max_size=400).map(
+    lambda raw: raw.decode("utf-8", "surrogateescape")
+)
+
+
+@given(ANY_TEXT)
+def test_whatever_bytes_came_the_words_can_be_encoded_and_are_one_line(text):
+    for clean in (
+        phrase(text),
+        one_line(text),
+        user_of(f"<sip:{text}@x>"),
+        called_user(f"INVITE sip:{text}@x SIP/2.0"),
+    ):
+        clean.encode()
+        assert clean.isprintable()
+        assert len(clean) <= 200
+    text_of(text).encode()
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=60))
+def test_no_display_name_changes_the_caller(name):
+    quoted = name.replace("\\", "\\\\").replace('"', '\\"')
+    assert user_of(f'"{quoted}" <sip:+4790000000@lab.example>;tag=1') == "+4790000000"
 
 
 @given(st.text(max_size=400) | st.from_regex(r"INVITE sip:[ -~]{0,60} SIP/2\.0", fullmatch=True))

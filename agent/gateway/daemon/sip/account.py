@@ -16,7 +16,7 @@ import pjsua2 as pj
 
 from agent.gateway import protocol
 from agent.gateway.daemon.sip.guard import guarded
-from agent.gateway.daemon.sip.uri import Target, parse_target, retry_after_s, sip_uri
+from agent.gateway.daemon.sip.uri import Target, one_line, parse_target, phrase, retry_after_s, sip_uri, text_of
 
 _BUSY = 171_001
 """PJSIP_EBUSY: another REGISTER of this account is still unanswered."""
@@ -171,10 +171,10 @@ class SipAccount(pj.Account):
     @guarded
     def onRegState(self, prm: pj.OnRegStateParam) -> None:  # noqa: N802  the library's name
         """A REGISTER, ours or the library's refresh, has its outcome."""
-        message = str(prm.rdata.wholeMsg)
+        message = text_of(str(prm.rdata.wholeMsg))
         expires = int(prm.expiration)
         result = RegisterResult(
-            code=int(prm.code) or int(prm.status), reason=str(prm.reason), on_wire=bool(message),
+            code=int(prm.code) or int(prm.status), reason=phrase(str(prm.reason)), on_wire=bool(message),
             granted_s=expires if 0 < expires < 2**31 else 0, retry_after_s=retry_after_s(message),
         )  # fmt: skip
         self._busy = False
@@ -190,7 +190,7 @@ class SipAccount(pj.Account):
     @guarded
     def onIncomingCall(self, prm: pj.OnIncomingCallParam) -> None:  # noqa: N802  the library's name
         """Copy and hand over; nothing is answered or refused in here (an INVITE without SDP would abort)."""
-        arrival = Arrival(int(prm.callId), str(prm.rdata.wholeMsg), str(prm.rdata.srcAddress))
+        arrival = Arrival(int(prm.callId), text_of(str(prm.rdata.wholeMsg)), one_line(str(prm.rdata.srcAddress)))
         self._owner.call_arrived(self, arrival)
 
     @guarded

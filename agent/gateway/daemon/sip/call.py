@@ -12,6 +12,7 @@ import pjsua2 as pj
 from agent.core.events import MediaStats
 from agent.gateway.daemon.sip.guard import guarded
 from agent.gateway.daemon.sip.port import LinePort
+from agent.gateway.daemon.sip.uri import phrase
 
 _US_PER_MS = 1000
 _SC_TRYING = 100
@@ -99,7 +100,7 @@ class SipCall(pj.Call):
         # Held in a name: a part of a temporary is freed before it can be read.
         info = self.getInfo()
         self._owner.call_changed(
-            self, CallNews(_stage(info.state), int(info.lastStatusCode), str(info.lastReason), on_wire)
+            self, CallNews(_stage(info.state), int(info.lastStatusCode), phrase(str(info.lastReason)), on_wire)
         )
 
     @guarded
@@ -114,7 +115,7 @@ class SipCall(pj.Call):
             and transaction.statusCode == _SC_TRYING
             and self.last_progress is None
         ):
-            self._owner.call_changed(self, CallNews(Stage.EARLY, _SC_TRYING, str(transaction.statusText), True))
+            self._owner.call_changed(self, CallNews(Stage.EARLY, _SC_TRYING, phrase(str(transaction.statusText)), True))
 
     @guarded
     def onCallMediaState(self, prm: pj.OnCallMediaStateParam) -> None:  # noqa: N802  the library's name
@@ -123,7 +124,9 @@ class SipCall(pj.Call):
         info = self.getInfo()
         self.join(info)
         if info.state == pj.PJSIP_INV_STATE_EARLY:
-            self._owner.call_changed(self, CallNews(Stage.EARLY, int(info.lastStatusCode), str(info.lastReason), True))
+            self._owner.call_changed(
+                self, CallNews(Stage.EARLY, int(info.lastStatusCode), phrase(str(info.lastReason)), True)
+            )
 
     @guarded
     def onCallTransferRequest(self, prm: pj.OnCallTransferRequestParam) -> None:  # noqa: N802  the library's name

@@ -20,7 +20,7 @@ from agent.gateway.daemon.sip.call import CallNews, SipCall, Stage
 from agent.gateway.daemon.sip.engine import RTP_PORTS, Engine
 from agent.gateway.daemon.sip.native import SipError
 from agent.gateway.daemon.sip.port import LinePort, Speech
-from agent.gateway.daemon.sip.uri import address_of, called_user, line_token, mask_numbers, sip_uri, user_of
+from agent.gateway.daemon.sip.uri import address_of, called_user, line_token, one_line, phrase, sip_uri, user_of
 
 MAX_ACCOUNTS = 8
 """PJSUA_MAX_ACC as every known package compiles it. The library cannot be asked, and a ninth account aborts it."""
@@ -29,6 +29,7 @@ _CLOSE_STEP_MS = 20
 _REFUSAL_DELAY_MS = 100
 """A refused INVITE gives its two media sockets back half a second later, and the library aborts when 64 are out: with
 four call slots this bounds what strangers can make it open."""
+_MAX_LIBRARY_LINE = 500
 _SC_RINGING = 180
 _SC_OK = 200
 _SC_FORBIDDEN = 403
@@ -391,9 +392,7 @@ class SipStack:
     def callback_failed(self, callback: str, error: BaseException) -> None:
         """Every owner: count it, say where; the text of the error may hold what a peer sent."""
         self.callback_failures += 1
-        self._log(
-            "error", "sip_callback_failed", f"{callback}: {type(error).__name__}: {mask_numbers(str(error))[:200]}"
-        )
+        self._log("error", "sip_callback_failed", f"{callback}: {type(error).__name__}: {phrase(str(error))}")
 
     def later(self, job: Callable[[], None]) -> None:
         """AccountOwner: run `job` when no callback is running."""
@@ -464,7 +463,7 @@ class SipStack:
         self.wake()
 
     def _library_says(self, level: int, text: str) -> None:
-        self._log("warning" if level > 1 else "error", "sip_library", mask_numbers(text)[:500])
+        self._log("warning" if level > 1 else "error", "sip_library", phrase(text, _MAX_LIBRARY_LINE))
 
 
 def _answer(call: SipCall, code: int) -> None:
@@ -482,4 +481,4 @@ def _voice() -> pj.CallOpParam:
 
 def _reason(error: Exception) -> str:
     """What a technician may read: the library's own words may hold a number, ours do not."""
-    return mask_numbers(str(error.reason))[:200] if isinstance(error, pj.Error) else str(error)[:200]
+    return phrase(str(error.reason)) if isinstance(error, pj.Error) else one_line(str(error))

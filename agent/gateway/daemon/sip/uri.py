@@ -13,13 +13,18 @@ _TARGET = re.compile(
 _REQUEST_LINE = re.compile(r"[A-Z]+ sips?:(?:(?P<user>[^@\s;:]*)(?:[;:][^@\s]*)?@)?(?P<rest>[^\s]*) SIP/2\.0")
 _LINE_PARAMETER = re.compile(r";line=([0-9a-f]{8})(?:;|$)")
 _RETRY_AFTER = re.compile(r"^Retry-After[ \t]*:[ \t]*(\d{1,9})", re.IGNORECASE | re.MULTILINE)
-_ADDRESS_URI = re.compile(r"sips?:(?:([^@>\s]*)@)?", re.IGNORECASE)
-_LONG_DIGITS = re.compile(r"\d(?=\d{4})")
+_ADDRESS_URI = re.compile(r"\s*sips?:(?:([^@>\s]*)@)?", re.IGNORECASE)
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*(?:"|$)', re.DOTALL)
+"""A quoted string (RFC 3261 §25.1); one that never ends takes the rest with it."""
+_NUMBER = re.compile(r"\d(?:[ \t\u00a0-]?\d){4,}")
+_KEPT_DIGITS = 4
 _USER_UNRESERVED = "-_.!~*'()&=+$,/"
 """Besides letters and digits, what a user part may hold unescaped (RFC 3261 §25.1, less `;` and `?`)."""
 _DEFAULT_PORT = 5060
 _MAX_PORT = 65_535
 _MAX_USER = 128
+_MAX_MESSAGE = 65_535
+MAX_PHRASE = 200
 _TRANSPORTS = ("udp",)
 
 
@@ -71,7 +76,7 @@ def sip_uri(user: str, domain: str) -> str:
 def called_user(message: str) -> str:
     """The user part of a request's Request-URI, unescaped; empty where there is none."""
     match = _REQUEST_LINE.match(message)
-    return unquote(match["user"] or "")[:_MAX_USER] if match else ""
+    return _user(match["user"]) if match else ""
 
 
 def line_token(message: str) -> str:
@@ -82,9 +87,34 @@ def line_token(message: str) -> str:
 
 
 def user_of(name_address: str) -> str:
-    """The user part of a From or To value (`"Name" <sip:user@host>;tag=...`), unescaped; empty where there is none."""
-    match = _ADDRESS_URI.search(name_address)
-    return unquote((match[1] or "").partition(";")[0])[:_MAX_USER] if match else ""
+    """The user part of a From or To value (`"Name" <sip:user@host>;tag=...`), unescaped; empty where there is none.
+
+    Whoever calls writes the display name as he likes: an address in there is not his.
+    """
+    bare = _QUOTED.sub("", name_address)
+    _, bracket, rest = bare.partition("<")
+    match = _ADDRESS_URI.match(rest.partition(">")[0] if bracket else bare)
+    return _user(match[1]) if match else ""
+
+
+def _user(written: str | None) -> str:
+    return one_line(unquote((written or "").partition(";")[0]), _MAX_USER)
+
+
+def text_of(message: str) -> str:
+    """A message as the library gives it, as text that can be encoded: it carries over foreign bytes as surrogates."""
+    return message[:_MAX_MESSAGE].encode("utf-8", "replace").decode()
+
+
+def one_line(text: str, limit: int = MAX_PHRASE) -> str:
+    """Foreign words for a log, a record or a page: one line of at most `limit` characters that can be encoded."""
+    clean = text[:limit].encode("utf-8", "replace").decode()
+    return "".join(character if character.isprintable() else " " for character in clean)
+
+
+def phrase(text: str, limit: int = MAX_PHRASE) -> str:
+    """A reason phrase, or the library's own words: one line without the telephone numbers in it."""
+    return one_line(mask_numbers(one_line(text, limit)), limit)
 
 
 def retry_after_s(message: str) -> int | None:
@@ -100,5 +130,15 @@ def address_of(source: str) -> str:
 
 
 def mask_numbers(text: str) -> str:
-    """The text with all but the last four digits of every long run of digits hidden."""
-    return _LONG_DIGITS.sub("*", text)
+    """The text with all but the last four digits of every number of five or more hidden, also where it is written in
+    groups (`41 23 45 12`).
+    """
+    return _NUMBER.sub(_masked, text)
+
+
+def _masked(number: re.Match[str]) -> str:
+    characters = list(number[0])
+    places = [at for at, character in enumerate(characters) if character.isdecimal()]
+    for at in places[:-_KEPT_DIGITS]:
+        characters[at] = "*"
+    return "".join(characters)
