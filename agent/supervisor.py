@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -65,6 +66,7 @@ class Supervised:
         self._told = told
         self._pause = pause
         self._process: asyncio.subprocess.Process | None = None
+        self._spawning = asyncio.Lock()
         self._stopping = asyncio.Event()
         self._held = asyncio.Event()
         self._held.set()
@@ -76,33 +78,59 @@ class Supervised:
         process = self._process
         return process.pid if process is not None and process.returncode is None else None
 
+    @property
+    def starting(self) -> bool:
+        """Whether it is being started right now: it has no process id yet that anybody knows."""
+        return self._spawning.locked()
+
     async def run(self) -> None:
-        """Keep the child running until `stop` is called."""
+        """Keep the child running until `stop` is called. A program that cannot be started counts as a crash."""
         crashes = 0
         while not self._stopping.is_set():
             await self._held.wait()
             began = clock.boot_ms()
-            code = await self._once()
+            ending = await self._once()
             if self._stopping.is_set():
                 return
             crashes = crashes + 1 if clock.boot_ms() - began < _STEADY_MS else 1
-            self._told(self.child.name, f"ended with {_ending(code)}")
-            await asyncio.sleep(self._pause(crashes))
+            self._tell(ending)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._pause(crashes)):
+                    await self._stopping.wait()
 
-    async def _once(self) -> int:
-        with contextlib.ExitStack() as stack:
-            stderr = stack.enter_context(self.child.output.open("ab")) if self.child.output is not None else None
-            self._process = await asyncio.create_subprocess_exec(
-                *self.child.argv, stdin=asyncio.subprocess.DEVNULL, stderr=stderr,
-                env=dict(os.environ) | dict(self.child.environment), process_group=0, preexec_fn=die_with_parent,
-            )  # fmt: skip
+    async def _once(self) -> str:
+        """Start the child, wait for its end and say how it ended."""
+        try:
+            process = await self._spawn()
+        except (OSError, subprocess.SubprocessError) as error:
+            return f"could not be started: {(isinstance(error, OSError) and error.strerror) or error}"
+        if process is None:
+            return "was not started"
+        try:
+            self._tell(f"started as process {process.pid}")
+            return f"ended with {_ending(await process.wait())}"
+        except BaseException:
+            await self._end(process)
+            raise
+
+    async def _spawn(self) -> asyncio.subprocess.Process | None:
+        """None: told to stop before it began. The lock keeps `stop` from looking for a process half made."""
+        async with self._spawning:
+            if self._stopping.is_set():
+                return None
+            with contextlib.ExitStack() as stack:
+                stderr = stack.enter_context(self.child.output.open("ab")) if self.child.output is not None else None
+                self._process = await asyncio.create_subprocess_exec(
+                    *self.child.argv, stdin=asyncio.subprocess.DEVNULL, stderr=stderr,
+                    env=dict(os.environ) | dict(self.child.environment), process_group=0, preexec_fn=die_with_parent,
+                )  # fmt: skip
             self.starts += 1
-            self._told(self.child.name, f"started as process {self._process.pid}")
-            try:
-                return await self._process.wait()
-            except asyncio.CancelledError:
-                await self._end(self._process)
-                raise
+            return self._process
+
+    def _tell(self, what: str) -> None:
+        # Whoever read our words may be gone: the telephone matters more.
+        with contextlib.suppress(OSError):
+            self._told(self.child.name, what)
 
     def signal(self, number: signal.Signals) -> None:
         """Send the child a signal, if it runs."""
@@ -121,8 +149,10 @@ class Supervised:
         """End the child: SIGTERM, then SIGKILL."""
         self._stopping.set()
         self._held.set()
-        if self._process is not None:
-            await self._end(self._process)
+        async with self._spawning:
+            process = self._process
+        if process is not None:
+            await self._end(process)
 
     async def _end(self, process: asyncio.subprocess.Process) -> None:
         if process.returncode is not None:
@@ -139,19 +169,33 @@ class Supervised:
 
 
 def _ending(code: int) -> str:
-    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return f"signal {signal.Signals(-code).name}"
+    except ValueError:
+        # Most realtime signals have no name of their own.
+        return f"signal {-code}"
 
 
 async def supervise(children: Sequence[Child], told: Callable[[str, str], None]) -> None:
-    """Keep all children running until SIGTERM or SIGINT, then end them together."""
+    """Keep all children running until SIGTERM or SIGINT, then end them together.
+
+    Where the watch over one fails in a way nobody foresaw, all are ended and the error is raised: whoever started this
+    process starts it again, and no telephone stays half alive.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     supervised = [Supervised(child, told) for child in children]
     tasks = [asyncio.create_task(one.run()) for one in supervised]
-    await stop.wait()
-    await asyncio.gather(*(one.stop() for one in supervised))
+    told_to_stop = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait((told_to_stop, *tasks), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        told_to_stop.cancel()
+        await asyncio.gather(*(one.stop() for one in supervised))
     await asyncio.gather(*tasks)
 
 
