@@ -59,7 +59,8 @@ class LiveFeed:
         self.watchers = 0
 
     async def lifetime(self, _: web.Application) -> AsyncIterator[None]:
-        """Run the renderer while the application runs (`Application.cleanup_ctx`)."""
+        """Run the renderer while the application runs (`Application.cleanup_ctx`), as often as it is set up."""
+        self._closing = False
         task = asyncio.create_task(self._render())
         yield
         task.cancel()

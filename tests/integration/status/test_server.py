@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import socket
 from zoneinfo import ZoneInfo
 
 import aiohttp
@@ -300,3 +301,24 @@ async def test_taken_port_is_told_in_a_sentence():
         second = StatusServer(SampleSource(), texts=Texts.load(), zone=ZoneInfo("UTC"), port=server.port)
         with pytest.raises(PageError, match=f"cannot listen on 127.0.0.1 port {server.port}"):
             await second.start()
+
+
+async def test_live_page_works_after_the_port_was_taken_at_first():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        server = StatusServer(
+            SampleSource(), texts=Texts.load(), zone=ZoneInfo("Europe/Oslo"), port=port, limits=LIMITS
+        )
+        with pytest.raises(PageError, match="cannot listen"):
+            await server.start()
+    await server.start()
+    try:
+        async with (
+            asyncio.timeout(5),
+            aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session,
+            session.get("/events") as response,
+        ):
+            while not (await response.content.readline()).startswith(b"event: fragment"):
+                assert not response.content.at_eof(), "the stream ended before it told anything"
+    finally:
+        await server.stop()
