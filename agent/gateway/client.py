@@ -12,6 +12,7 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
+from agent.clock import boot_ms
 from agent.gateway.protocol import (
     MAX_PACKET,
     PROTOCOL_VERSION,
@@ -27,7 +28,9 @@ _FIRST_RETRY_S = 0.1
 _LONGEST_RETRY_S = 0.5
 """A killed gateway is back within half a second, and until we are, too, nobody can be called."""
 _STRANGER_RETRY_S = 2.0
-"""Whoever closed the connection without a Hello of our protocol will do so again."""
+"""Whoever closed the connection without a Hello of our protocol, or does not keep to it, will do so again."""
+_LASTING_MS = 5_000
+"""A connection that held this long was a good one: the next is tried without the patience learnt before it."""
 _MAX_UNSENT = 1024
 
 
@@ -64,13 +67,14 @@ class GatewayClient:
         """Connect, read until the end, and again with growing patience, until cancelled."""
         patience = _FIRST_RETRY_S
         while True:
+            began_ms = boot_ms()
             connection = self._connect()
-            if connection is None:
-                await asyncio.sleep(patience)
-                patience = min(_LONGEST_RETRY_S, patience * 2)
-                continue
-            patience = _FIRST_RETRY_S
-            await self._serve(connection)
+            believable = connection is None or await self._serve(connection)
+            if connection is not None and boot_ms() - began_ms >= _LASTING_MS:
+                # The gateway was killed: it is on its way back, and until we are, too, nobody can be called.
+                patience = _FIRST_RETRY_S
+            await asyncio.sleep(patience if believable else _STRANGER_RETRY_S)
+            patience = min(_LONGEST_RETRY_S, patience * 2)
 
     def _connect(self) -> socket.socket | None:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -82,11 +86,18 @@ class GatewayClient:
             return None
         return connection
 
-    async def _serve(self, connection: socket.socket) -> None:
+    async def _serve(self, connection: socket.socket) -> bool:
+        """Read until the end. Whether all that was said was of our protocol, a Hello first."""
         loop = asyncio.get_running_loop()
         self._ended = loop.create_future()
         self._unsent.clear()
         greeted = False
+        believable = True
+
+        def disbelieve(reason: str) -> None:
+            nonlocal believable
+            believable = False
+            self._end(reason)
 
         def read() -> None:
             nonlocal greeted
@@ -101,16 +112,16 @@ class GatewayClient:
                 self._end("the gateway closed the connection")
                 return
             if flags & socket.MSG_TRUNC:
-                self._end(f"the gateway sent a packet of more than {MAX_PACKET} bytes")
+                disbelieve(f"the gateway sent a packet of more than {MAX_PACKET} bytes")
                 return
             try:
                 record = decode_gateway_record(packet)
             except ProtocolError as error:
-                self._end(str(error))
+                disbelieve(str(error))
                 return
             if not greeted:
                 if not isinstance(record, Hello) or record.protocol != PROTOCOL_VERSION:
-                    self._end(f"the gateway does not speak protocol {PROTOCOL_VERSION}: upgrade both halves together")
+                    disbelieve(f"the gateway does not speak protocol {PROTOCOL_VERSION}: upgrade both halves together")
                     return
                 greeted = True
                 self._socket = connection
@@ -126,8 +137,7 @@ class GatewayClient:
             connection.close()
         if was_up:
             self._on_lost(reason)
-        else:
-            await asyncio.sleep(_STRANGER_RETRY_S)
+        return was_up and believable
 
     def _end(self, reason: str) -> None:
         if self._ended is not None and not self._ended.done():
