@@ -37,6 +37,8 @@ SLOT_PATIENCE_MS: Final = 40_000
 """A leg that never reports its end gives its call slot back after this (RFC 3261: Timer B and F end at 32 s)."""
 SILENT_TARGET_MS: Final = 10_000
 """An emergency call leaves a target that has shown no progress for the next one, where there is one."""
+TRYING_TARGET_MS: Final = 20_000
+"""And one that has said 100 Trying and nothing since: the next hop lives, what lies behind it may not."""
 NEVER_SENT_MS: Final = 200
 """A leg that ends this soon without any peer was never on the wire: no call slot, or no network."""
 STARVED_RETRY_MS: Final = 1_000
@@ -236,6 +238,7 @@ class Call:
             return self.clear(Cause.LIMIT_REACHED, Party.SYSTEM, now, Tone.CONGESTION)
         if self._tried >= len(self._attempts):
             return self.clear(Cause.NETWORK_FAILURE, Party.SYSTEM, now, Tone.CONGESTION)
+        quiet: list[CallDecision] = [Hear(SILENCE)] if self.starved else []
         attempt = self._attempts[self._tried]
         self._tried += 1
         self._started_ms, self.starved = now, False
@@ -249,11 +252,15 @@ class Call:
         more = self._tried < len(self._attempts)
         self._deadline_ms = now + SILENT_TARGET_MS if self.emergency and more else None
         line = 0 if self.line is None else self.line
-        return [Invite(self.call_id, attempt.account, attempt.user, line, self.emergency, attempt.target)]
+        return [*quiet, Invite(self.call_id, attempt.account, attempt.user, line, self.emergency, attempt.target)]
 
     def progress(self, code: int, now: int, *, early_media: bool) -> list[CallDecision]:
-        """A provisional response. 100 says only that the target lives."""
+        """A provisional response. 100 says only that the target lives, and buys it some time."""
         if not self.live or self._leg is not _Leg.UP or self._abandoning or self.phase is CallPhase.ANSWERED:
+            return []
+        if code == 100 and not early_media:
+            if self._deadline_ms is not None:
+                self._deadline_ms = self._started_ms + TRYING_TARGET_MS
             return []
         self._deadline_ms = None
         if code in (180, 183):

@@ -11,6 +11,7 @@ from agent.core.call import (
     SILENT_TARGET_MS,
     SLOT_PATIENCE_MS,
     STATS_PATIENCE_MS,
+    TRYING_TARGET_MS,
     Attempt,
     Call,
     Hear,
@@ -142,13 +143,37 @@ def test_an_emergency_call_abandons_a_silent_target_and_ignores_its_late_answer(
     assert call.answered(SILENT_TARGET_MS + 3) == [Speak()]
 
 
-def test_a_trying_response_shows_that_the_target_lives():
+def test_a_trying_response_buys_a_target_time_but_not_for_ever():
     call = _outgoing(CallKind.EMERGENCY, targets=2)
     call.start(0)
     call.progress(100, 50, early_media=False)
 
     assert call.tick(SILENT_TARGET_MS) == []
     assert call.phase is CallPhase.GRANTED
+    call.progress(100, SILENT_TARGET_MS, early_media=False)
+    assert call.tick(TRYING_TARGET_MS) == [HangUp("c")]
+    assert call.over(GONE, TRYING_TARGET_MS + 1)[-1] == Invite(
+        "c", "home", "+4722334455", 0, emergency=True, target=1
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("code", [180, 183])
+def test_a_target_that_rings_is_not_left(code):
+    call = _outgoing(CallKind.EMERGENCY, targets=2)
+    call.start(0)
+    call.progress(100, 50, early_media=False)
+    call.progress(code, 60, early_media=False)
+
+    assert call.deadline() is None
+
+
+def test_an_emergency_call_that_is_tried_again_hears_congestion_no_longer():
+    call = _outgoing(CallKind.EMERGENCY)
+    call.start(0)
+    assert call.over(CallOver("c", 0, "", remote=False, on_wire=False), 10) == [Hear(Tone.CONGESTION)]
+
+    retry_ms = call.deadline()
+    assert call.tick(retry_ms) == [Hear(None), Invite("c", "home", "+4722334455", 0, emergency=True)]
 
 
 @given(st.integers(0, 699), st.booleans())
