@@ -25,6 +25,8 @@ _MIN_DELAY_MS: Final = 250
 _JITTER_MS: Final = 10_000
 _MAX_DOUBLINGS: Final = 10
 _CREDENTIAL_REFUSED: Final = frozenset({401, 403, 407})
+_BINDING_REFUSED: Final = frozenset({401, 403, 404, 407})
+"""The registrar has judged us, or does not know us: it holds no binding of ours (RFC 3261 §10.3)."""
 
 
 class Registration:
@@ -86,8 +88,8 @@ class Registration:
     def failed(self, code: int, reason: str, now: int, *, on_wire: bool, retry_after_s: int | None = None) -> None:
         """A REGISTER did not succeed; `on_wire` false: nobody answered and `code` is the library's own."""
         self._attempt_ends_ms = None
-        if on_wire:
-            # Whoever answers with a refusal has no binding of ours; silence proves nothing before it expires.
+        if on_wire and code in _BINDING_REFUSED:
+            # Silence and an overloaded registrar (RFC 3261 §21.5.4) prove nothing before the granted time has run out.
             self._expires_ms = None
         if (self.code, self.on_wire) != (code, on_wire):
             self.since_ms = now

@@ -90,6 +90,22 @@ def test_silence_keeps_the_binding_until_it_expires_a_refusal_does_not():
     assert not registration.registered
 
 
+@pytest.mark.parametrize(
+    ("code", "kept"),
+    [(408, True), (429, True), (500, True), (503, True), (401, False), (403, False), (404, False), (407, False)],
+)
+def test_an_overloaded_registrar_takes_no_binding_away_a_judgement_does(code, kept):
+    registration = _registration()
+    registration.begin(1000)
+    registration.accepted(300, 1000)
+    registration.begin(200_000)
+    registration.failed(code, "", 200_100, on_wire=True, retry_after_s=3600)
+
+    assert registration.registered is kept
+    registration.tick(301_000)
+    assert not registration.registered
+
+
 def test_an_attempt_that_is_never_reported_counts_as_unanswered():
     registration = _registration()
     registration.begin(1000)
