@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import platform
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 
@@ -69,6 +70,27 @@ class SeenGateway:
                 self.accounts[record.account] = record
 
 
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """What the store said the last time it answered, and of which month (`2026-11`) and day (`2026-11-22`)."""
+
+    month: str = ""
+    day: str = ""
+    usage: Sequence[UsageRow] = ()
+    usage_before: Sequence[UsageRow] = ()
+    today: Sequence[UsageRow] = ()
+    recent: Sequence[StoredCdr] = ()
+    quarantined: int = 0
+    pending: int = 0
+
+    def on(self, month: str, day: str) -> _Stored:
+        """The same as seen on another day: what was counted on a day or in a month that is over is not of the new."""
+        if month == self.month:
+            return self if day == self.day else replace(self, day=day, today=())
+        before = self.usage if self.month == month_before(month) else ()
+        return replace(self, month=month, day=day, usage=(), usage_before=before, today=())
+
+
 class StatusView:
     """The page's source: a snapshot on demand, and a change number that grows whenever something shown may be new."""
 
@@ -92,6 +114,7 @@ class StatusView:
         self._device_id, self._source, self._trouble = device_id, source, trouble
         self._started_ms = clock.now().boot_ms
         self._installed_at: datetime | None = None
+        self._stored = _Stored()
         self._change = 1
         self._changed = asyncio.Condition()
         self._dirty = asyncio.Event()
@@ -154,19 +177,15 @@ class StatusView:
     async def snapshot(self) -> page.Snapshot:
         """The adapter as it is now."""
         now = self._clock.now()
+        month, day = records.period_of(records.rfc3339(now.wall), self._zone)
         try:
-            month, day = records.period_of(records.rfc3339(now.wall), self._zone)
             async with asyncio.timeout(_STORE_PATIENCE_S):
-                usage = await self._store.usage(month)
-                usage_before = await self._store.usage(month_before(month))
-                today = await self._store.usage_day(day)
-                recent = await self._store.recent(_SHOWN_CDRS)
-                quarantined, pending = await self._store.quarantined_count(), await self._store.pending_count()
+                self._stored = await self._read(month, day)
             reason = self._calls.trouble
         except (StoreError, TimeoutError) as error:
             # A disk that hangs is what somebody opens this page for: it has to come without the disk.
             reason = str(error) or f"it has not answered for {_STORE_PATIENCE_S:g} s"
-            usage, usage_before, today, recent, quarantined, pending = [], [], [], [], 0, 0
+        stored = self._stored.on(month, day)
         return page.Snapshot(
             at=now.wall,
             time_trusted=now.trusted,
@@ -180,11 +199,11 @@ class StatusView:
             lines=self._line_views(),
             accounts=[_account_view(state, now) for _, state in sorted(self._gateway.accounts.items())],
             calls=[self._call_view(call, now) for call in self._calls.live.values()],
-            money=self._money_view(usage, today, self._months(now, usage_before, usage)),
-            cdrs=[_cdr_view(stored) for stored in recent],
+            money=self._money_view(stored.usage, stored.today, self._months(now, stored.usage_before, stored.usage)),
+            cdrs=[_cdr_view(cdr) for cdr in stored.recent],
             price_list=self._price_list_view(),
             subscription=self._subscription_view(),
-            upload=self._upload_view(pending, quarantined, now),
+            upload=self._upload_view(stored.pending, stored.quarantined, now),
             store=page.StoreView(working=not reason, reason=reason),
             configuration=page.ConfigurationView(
                 source=str(self._source),
@@ -192,9 +211,21 @@ class StatusView:
                 if self._trouble is not None and not isinstance(self._trouble, KeptCopyError)
                 else "",
             ),
-            problems=self._problems(now, quarantined),
+            problems=self._problems(now, stored.quarantined),
             versions=page.Versions(agent=__version__, python=platform.python_version()),
         )  # fmt: skip
+
+    async def _read(self, month: str, day: str) -> _Stored:
+        return _Stored(
+            month=month,
+            day=day,
+            usage=await self._store.usage(month),
+            usage_before=await self._store.usage(month_before(month)),
+            today=await self._store.usage_day(day),
+            recent=await self._store.recent(_SHOWN_CDRS),
+            quarantined=await self._store.quarantined_count(),
+            pending=await self._store.pending_count(),
+        )
 
     def _gateway_view(self) -> page.GatewayView:
         hello = self._gateway.hello

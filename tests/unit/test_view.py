@@ -1,12 +1,140 @@
-"""Every sentence that the page may have to say is in the catalogue, with the fields that the agent fills in."""
+"""What the page says: problems, each with its sentence, and what was known of the store while it does not answer."""
 
 from __future__ import annotations
 
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from zoneinfo import ZoneInfo
+
 import pytest
 
+from agent import view as view_module
+from agent.clock import Moment
+from agent.data import load_numbering, load_products, load_tones
+from agent.operator.api import FileInfo, Number, OutgoingLine, Registration, Subscription
+from agent.operator.sync import SyncStatus
 from agent.operator.trouble import Trouble
+from agent.operator.uploader import UploadStatus
+from agent.paths import data_dir
+from agent.plan import Plan, Shipped
+from agent.rating.deck import load
+from agent.rating.errors import TableError
+from agent.rating.table import RateTable
+from agent.status.snapshot import Snapshot
+from agent.store.errors import StoreError
+from agent.store.records import StoredCdr, UsageRow
 from agent.texts import Language, Texts
-from agent.view import _TROUBLES, _WITH_REASON
+from agent.view import _TROUBLES, _WITH_REASON, SeenGateway, StatusView
+
+OSLO = ZoneInfo("Europe/Oslo")
+
+
+def at(*day: int) -> Moment:
+    return Moment("boot", 5_000_000, datetime(*day, 12, tzinfo=UTC), True)  # type: ignore[misc]
+
+
+NOW = at(2026, 11, 22)
+
+
+class CountingStore:
+    """Has one number's use to tell; fails or hangs when told to."""
+
+    def __init__(self) -> None:
+        self.damage = None
+        self.fails = False
+        self.hangs = False
+
+    async def _answer(self) -> None:
+        if self.fails:
+            raise StoreError("the disk is away")
+        if self.hangs:
+            await asyncio.Future()
+
+    async def usage(self, month: str) -> list[UsageRow]:
+        await self._answer()
+        return [UsageRow("+4721000000", 3, 180, 4_000_000, "NOK")] if month == "2026-11" else []
+
+    async def usage_day(self, day: str) -> list[UsageRow]:
+        await self._answer()
+        return [UsageRow("+4721000000", 1, 60, 1_500_000, "NOK")] if day == "2026-11-22" else []
+
+    async def recent(self, limit: int) -> list[StoredCdr]:
+        await self._answer()
+        return []
+
+    async def quarantined_count(self) -> int:
+        await self._answer()
+        return 2
+
+    async def pending_count(self) -> int:
+        await self._answer()
+        return 7
+
+
+class Stage:
+    """The page's source over a real plan and a store that can be taken away."""
+
+    def __init__(self) -> None:
+        def missing(sha256: str) -> RateTable:
+            raise TableError(f"{sha256[:8]} is gone")
+
+        self.store = CountingStore()
+        self.now = NOW
+        self.plan = Plan(Shipped(load_products(), load_numbering(), load_tones()), OSLO, missing)
+        parts: dict[str, Any] = {
+            "calls": SimpleNamespace(live={}, trouble=""),
+            "store": self.store,
+            "syncer": SimpleNamespace(status=SyncStatus()),
+            "uploader": SimpleNamespace(status=UploadStatus()),
+            "clock": SimpleNamespace(now=lambda: self.now),
+        }
+        self.view = StatusView(
+            plan=self.plan, gateway=SeenGateway(), zone=OSLO, device_id="d", source=Path("agent.toml"), trouble=None,
+            **parts,
+        )  # fmt: skip
+
+    async def counted(self) -> tuple[int, int, int, int]:
+        """Pending, quarantined, today's and the month's cost."""
+        seen = await self.view.snapshot()
+        return seen.upload.pending, seen.upload.quarantined, seen.money.today_micro, seen.money.month_micro
+
+    async def problems(self) -> list[str]:
+        """What the page lists, in English, without what the stage leaves out."""
+        seen: Snapshot = await self.view.snapshot()
+        texts = Texts.load()
+        left_out = {"problem.gateway_away", "problem.quarantined"}
+        return [texts.say(one.key, "en", **one.values) for one in seen.problems if one.key not in left_out]
+
+
+def subscription(
+    product: str = "privat", *registrations: str, line: str = "main", number: str = "main"
+) -> Subscription:
+    return Subscription(
+        revision="1", customer="Nordmann", product=product,
+        registrations=[
+            Registration(
+                id=name, user=name, domain="sip.example", auth_user=name, password="long-enough",
+                targets=["192.0.2.1:5060"],
+            )
+            for name in registrations or ("main",)
+        ],
+        numbers=[Number(number="+4721000000", registration=number, lines=[0])],
+        lines=[OutgoingLine(line=0, registration=line, number="+4721000000")],
+        price_list=FileInfo(name="price-list-privat", version="1", length=1, sha256="0" * 64),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage()
+
+
+@pytest.fixture(scope="module")
+def table() -> RateTable:
+    return RateTable.of(load(data_dir() / "price-lists/privat.csv"))
 
 
 @pytest.fixture(scope="module")
@@ -23,3 +151,33 @@ def test_every_trouble_with_the_operator_has_a_sentence(texts: Texts, trouble: T
 @pytest.mark.parametrize("key", sorted({*_TROUBLES.values(), "problem.operator_away"}))
 def test_a_problem_is_filled_in_with_what_its_sentence_asks_for(texts: Texts, key: str) -> None:
     assert set(texts.fields(key)) == ({"reason"} if key in _WITH_REASON else set())
+
+
+@pytest.mark.parametrize("how", ["fails", "hangs"])
+async def test_while_the_store_does_not_answer_the_page_shows_what_it_last_said(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    known = (7, 2, 1_500_000, 4_000_000)
+    assert await stage.counted() == known
+    monkeypatch.setattr(view_module, "_STORE_PATIENCE_S", 0.0)
+    setattr(stage.store, how, True)
+    assert await stage.counted() == known
+    assert not (await stage.view.snapshot()).store.working
+
+
+async def test_what_was_counted_before_midnight_is_not_counted_of_the_new_day_or_month(stage: Stage) -> None:
+    await stage.counted()
+    stage.store.fails = True
+    stage.now = at(2026, 11, 23)
+    assert await stage.counted() == (7, 2, 0, 4_000_000)
+    stage.now = at(2026, 12, 1)
+    assert await stage.counted() == (7, 2, 0, 0)
+
+
+async def test_a_price_list_of_another_product_is_a_problem(stage: Stage, table: RateTable) -> None:
+    stage.plan.use_subscription(subscription(), NOW)
+    stage.plan.use_table(table, "t")
+    assert await stage.problems() == []
+    stage.plan.use_subscription(subscription("bedrift"), NOW)
+    (problem,) = await stage.problems()
+    assert "price list at hand does not belong to bedrift" in problem
