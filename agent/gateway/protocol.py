@@ -24,6 +24,9 @@ LineNumber = Annotated[int, Meta(ge=0, le=7)]
 BootMs = Annotated[int, Meta(ge=0, le=2**53)]
 """2**53: what every JSON reader holds exactly (RFC 8259 §6)."""
 
+CadenceMs = Annotated[int, Meta(ge=50, le=60_000)]
+"""Ringing or pause: what the card takes, and what a bell can follow."""
+
 
 class ProtocolError(Exception):
     """A packet was not a record of this protocol; the message says what was wrong with it."""
@@ -214,7 +217,7 @@ class Configure(Record, frozen=True, kw_only=True, tag="configure"):
     routes: Annotated[list[Route], Meta(max_length=64)]
     digit_map: DigitMap
     tones: dict[Tone, ToneSpec]
-    ring_cadence_ms: Annotated[list[int], Meta(min_length=2, max_length=8)]
+    ring_cadence_ms: Annotated[list[CadenceMs], Meta(min_length=2, max_length=8)]
     numbers: NumberFormat = msgspec.field(default_factory=NumberFormat)
     ask_timeout_ms: Annotated[int, Meta(ge=500, le=30_000)] = 4000
     ring_timeout_ms: Annotated[int, Meta(ge=5_000, le=600_000)] = 90_000

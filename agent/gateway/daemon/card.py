@@ -21,7 +21,8 @@ def _program(spec: ToneSpec) -> bridge.ToneProgram:
 class Card:
     """The card and the speech of its lines. `post` gets every event, on the card's own thread.
 
-    `on_trace(reason, lines)` gets the last frames where the link was lost, on the card's thread too.
+    `on_trace(reason, lines)` gets the last frames where the link was lost, on the card's thread too. `log(level, event,
+    detail)` hears of an action that the card's protocol has no room for.
     """
 
     def __init__(
@@ -30,12 +31,14 @@ class Card:
         audio: Sequence[LineAudio],
         post: Callable[[events.TelephoneEvent], None],
         on_trace: Callable[[str, Sequence[str]], None] = lambda _reason, _lines: None,
+        log: Callable[[str, str, str], None] = lambda _level, _event, _detail: None,
     ) -> None:
         self._audio = audio
         self._post = post
         self._tones: dict[events.Tone, bridge.ToneProgram] = {}
         self._cadence: Sequence[int] = (1000, 4000)
         self._on_trace = on_trace
+        self._log = log
         self._card = bridge.LineCard(path, on_event=self._heard, on_audio=self._speech, on_trace=on_trace)
 
     def start(self) -> None:
@@ -56,9 +59,18 @@ class Card:
         self._cadence = tuple(configuration.ring_cadence_ms)
 
     def perform(self, action: events.CardAction) -> None:
-        """Do what the Switch decided. Never blocks; a line that the card does not have is ignored."""
-        if action.line >= len(self._audio):
+        """Do what the Switch decided. Never blocks; a line that the card does not have is ignored.
+
+        Never raises either: what the card can't be told is logged, and the telephone goes on.
+        """
+        if not 0 <= action.line < len(self._audio):
             return
+        try:
+            self._perform(action)
+        except bridge.MessageError as error:
+            self._log("error", "card_action_impossible", f"{type(action).__name__} on line {action.line}: {error}")
+
+    def _perform(self, action: events.CardAction) -> None:
         match action:
             case events.Ring(line, caller):
                 self._card.ring(line, self._cadence, caller)
