@@ -7,11 +7,12 @@ post to its inbox. Nothing here decides anything about a call.
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
-import json
 import random
 import signal
 import sys
+import threading
 import typing
 import uuid
 from collections.abc import Callable
@@ -34,6 +35,7 @@ from agent.gateway.daemon.audio import LineAudio
 from agent.gateway.daemon.card import Card
 from agent.gateway.daemon.keep import KeepError, Kept
 from agent.gateway.daemon.line_trace import LineTrace
+from agent.gateway.daemon.log_lines import LogLines
 from agent.gateway.daemon.server import AgentServer, own_uids
 from agent.gateway.daemon.sip import SipError, SipStack
 from agent.gateway.daemon.switch import Switch
@@ -83,11 +85,14 @@ class Gateway:
 
     def __init__(self, options: Options) -> None:
         self._inbox: collections.deque[SwitchEvent] = collections.deque()
+        self._lines = LogLines(sys.stderr)
         self._instance = uuid.uuid4().hex
         self._kept = Kept(options.state)
         self._revision = ""
         self._sip_ready: events.SipReady | None = None
         self._finished = False
+        self._trace_wanted = False
+        self._trace_writer: threading.Thread | None = None
         port = options.sip_port or self._kept.sip_port(*options.sip_ports)
         audio = tuple(LineAudio() for _ in range(options.lines))
         self._switch = Switch(uuid7, random.SystemRandom().random, options.lines)
@@ -95,7 +100,7 @@ class Gateway:
             bind=options.bind, port=port, rtp_port=options.rtp_port, audio=audio,
             post=self._inbox.append, new_call_id=uuid7, clock=clock.boot_ms, log=self._log,
         )  # fmt: skip
-        self._card = Card(options.card, audio, self._post, LineTrace(options.state).write)
+        self._card = Card(options.card, audio, self._post, LineTrace(options.state).write, self._log)
         self._server = AgentServer(
             options.socket, allowed_uids=own_uids(options.agent_uid), log=self._log, received=self._post,
             connected=lambda: self._post(AgentUp()), lost=lambda: self._post(AgentDown()),
@@ -107,17 +112,8 @@ class Gateway:
 
     def _log(self, level: str, event: str, detail: str) -> None:
         record = Log(level=level, event=event, at_ms=clock.boot_ms(), detail=detail[:1000])
-        self._emit(record)
+        self._lines.write(record)
         self._server.publish(record)
-
-    def _emit(self, record: Log) -> None:
-        line = {"level": record.level, "event": record.event, "process": "gateway", "boot_ms": record.at_ms}
-        for name in ("line", "call_id", "detail"):
-            value = getattr(record, name)
-            if value not in (None, ""):
-                line[name] = value
-        sys.stderr.write(json.dumps(line, ensure_ascii=False) + "\n")
-        sys.stderr.flush()
 
     def run(self) -> int:
         """Be the telephone until SIGTERM or SIGINT; returns the exit code."""
@@ -145,6 +141,7 @@ class Gateway:
         while not self._finished:
             self._sip.poll(self._wait())
             self._drain()
+            self._dump_trace()
             now = clock.boot_ms()
             deadline = self._switch.deadline()
             if deadline is not None and deadline <= now:
@@ -166,8 +163,21 @@ class Gateway:
         self._post(Stop())
 
     def _on_trace_wanted(self, number: int, _frame: FrameType | None) -> None:
+        # A handler interrupts whatever holds a lock, perhaps itself: it only notes.
         del number
-        self._card.dump_trace("asked for by signal")
+        self._trace_wanted = True
+        self._sip.wake()
+
+    def _dump_trace(self) -> None:
+        """On a thread of its own, one at a time: the disk may be slow."""
+        writer = self._trace_writer
+        if not self._trace_wanted or (writer is not None and writer.is_alive()):
+            return
+        self._trace_wanted = False
+        self._trace_writer = threading.Thread(
+            target=self._card.dump_trace, args=("asked for by signal",), name="line-trace", daemon=True
+        )
+        self._trace_writer.start()
 
     def _wait(self) -> int:
         if self._inbox:
@@ -215,7 +225,7 @@ class Gateway:
             self._sip.perform(action)
         elif isinstance(action, Publish):
             if isinstance(action.record, Log):
-                self._emit(action.record)
+                self._lines.write(action.record)
             self._server.publish(action.record)
         elif isinstance(action, UseConfiguration):
             self._use(action.configuration)
@@ -233,9 +243,14 @@ class Gateway:
                 self._log("error", "configuration_not_kept", str(error))
 
 
+def _complain(sentence: str) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        print(f"iplink-agent gateway: {sentence}", file=sys.stderr, flush=True)  # noqa: T201
+
+
 def main(options: Options, complain: Callable[[str], None] | None = None) -> int:
     """Run the gateway process; returns its exit code: 0 stopped, 1 SIP could not start, 2 a path or port is wrong."""
-    say = complain or (lambda sentence: print(f"iplink-agent gateway: {sentence}", file=sys.stderr))  # noqa: T201
+    say = complain or _complain
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     try:
         gateway = Gateway(options)
