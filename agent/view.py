@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import platform
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
@@ -20,6 +21,7 @@ from agent.core.migration import day_of
 from agent.core.numbers import mask
 from agent.gateway.protocol import AccountState, CardState, Hello, LineState
 from agent.month import month_view
+from agent.operator.api import Subscription
 from agent.operator.sync import Syncer
 from agent.operator.trouble import Trouble
 from agent.operator.uploader import Uploader, UploadStatus
@@ -397,6 +399,8 @@ class StatusView:
             page.Notice(key="problem.surplus_registration", values={"registration": name, "limit": str(MAX_ACCOUNTS)})
             for name in self._plan.surplus_registrations()
         ]
+        if self._plan.subscription is not None:
+            found += registration_notices(self._plan.subscription)
         sync = self._syncer.status
         if sync.last_error is not None:
             key = _TROUBLES.get(sync.last_error, "problem.operator_away")
@@ -422,6 +426,33 @@ def store_notice(damage: StoreDamaged) -> page.Notice:
         key="problem.store_incomplete",
         values={"changes": str(repair.replayed + repair.salvaged), "lines": str(repair.bad_lines)},
     )
+
+
+def registration_notices(subscription: Subscription) -> list[page.Notice]:
+    """What of a subscription names a registration that is not there, or not only once: it does not work."""
+    times = Counter(one.id for one in subscription.registrations)
+    found = [
+        page.Notice(key="problem.duplicate_registration", values={"registration": name})
+        for name, count in times.items()
+        if count > 1
+    ]
+    found += [
+        page.Notice(
+            key="problem.line_without_registration",
+            values={"line": str(line.line + 1), "registration": line.registration},
+        )
+        for line in subscription.lines
+        if line.registration not in times
+    ]
+    found += [
+        page.Notice(
+            key="problem.number_without_registration",
+            values={"number": mask(number.number), "registration": number.registration},
+        )
+        for number in subscription.numbers
+        if number.registration not in times
+    ]
+    return found
 
 
 def _refused_notice(part: Refused, product: str) -> page.Notice:

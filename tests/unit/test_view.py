@@ -181,3 +181,20 @@ async def test_a_price_list_of_another_product_is_a_problem(stage: Stage, table:
     stage.plan.use_subscription(subscription("bedrift"), NOW)
     (problem,) = await stage.problems()
     assert "price list at hand does not belong to bedrift" in problem
+
+
+async def test_what_names_a_registration_that_is_not_there_is_told(stage: Stage, table: RateTable) -> None:
+    stage.plan.use_subscription(subscription("privat", "main", line="mian", number="hoved"), NOW)
+    stage.plan.use_table(table, "t")
+    line, number = await stage.problems()
+    assert line == "Line 1 does not work: the operator has no registration mian. Contact the operator."
+    assert number.endswith("does not work: the operator has no registration hoved. Contact the operator.")
+    assert "+4721000000" not in number.replace(" ", ""), "numbers are masked"
+
+
+async def test_a_registration_that_is_there_twice_is_told_once(stage: Stage, table: RateTable) -> None:
+    stage.plan.use_subscription(subscription("privat", "main", "main", "main"), NOW)
+    stage.plan.use_table(table, "t")
+    assert await stage.problems() == [
+        "The registration main is set up more than once with the operator. Contact the operator."
+    ]
