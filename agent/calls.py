@@ -107,6 +107,8 @@ class Calls:
         self._unfinished: dict[str, CallState] = {}
         self._unfollowed: dict[str, CallState] = {}
         self._unkept_answers: dict[str, int] = {}
+        self._ended_ms: dict[str, int] = {}
+        """When those calls ended of whose end no record could be made: none is billed beyond it."""
         self._unreconciled = False
         self._rows: dict[str, OpenCall] = {}
         self.live: dict[str, LiveCall] = {}
@@ -184,6 +186,8 @@ class Calls:
         if isinstance(record, CallState):
             self._unfinished.pop(record.call_id, None)
             self._unfollowed.pop(record.call_id, None)
+            if record.ended_ms is not None:
+                self._ended_ms[record.call_id] = record.ended_ms
         call_id = record.call_id if isinstance(record, CallState) else ""
         _log.error("record_unprocessable", call_id=call_id, error=type(error).__name__, exc_info=error)
 
@@ -240,6 +244,7 @@ class Calls:
         last = call.last_alive_ms
         if call.boot_id == now.boot_id:
             last = self._lost_at.get(call.instance, last)
+            last = min(last, self._ended_ms.get(call.id, last))
         call = records.dated(call, now)
         price, unpriced = self._price(call, records.answered_duration_ms(call.answered_ms, last))
         await self._commit(records.recovered_record(call, last, price, unpriced))
@@ -335,6 +340,7 @@ class Calls:
             )  # fmt: skip
             await self._recorded(cdr)
         self._rows.pop(cdr.id, None)
+        self._ended_ms.pop(cdr.id, None)
 
     def _tell(self, record: AgentRecord) -> None:
         try:

@@ -641,3 +641,24 @@ def test_a_boot_clock_that_no_machine_can_show_is_no_record() -> None:
     with pytest.raises(ProtocolError, match="asked_ms"):
         decode_gateway_record(encode(call(CallPhase.ASKED, asked_ms=10**17)))
     assert decode_gateway_record(encode(call(CallPhase.ASKED, asked_ms=2**53)))
+
+
+async def test_a_call_whose_end_could_not_be_recorded_does_not_run_on_until_its_gateway_dies(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await desk.hello()
+    await desk.calls.reconcile(call(CallPhase.ASKED))
+    await desk.calls.reconcile(call(CallPhase.ANSWERED, answered_ms=1_002_000))
+
+    def poisoned(row: OpenCall, duration_ms: int) -> tuple[Price | None, str]:
+        raise OverflowError("date value out of range")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.judge, "price", poisoned)
+        await desk.calls.reconcile(ended(answered_ms=1_002_000))
+    assert desk.store.cdrs == {}
+    desk.boot_ms += 86_400_000
+    desk.calls.lost()
+    await desk.hello("gateway-2")
+    (cdr,) = desk.store.cdrs.values()
+    assert cdr.duration_ms == 10_345
