@@ -25,8 +25,25 @@ _SECRET_TEXT = re.compile(
     re.IGNORECASE,
 )
 _IDENTIFIER = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|(?<![0-9a-fA-F])[0-9a-f]{32,}"
-_NUMBER_OR_IDENTIFIER = re.compile(rf"(?P<id>{_IDENTIFIER})|\+?[0-9](?:[ \u00a0]?[0-9]){{6,}}")
-_SEPARATORS = str.maketrans("", "", " \u00a0")
+_YEAR, _MONTH, _DAY = r"(?:19|20)[0-9]{2}", r"(?:0[1-9]|1[0-2])", r"(?:0[1-9]|[12][0-9]|3[01])"
+_DATE = rf"{_YEAR}(?:-{_MONTH}-{_DAY}|\.{_MONTH}\.{_DAY})(?![0-9]|[-.][0-9])"
+_TIME = (
+    r"(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-6][0-9](?:[.,][0-9]{1,9})?)?(?:[+-][0-9]{2}:[0-9]{2})?(?![0-9]|[-.:][0-9])"
+)
+_OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_ADDRESS = rf"(?![2-9][0-9](?:\.[0-9]{{2}}){{3}}(?![0-9])){_OCTET}(?:\.{_OCTET}){{3}}(?![0-9]|\.[0-9])"
+"""A dotted IPv4 address. Four pairs of which the first could begin a Norwegian number (22.33.44.55) are not taken for
+one: an address hidden by mistake costs less than a number shown by mistake."""
+_VERSION = r"(?:[0-9]\.[0-9]{1,2}|[0-9]{1,2}\.[0-9])\.[0-9]{1,5}(?:[-.][0-9]{1,5})?(?![0-9]|[-.][0-9])"
+"""Told from a number by a part of one digit, which nobody writes a number with."""
+_KEPT = (
+    rf"{_IDENTIFIER}|(?<![0-9+])(?:{_DATE}|{_TIME})|(?<![0-9+.-])(?:{_ADDRESS}|{_VERSION})"
+    r"|(?<![0-9A-Za-z])v[0-9]+(?:\.[0-9]+)+"
+)
+_GAP = r"[ \u00a0\u2009\u202f\u2010-\u2013().-]"
+"""The visual separators of RFC 3966 section 5.1.1, and blanks and dashes as they are typeset."""
+_NUMBER_OR_KEPT = re.compile(rf"(?P<kept>{_KEPT})|\+?[0-9](?:[0-9]|{_GAP}{{1,3}}(?!{_DATE}|{_IDENTIFIER})[0-9]){{6,}}")
+_GAPS = re.compile(_GAP)
 _MAX_DEPTH: Final = 6
 _MAX_TEXT: Final = 4096
 HIDDEN: Final = "[hidden]"
@@ -35,10 +52,11 @@ HIDDEN: Final = "[hidden]"
 def scrub(text: str) -> str:
     """`text` with every run of 7 or more digits masked as a telephone number, and named secrets hidden.
 
-    UUIDs and long hexadecimal digests are left whole: calls are found by them.
+    Digits may be set apart as in RFC 3966 (`22-33-44-55`, `(22) 33.44.55`). UUIDs and long hexadecimal digests are left
+    whole, since calls are found by them; so are ISO 8601 dates and times, dotted IPv4 addresses and versions.
     """
     text = _SECRET_TEXT.sub(lambda found: f"{found['name']}{found['quote']}{found['sep']}{HIDDEN}", text)
-    return _NUMBER_OR_IDENTIFIER.sub(_masked, text)
+    return _NUMBER_OR_KEPT.sub(_masked, text)
 
 
 def configure(level: str = "info", fmt: str = "auto", stream: TextIO | None = None) -> None:
@@ -66,7 +84,8 @@ def configure(level: str = "info", fmt: str = "auto", stream: TextIO | None = No
         processors=[_add_name, *shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(levels[level.upper()]),
         logger_factory=lambda *names: _Line(stream, str(names[0]) if names else ""),
-        cache_logger_on_first_use=True,
+        # A logger that was used keeps its level and its form otherwise, and a reload would change neither.
+        cache_logger_on_first_use=False,
     )
     handler = _Handler(stream)
     handler.setFormatter(
@@ -113,7 +132,7 @@ def _guarded(value: object, depth: int) -> object:
 
 
 def _masked(found: re.Match[str]) -> str:
-    return found["id"] or mask(found.group().translate(_SEPARATORS))
+    return found["kept"] or mask(_GAPS.sub("", found.group()))
 
 
 def _add_name(logger: WrappedLogger, _: str, event: EventDict) -> EventDict:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 import json
 import logging
@@ -9,7 +10,7 @@ import re
 
 import pytest
 import structlog
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from agent.logs import HIDDEN, configure, guard, scrub
@@ -114,3 +115,67 @@ def test_secret_inside_a_sentence_is_hidden():
 @given(st.text())
 def test_scrubbing_is_total_and_stable(text):
     assert scrub(scrub(text)) == scrub(text)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "22-33-44-55", "22.33.44.55", "(22) 33 44 55", "tel:+47-2233-4455", "+47 (22) 33.44.55", "22 - 33 - 44 - 55",
+        "22\N{NON-BREAKING HYPHEN}33\N{NON-BREAKING HYPHEN}44\N{NON-BREAKING HYPHEN}55", "912.34.567", "800-10-200",
+        "1.212.555.1234", "+46-8-123-456-78", "<sip:+4722-33-44-55@example.org>", "47.22.33.44.55",
+    ],
+)  # fmt: skip
+def test_number_is_hidden_however_its_digits_are_set_apart(written):
+    scrubbed = scrub(f"no route to {written} now")
+    assert "•" in scrubbed
+    assert len(re.findall("[0-9]", scrubbed)) < 7
+
+
+_part = st.from_regex(r"[0-9]{2,4}", fullmatch=True)
+_gap = st.sampled_from([" ", "-", ".", ") ", " (", "\u00a0", " - ", ""])
+
+
+@given(st.sampled_from(["", "+", "tel:", "sip:+", "("]), st.from_regex(r"[3-9][0-9]{1,3}", fullmatch=True), st.data())
+def test_no_grouping_lets_a_number_through(prefix, first, data):
+    groups = data.draw(st.lists(st.tuples(_gap, _part), min_size=4, max_size=6))
+    text = prefix + first + "".join(gap + part for gap, part in groups)
+    assert len(re.findall("[0-9]", scrub(text))) < 7
+
+
+_moments = st.datetimes(dt.datetime(1970, 1, 1), dt.datetime(2099, 12, 31))  # noqa: DTZ001 - the text's zone is drawn apart
+
+
+@given(
+    st.sampled_from(["", "at ", "3 ", "from=", "(", '"']),
+    st.one_of(
+        st.dates(min_value=dt.date(1970, 1, 1), max_value=dt.date(2099, 12, 31)).map(str),
+        _moments.map(str),
+        _moments.map(lambda moment: f"{moment.isoformat(timespec='milliseconds')}+02:00"),
+        st.times().map(str),
+        st.ip_addresses(v=4).map(str).filter(lambda text: not re.fullmatch(r"[2-9]\d(\.\d\d){3}", text)),
+        st.uuids().map(str),
+        st.sampled_from(["5.15.0-1053", "2.14.1", "10.0.19045.3803", "v10.15.123456", "2026.11.22", "6.12.34-1234"]),
+    ),
+    st.sampled_from(["", " ", ")", ": gone", ",", "Z\n"]),
+)
+def test_dates_times_addresses_versions_and_identifiers_stay_whole(before, kept, after):
+    text = f"{before}{kept}{after}"
+    assume(not (before == "3 " and re.match(r"[0-9.]+$", kept)))
+    assert scrub(text) == text
+
+
+@given(st.text("0123456789+ -.():TZv•", max_size=40))
+def test_scrubbing_separated_digits_is_stable(text):
+    assert scrub(scrub(text)) == scrub(text)
+
+
+def test_a_reload_changes_level_and_form_of_loggers_in_use(lines):
+    log = structlog.get_logger("calls")
+    log.info("before")
+    log.debug("too_detailed")
+    stream = io.StringIO()
+    configure("debug", "text", stream)
+    log.debug("after")
+    assert [line["event"] for line in lines()] == ["before"]
+    assert "after" in stream.getvalue()
+    assert not stream.getvalue().startswith("{")
