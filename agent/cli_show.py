@@ -13,6 +13,7 @@ from agent.core.cdr import Cdr, Price
 from agent.core.events import Direction
 from agent.core.money import amount_text, format_amount, format_exact, parse_exact
 from agent.core.numbers import mask
+from agent.logs import scrub
 from agent.texts import Texts
 
 if TYPE_CHECKING:
@@ -46,7 +47,14 @@ def price_json(price: Price, explanation: Sequence[str]) -> str:
 def masked(cdr: Cdr) -> Cdr:
     """The record without full numbers."""
     account = mask(cdr.account) if re.search(r"\d{7}", cdr.account) else cdr.account
-    return msgspec.structs.replace(cdr, number=mask(cdr.number), own_number=mask(cdr.own_number), account=account)
+    return msgspec.structs.replace(
+        cdr, number=mask(cdr.number), own_number=mask(cdr.own_number), account=account, unpriced=scrub(cdr.unpriced)
+    )
+
+
+def _reason(stored: StoredCdr, *, show_numbers: bool) -> str:
+    """Why the operator did not take it, in the operator's own words: they may name the number."""
+    return stored.reason if show_numbers else scrub(stored.reason)
 
 
 def records_json(records: Sequence[StoredCdr], *, show_numbers: bool) -> str:
@@ -56,7 +64,7 @@ def records_json(records: Sequence[StoredCdr], *, show_numbers: bool) -> str:
         fields = msgspec.to_builtins(stored.cdr if show_numbers else masked(stored.cdr))
         fields["upload"] = stored.state.value
         if stored.reason:
-            fields["upload_reason"] = stored.reason
+            fields["upload_reason"] = _reason(stored, show_numbers=show_numbers)
         shown.append(fields)
     return msgspec.json.format(msgspec.json.encode(shown)).decode()
 
@@ -91,7 +99,7 @@ def _table(records: Sequence[StoredCdr], texts: Texts, *, show_numbers: bool) ->
             duration(cdr.duration_ms),
             _cost(cdr),
             _ending(cdr, texts),
-            f"{stored.state}: {stored.reason}" if stored.reason else stored.state.value,
+            f"{stored.state}: {_reason(stored, show_numbers=show_numbers)}" if stored.reason else stored.state.value,
         )
         table.add_row(*(Text(_printable(cell)) for cell in cells))
     return table

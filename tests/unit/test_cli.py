@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import subprocess
 import sys
 import types
@@ -265,6 +266,24 @@ def test_numbers_are_shown_in_full_only_when_asked_for(store_folder: Path):
     hidden = run("cdr", "list", "--store", store_folder, "--json").stdout
     assert "81234567" not in hidden
     assert "22334455" not in hidden
+
+
+@pytest.mark.parametrize("as_json", [(), ("--json",)])
+def test_numbers_in_the_words_of_others_are_masked_too(tmp_path: Path, as_json: tuple[str, ...]):
+    async def fill() -> None:
+        store = await Store.open(tmp_path)
+        await store.finish(record(3, price=None, unpriced="no rate for +46 81 23 45 67"), "2026-03", "2026-03-01")
+        await store.quarantine(record(3).id, "rejected: +46-8123-4567 is not in our plan")
+        await store.close()
+
+    asyncio.run(fill())
+    hidden = run("cdr", "list", "--store", tmp_path, *as_json).stdout
+    assert "not in our plan" in hidden
+    assert "no rate for" in hidden
+    assert "81234567" not in re.sub("[ -]", "", hidden)
+    shown = run("cdr", "list", "--store", tmp_path, *as_json, "--show-numbers").stdout
+    assert "+46-8123-4567" in shown
+    assert "+46 81 23 45 67" in shown
 
 
 def test_json_has_the_whole_record_and_its_upload_state_and_obeys_the_limit(store_folder: Path):
