@@ -228,7 +228,7 @@ class CallOver:
 @dataclass(frozen=True, slots=True)
 class SlotsHeld:
     """How many call slots the SIP library holds for calls that the Switch does not know, or no longer: transactions of
-    hung-up calls that nobody has answered yet (RFC 3261 §9.1, §17.1), and strangers being refused.
+    hung-up calls that nobody has answered yet (RFC 3261 §9.1, §17.1). Strangers being refused yield theirs to any call.
     """
 
     count: int

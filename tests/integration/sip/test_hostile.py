@@ -85,3 +85,41 @@ driver.stack.close()
 say("done", callers=callers)
 """)
     assert result["callers"] == ["+4790000000"] * 3
+
+
+def test_a_flood_of_strangers_keeps_no_emergency_call_off_the_wire_and_does_not_fill_the_log(script):
+    result = script("""
+driver, peer = with_peer()
+stranger = Peer(driver, "127.0.0.2")
+sent = 0
+
+def flood(duration_ms):
+    global sent
+    end = boot_ms() + duration_ms
+    while boot_ms() < end:
+        sent += 1
+        stranger.invite(b"s%d" % sent)
+        driver.stack.poll(3)
+
+began = boot_ms()
+flood(1500)
+delivered, taken, held = [], [], []
+for number in range(6):
+    taken.append(driver.stack.free_slots())
+    held += [event.count for event in driver.seen if isinstance(event, events.SlotsHeld)]
+    driver.seen.clear()
+    driver.stack.perform(events.Invite(f"e{number}", "1001", "112", 0, True))
+    invite = peer.receive(b"INVITE", 300)
+    delivered.append(invite is not None)
+    peer.answer(invite, b"486 Busy Here")
+    flood(500)
+lines = [log for log in driver.logs if log[1] == "sip_stranger_refused"]
+took = boot_ms() - began
+driver.stack.close()
+say("done", delivered=delivered, taken=taken, held=held, sent=sent, lines=lines, took=took)
+""")
+    assert result["delivered"] == [True] * 6
+    assert min(result["taken"]) == 0, "the flood never took every slot"
+    assert set(result["held"]) <= {0, 1}
+    assert 1 <= len(result["lines"]) <= 1 + result["took"] // 3000
+    assert result["lines"][-1][2].startswith("INVITE from 127.0.0.2 and ")

@@ -30,6 +30,8 @@ _REFUSAL_DELAY_MS = 100
 """A refused INVITE gives its two media sockets back half a second later, and the library aborts when 64 are out: with
 four call slots this bounds what strangers can make it open."""
 _MAX_LIBRARY_LINE = 500
+_STRANGER_LOG_MS = 3_000
+"""At most one line in this time tells of refused strangers: a flood is not to fill the log as well."""
 _SC_RINGING = 180
 _SC_OK = 200
 _SC_FORBIDDEN = 403
@@ -70,6 +72,9 @@ class SipStack:
         self._running = False
         self.refused_strangers = 0
         """INVITEs refused because they came from an address that is no account's target."""
+        self._told_strangers = 0
+        self._tell_strangers_ms = 0
+        self._last_stranger = ""
         self.callback_failures = 0
         self._speech_failures = 0
         self._slots_held = 0
@@ -97,6 +102,8 @@ class SipStack:
         if self._running:
             if self._refusals:
                 timeout_ms = min(timeout_ms, max(0, self._refusals[0][0] - self._clock()))
+            if self.refused_strangers > self._told_strangers:
+                timeout_ms = min(timeout_ms, max(0, self._tell_strangers_ms - self._clock()))
             self._engine.poll(0 if self._jobs else timeout_ms)
             self._after_callbacks()
             self._refuse_strangers()
@@ -286,6 +293,7 @@ class SipStack:
         except pj.Error as error:
             self._never(action, int(error.status), _reason(error))
             return
+        self._make_room()
         call = SipCall(self, self._ports, account, action.call_id)
         call.account_id = account.record.id
         call.line = action.line
@@ -362,7 +370,8 @@ class SipStack:
             self._strangers.append(call)
             self._refusals.append((self._clock() + _REFUSAL_DELAY_MS, call))
             self.refused_strangers += 1
-            self._log("warning", "sip_stranger_refused", f"INVITE from {source}, number {self.refused_strangers}")
+            self._last_stranger = source
+            self._tell_strangers()
             self.wake()
             return
         token = line_token(arrival.message)
@@ -405,6 +414,29 @@ class SipStack:
         while self._refusals and self._refusals[0][0] <= self._clock():
             self._hang_up(self._refusals.popleft()[1], _SC_FORBIDDEN)
 
+    def _make_room(self) -> None:
+        """Refuse a stranger now if he holds the last call slot: no flood may keep our own calls off the wire.
+
+        One for each call of ours, and nothing is read from the network before the slot is taken: the bound on the
+        sockets that strangers can make the library open stands.
+        """
+        live = len(self._calls) + len(self._strangers)
+        if self._strangers and self._engine.native.calls_in_use(live) >= self._engine.max_calls:
+            self._hang_up(self._strangers[0], _SC_FORBIDDEN)
+
+    def _tell_strangers(self) -> None:
+        now = self._clock()
+        fresh = self.refused_strangers - self._told_strangers
+        if not fresh or now < self._tell_strangers_ms:
+            return
+        self._told_strangers, self._tell_strangers_ms = self.refused_strangers, now + _STRANGER_LOG_MS
+        others = "" if fresh == 1 else f" and {fresh - 1} before it"
+        self._log(
+            "warning",
+            "sip_stranger_refused",
+            f"INVITE from {self._last_stranger}{others}, {self.refused_strangers} in all",
+        )
+
     def _over(self, call: SipCall, code: int, reason: str, *, remote: bool, on_wire: bool) -> None:
         if call.over:
             return
@@ -440,13 +472,16 @@ class SipStack:
         self._graveyard.clear()
 
     def _tell_slots_held(self) -> None:
-        held = max(0, self._engine.native.calls_in_use(len(self._calls)) - len(self._calls))
+        # A stranger is refused at once when one of our own calls needs his slot: he holds none.
+        live = len(self._calls) + len(self._strangers)
+        held = max(0, self._engine.native.calls_in_use(live) - live)
         if held != self._slots_held:
             self._slots_held = held
             self._post(events.SlotsHeld(held))
 
     def _look_after(self) -> None:
         self._tell_slots_held()
+        self._tell_strangers()
         retiring = [account for account in self._accounts.values() if account.retiring]
         retired = [account for account in retiring if self._retire(account)]
         if retired:
