@@ -51,6 +51,8 @@ class Exchange:
         self.slots_held = 0
         """Call slots that the SIP library holds beside those of `calls`."""
         self.stopping = False
+        self.stop_latest_ms: int | None = None
+        """The process is told to end, and an emergency call may put that off until then."""
         self.now = 0
         """Boot time of the event that is being handled."""
         self._actions: list[Action] = []
@@ -99,6 +101,11 @@ class Exchange:
     def unreleased(self) -> int:
         """How many calls the agent has not released."""
         return len(self.calls) - len(self.released)
+
+    @property
+    def closing(self) -> bool:
+        """Whether the process ends now, whatever goes on."""
+        return self.stop_latest_ms is not None and self.now >= self.stop_latest_ms
 
     def ringable(self) -> list[int]:
         """Lines that the card has and on which a call may ring."""

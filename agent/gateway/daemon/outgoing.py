@@ -122,7 +122,7 @@ class Outgoing:
     def _emergency(self, line: Line, number: str) -> None:
         x = self._x
         call = self._call(line, number, CallKind.EMERGENCY, self._every_way(line, number))
-        if x.stopping:
+        if x.closing:
             x.turn_away(call, Cause.SHUTDOWN)
             return
         x.calls[call.call_id] = call

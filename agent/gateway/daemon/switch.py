@@ -24,6 +24,8 @@ from agent.gateway.protocol import CardState, Configure, Decide, End, Exercise, 
 
 STOP_PATIENCE_MS: Final = 3_000
 """How long a stopping gateway waits for calls and registrations to end."""
+EMERGENCY_PATIENCE_MS: Final = 30 * 60_000
+"""How long an emergency call may put the end of the process off; TimeoutStopSec of the unit is longer."""
 MAX_LINES: Final = 8
 
 _DIGITS: Final = frozenset("0123456789*#ABCD")
@@ -54,7 +56,7 @@ class Switch:
         """The boot time at which `Tick` is due; None: never, until something happens."""
         wanted = [
             self._accounts.deadline(),
-            None if self._finished else self._stop_ends_ms,
+            None if self._finished else self._stop_deadline(),
             *(line.deadline() for line in self._x.lines),
             *(call.deadline() for call in self._x.calls.values()),
         ]
@@ -66,6 +68,7 @@ class Switch:
         self._pass_time()
         self._hear(event)
         self._pass_time()
+        self._stop_when_free()
         self._outgoing.use_free_slots()
         self._accounts.use_waiting()
         self._accounts.register_due()
@@ -232,18 +235,47 @@ class Switch:
                     self._x.act(decision)
 
     def _stop(self) -> None:
-        if self._x.stopping:
+        """The first time: as soon as no emergency call goes on. The second time: now."""
+        x = self._x
+        if x.stop_latest_ms is not None:
+            x.stop_latest_ms = min(x.now, x.stop_latest_ms)
             return
-        self._x.stopping = True
-        self._stop_ends_ms = self._x.now + STOP_PATIENCE_MS
-        self._x.log("info", "stopping", f"{self.call_count} calls")
+        x.stop_latest_ms = x.now + EMERGENCY_PATIENCE_MS
+        if self._emergency_live():
+            x.log("warning", "stop_put_off", "an emergency call goes on; a second signal stops at once")
+
+    def _emergency_live(self) -> bool:
+        return any(call.live and call.emergency for call in self._x.calls.values())
+
+    def _stop_when_free(self) -> None:
+        x = self._x
+        if x.stop_latest_ms is None or (self._emergency_live() and not x.closing):
+            return
+        if not x.stopping:
+            x.stopping = True
+            x.log("info", "stopping", f"{self.call_count} calls")
+            self._stop_ends_ms = x.now + STOP_PATIENCE_MS
+            self._end_all()
+            self._accounts.leave()
+        elif self._emergency_live():
+            # It began while the others were ending.
+            self._stop_ends_ms = x.now + STOP_PATIENCE_MS
+            self._end_all()
+
+    def _end_all(self) -> None:
         for call in list(self._x.calls.values()):
             if call.live:
                 self._x.end(call, Cause.SHUTDOWN, Party.SYSTEM, sip_code=480)
-        self._accounts.leave()
+
+    def _stop_deadline(self) -> int | None:
+        return self._x.stop_latest_ms if self._emergency_live() else self._stop_ends_ms
 
     def _finish(self) -> None:
         if self._stop_ends_ms is None or self._finished:
+            return
+        if self._emergency_live():
+            # Its record gets the same patience, from the moment at which it ends.
+            self._stop_ends_ms = self._x.now + STOP_PATIENCE_MS
             return
         waiting = self._accounts.any_registered() or any(not call.finished for call in self._x.calls.values())
         if not waiting or self._x.now >= self._stop_ends_ms:
