@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import random
 from pathlib import Path
 
 import msgspec
+from msgspec import inspect
 
 from agent.gateway.protocol import Configure
 
@@ -23,13 +25,39 @@ class Kept:
     def __init__(self, folder: Path) -> None:
         self._configuration = folder / "configuration.json"
         self._port = folder / "sip-port"
+        self._folder = folder
+        self._claim: int | None = None
         try:
             folder.mkdir(mode=0o750, parents=True, exist_ok=True)
         except OSError as error:
             raise KeepError(f"{folder}: {error.strerror or error}") from error
 
+    def claim(self) -> None:
+        """Hold the folder for as long as this process lives. Raises KeepError where another gateway holds it.
+
+        The folder itself is locked, not a file in it: that works on a disk that is full or can't be written.
+        """
+        try:
+            self._claim = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
+            fcntl.flock(self._claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self.release()
+            raise KeepError(f"{self._folder}: another gateway is running with this state folder") from error
+        except OSError as error:
+            self.release()
+            raise KeepError(f"{self._folder}: {error.strerror or error}") from error
+
+    def release(self) -> None:
+        """Let another gateway have the folder; only needed by a process that goes on without its gateway."""
+        if self._claim is not None:
+            os.close(self._claim)
+            self._claim = None
+
     def configuration(self) -> Configure | None:
-        """The last good configuration, None where there never was one. Raises KeepError where the file is damaged."""
+        """The last good configuration, None where there never was one. Raises KeepError where the file is damaged.
+
+        What a newer version has added to the file is passed over: after a step back it must still reach 112.
+        """
         try:
             with self._configuration.open("rb") as file:
                 body = file.read(_MAX_FILE)
@@ -38,7 +66,7 @@ class Kept:
         except OSError as error:
             raise KeepError(f"{self._configuration}: {error.strerror or error}") from error
         try:
-            return msgspec.json.decode(body, type=Configure)
+            return msgspec.convert(_known_part(msgspec.json.decode(body), _CONFIGURE), Configure)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise KeepError(f"{self._configuration}: {error}") from error
 
@@ -47,15 +75,23 @@ class Kept:
         _replace(self._configuration, msgspec.json.encode(configuration))
 
     def sip_port(self, low: int, high: int) -> int:
-        """The local SIP port, drawn once from `low`…`high` and then kept: a new one would leave a dead contact."""
+        """The local SIP port: the kept one, or one drawn from `low`…`high` that `keep_sip_port` is to keep."""
         try:
             port = int(self._port.read_text(encoding="ascii"))
         except (OSError, ValueError):
             port = 0
         if not low <= port <= high:
             port = random.SystemRandom().randint(low, high)
-            _replace(self._port, f"{port}\n".encode())
         return port
+
+    def keep_sip_port(self, port: int) -> None:
+        """Use this port again at the next start: a new one would leave a dead contact. Raises KeepError."""
+        try:
+            if self._port.read_bytes() == f"{port}\n".encode():
+                return
+        except OSError:
+            pass
+        _replace(self._port, f"{port}\n".encode())
 
     def forget_sip_port(self) -> None:
         """The kept port can't be used: the next start draws another one. Raises KeepError."""
@@ -63,6 +99,25 @@ class Kept:
             self._port.unlink(missing_ok=True)
         except OSError as error:
             raise KeepError(f"{self._port}: {error.strerror or error}") from error
+
+
+_CONFIGURE = inspect.type_info(Configure)
+
+
+def _known_part(value: object, kind: inspect.Type) -> object:
+    """`value` without the fields and keys that `kind` does not know; what is wrong otherwise stays wrong."""
+    match value, kind:
+        case dict(), inspect.StructType(fields=fields, tag_field=tag_field):
+            kinds = {field.encode_name: field.type for field in fields}
+            known = {name: _known_part(part, kinds[name]) for name, part in value.items() if name in kinds}
+            return known | ({tag_field: value[tag_field]} if tag_field in value else {})
+        case dict(), inspect.DictType(key_type=inspect.EnumType(cls=names), value_type=part_kind):
+            words = {name.value for name in names}
+            return {key: _known_part(part, part_kind) for key, part in value.items() if key in words}
+        case list(), inspect.ListType(item_type=part_kind):
+            return [_known_part(part, part_kind) for part in value]
+        case _:
+            return value
 
 
 def _replace(path: Path, body: bytes) -> None:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import collections
 import contextlib
 import dataclasses
+import errno
 import random
 import signal
+import socket
 import sys
 import threading
 import typing
@@ -47,6 +49,7 @@ _LONGEST_WAIT_MS = 500
 _SWITCH_INTERVAL_S = 0.001
 """Python's default of 5 ms stretches the 20 ms speech tick under load; 1 ms keeps its p99 below 22 ms."""
 _WATCHDOG_MS = 5000
+_KEEP_AGAIN_MS = 60_000
 
 _CARD_ACTIONS = typing.get_args(events.CardAction)
 _SIP_ACTIONS = typing.get_args(events.SipAction)
@@ -88,12 +91,17 @@ class Gateway:
         self._lines = LogLines(sys.stderr)
         self._instance = uuid.uuid4().hex
         self._kept = Kept(options.state)
+        # Before the socket and the port, which belong to the gateway that is running already.
+        self._kept.claim()
+        self._options = options
         self._revision = ""
+        self._unkept: Configure | None = None
+        self._keep_again_ms = 0
         self._sip_ready: events.SipReady | None = None
         self._finished = False
         self._trace_wanted = False
         self._trace_writer: threading.Thread | None = None
-        port = options.sip_port or self._kept.sip_port(*options.sip_ports)
+        self._port = port = options.sip_port or self._kept.sip_port(*options.sip_ports)
         audio = tuple(LineAudio() for _ in range(options.lines))
         self._switch = Switch(uuid7, random.SystemRandom().random, options.lines)
         self._sip = SipStack(
@@ -133,7 +141,9 @@ class Gateway:
             self._card.stop()
             self._sip.close()
             self._drain()
+            self._keep(clock.boot_ms())
             self._server.stop()
+            self._kept.release()
         return EXIT_OK
 
     def _loop(self) -> None:
@@ -146,6 +156,7 @@ class Gateway:
             deadline = self._switch.deadline()
             if deadline is not None and deadline <= now:
                 self._handle(events.Tick())
+            self._keep(now)
             if now - watchdog >= _WATCHDOG_MS:
                 watchdog = now
                 notify("WATCHDOG=1")
@@ -154,9 +165,15 @@ class Gateway:
         try:
             self._sip.start()
         except SipError:
-            # Most likely somebody else has our port; to try it again for ever would leave the house without 112.
-            self._kept.forget_sip_port()
+            if _port_taken(self._options.bind, self._port):
+                # To try the same port again for ever would leave the house without 112.
+                self._kept.forget_sip_port()
             raise
+        if not self._options.sip_port:
+            try:
+                self._kept.keep_sip_port(self._port)
+            except KeepError as error:
+                self._log("error", "sip_port_not_kept", str(error))
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         del number
@@ -195,6 +212,7 @@ class Gateway:
             return
         if configuration is not None:
             self._handle(configuration)
+            self._unkept = None
 
     def _drain(self) -> None:
         while self._inbox:
@@ -237,10 +255,30 @@ class Gateway:
         self._sip.configure(configuration.accounts)
         if configuration.revision != self._revision:
             self._revision = configuration.revision
-            try:
-                self._kept.keep(configuration)
-            except KeepError as error:
-                self._log("error", "configuration_not_kept", str(error))
+            self._unkept = configuration
+            self._keep_again_ms = clock.boot_ms()
+
+    def _keep(self, now: int) -> None:
+        """Write what is not yet kept; a disk that fails is tried again."""
+        if self._unkept is None or now < self._keep_again_ms:
+            return
+        try:
+            self._kept.keep(self._unkept)
+        except KeepError as error:
+            self._keep_again_ms = now + _KEEP_AGAIN_MS
+            self._log("error", "configuration_not_kept", str(error))
+        else:
+            self._unkept = None
+
+
+def _port_taken(bind: str, port: int) -> bool:
+    family = socket.AF_INET6 if ":" in bind else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((bind, port))
+        except OSError as error:
+            return error.errno == errno.EADDRINUSE
+    return False
 
 
 def _complain(sentence: str) -> None:

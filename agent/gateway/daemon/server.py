@@ -106,6 +106,7 @@ class AgentServer:
         self._stopping = threading.Event()
         self._selector = selectors.DefaultSelector()
         self._listener: socket.socket | None = None
+        self._inode: tuple[int, int] | None = None
         self._unable = ""
         self._thread = threading.Thread(target=self._run, name="agent-socket", daemon=True)
 
@@ -117,6 +118,7 @@ class AgentServer:
                 self._path.unlink()
             listener.bind(str(self._path))
             self._path.chmod(0o660)
+            self._inode = self._path_inode()
             listener.listen(4)
         except OSError as error:
             listener.close()
@@ -140,8 +142,14 @@ class AgentServer:
         self._wake()
         if self._thread.is_alive():
             self._thread.join(timeout=2)
-        with contextlib.suppress(FileNotFoundError):
-            self._path.unlink()
+        # The file may be a later gateway's by now.
+        with contextlib.suppress(OSError):
+            if self._inode is not None and self._path_inode() == self._inode:
+                self._path.unlink()
+
+    def _path_inode(self) -> tuple[int, int]:
+        status = self._path.lstat()
+        return status.st_dev, status.st_ino
 
     def begin(self, records: Iterable[GatewayRecord]) -> None:
         """Give the agent that has just come all there is; from here on it gets what is published."""

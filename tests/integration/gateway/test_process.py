@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import IO
 
 import pytest
+
+from agent.gateway.protocol import MAX_PACKET
 
 START = (sys.executable, "-m", "agent", "gateway")
 
@@ -62,3 +65,46 @@ def test_traces_asked_for_close_together_do_not_stop_the_telephone(start: Starte
     process.terminate()
     assert process.wait(20) == 0
     assert "asked for by signal" in (tmp_path / "state" / "line-trace.txt").read_text()
+
+
+def test_a_second_gateway_by_accident_leaves_the_first_alone(start: Starter, tmp_path: Path) -> None:
+    first = start()
+    assert is_up(first)
+    port = (tmp_path / "state" / "sip-port").read_text()
+    second = start()
+    _, words = second.communicate(timeout=20)
+    assert second.returncode == 2
+    assert b"another gateway is running" in words
+    assert (tmp_path / "state" / "sip-port").read_text() == port
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as agent:
+        agent.settimeout(5)
+        agent.connect(str(tmp_path / "s"))
+        assert b"hello" in agent.recv(MAX_PACKET)
+    first.terminate()
+    assert first.wait(20) == 0
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_full_state_disk_costs_nothing_but_the_kept_port(tmp_path: Path) -> None:
+    no_room = (
+        "import resource, signal, sys; from pathlib import Path; from agent.gateway.daemon.main import Options, main;"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0));"
+        "here = Path(sys.argv[1]);"
+        "sys.exit(main(Options(socket=here / 's', card='/nonexistent', state=here / 'state', bind='127.0.0.1')))"
+    )
+    with subprocess.Popen([sys.executable, "-c", no_room, str(tmp_path)], stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        said = [json.loads(process.stderr.readline())["event"] for _ in range(2)]
+        process.terminate()
+        assert process.wait(20) == 0
+    assert said == ["sip_port_not_kept", "card_down"]
+
+
+def test_a_socket_that_cannot_be_made_does_not_end_the_telephone(start: Starter, tmp_path: Path) -> None:
+    (tmp_path / "s").mkdir()
+    process = start()
+    assert process.stderr is not None
+    assert json.loads(process.stderr.readline())["event"] == "agent_socket_unusable"
+    assert is_up(process)
+    process.terminate()
+    assert process.wait(20) == 0

@@ -1,0 +1,77 @@
+"""What the gateway keeps on disk: it starts with it alone, whatever version wrote it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from agent.gateway.daemon.keep import KeepError, Kept
+from agent.gateway.protocol import Configure
+
+FILE = "configuration.json"
+
+
+def test_what_was_kept_comes_back(tmp_path: Path, configuration: Configure) -> None:
+    kept = Kept(tmp_path)
+    assert kept.configuration() is None
+    kept.keep(configuration)
+    assert Kept(tmp_path).configuration() == configuration
+
+
+def test_what_a_newer_version_added_is_passed_over(tmp_path: Path, configuration: Configure) -> None:
+    kept = Kept(tmp_path)
+    body = msgspec.to_builtins(configuration)
+    body["hold_music"] = True
+    body["accounts"][0]["srtp"] = "required"
+    body["tones"]["recall"] = body["tones"]["dial"]
+    body["tones"]["dial"]["segments"][0]["fade_ms"] = 5
+    body["numbers"]["clir"] = "31"
+    (tmp_path / FILE).write_text(json.dumps(body))
+    assert kept.configuration() == configuration
+
+
+@pytest.mark.parametrize(
+    ("field", "wrong"), [("accounts", 7), ("accounts", [None]), ("tones", []), ("digit_map", {}), ("type", "decide")]
+)
+def test_a_damaged_file_is_refused_by_name(tmp_path: Path, configuration: Configure, field: str, wrong: object) -> None:
+    (tmp_path / FILE).write_text(json.dumps(msgspec.to_builtins(configuration) | {field: wrong}))
+    with pytest.raises(KeepError, match=FILE):
+        Kept(tmp_path).configuration()
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(body=st.binary(max_size=200) | st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda parts: st.lists(parts, max_size=3)
+    | st.dictionaries(st.sampled_from(["accounts", "tones", "type", "dial", "lines", "x"]), parts, max_size=4),
+).map(lambda value: json.dumps(value).encode()))  # fmt: skip
+def test_any_file_is_a_configuration_or_refused(tmp_path: Path, body: bytes) -> None:
+    (tmp_path / FILE).write_bytes(body)
+    with pytest.raises(KeepError, match=FILE):
+        Kept(tmp_path).configuration()
+
+
+def test_one_gateway_at_a_time_has_the_folder(tmp_path: Path) -> None:
+    first, second = Kept(tmp_path), Kept(tmp_path)
+    first.claim()
+    with pytest.raises(KeepError, match="another gateway"):
+        second.claim()
+    first.release()
+    second.claim()
+    second.release()
+
+
+def test_the_port_stays_once_it_is_kept(tmp_path: Path) -> None:
+    kept = Kept(tmp_path)
+    port = kept.sip_port(20_000, 29_999)
+    assert 20_000 <= port <= 29_999
+    kept.keep_sip_port(port)
+    assert {kept.sip_port(20_000, 29_999) for _ in range(5)} == {port}
+    kept.forget_sip_port()
+    kept.forget_sip_port()
+    assert not (tmp_path / "sip-port").exists()
