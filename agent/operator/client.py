@@ -10,7 +10,7 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -102,14 +102,16 @@ class OperatorClient:
         return await self._get("v1/usage", Usage, {"month": month})
 
     async def health(self) -> tuple[Health, datetime]:
-        """The platform's word about itself and its time, aware. Sent without identity. Raises OperatorError."""
+        """The platform's word about itself and its time, in UTC. Sent without identity. Raises OperatorError."""
         health = await self._get("v1/health", Health, identified=False)
         try:
             moment = datetime.fromisoformat(health.time)
-        except ValueError:
-            moment = None
-        if moment is None or moment.tzinfo is None:
-            raise Broken("the operator's health has a time that is not RFC 3339", 200)
+            if moment.tzinfo is None:
+                raise ValueError("no zone")
+            moment = moment.astimezone(UTC)
+        except (ValueError, OverflowError) as error:
+            # Overflow: a zone that takes the time out of the years 1 to 9999.
+            raise Broken("the operator's health has a time that is not RFC 3339", 200) from error
         return health, moment
 
     async def upload(self, batch: CdrBatch) -> CdrBatchResult:

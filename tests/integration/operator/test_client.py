@@ -135,7 +135,10 @@ async def test_health_brings_the_time_and_gives_no_identity_away():
     async with serving("GET", "/v1/health", health) as client:
         told, moment = await client.health()
     assert (told.status, moment.isoformat()) == ("ok", "2026-03-01T12:00:00+00:00")
-    for wrong in ("noon", "2026-03-01T12:00:00"):
+    oslo = msgspec.json.encode({"status": "ok", "time": "2026-07-01T14:00:00+02:00"})
+    async with serving("GET", "/v1/health", answering(body=oslo)) as client:
+        assert (await client.health())[1].isoformat() == "2026-07-01T12:00:00+00:00"
+    for wrong in ("noon", "2026-03-01T12:00:00", "0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00"):
         async with serving(
             "GET", "/v1/health", answering(body=msgspec.json.encode({"status": "ok", "time": wrong}))
         ) as client:
