@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 
+from agent.operator.errors import Busy, Refused
+
 Uniform = Callable[[float, float], float]
 """`uniform(low, high)`: a random number between the two, like `random.uniform`."""
 
@@ -58,6 +60,12 @@ class Retry:
         if asked_s is not None:
             wait_s = min(RETRY_AFTER_CAP_S, asked_s + wait_s)
         return Retry(failures, now_ms + round(wait_s * 1000))
+
+    def after(self, error: Exception, now_ms: int, uniform: Uniform) -> Retry:
+        """After a failed attempt: slowly where the device is refused, not before a busy operator's `Retry-After`."""
+        if isinstance(error, Refused):
+            return self.refused(now_ms, uniform)
+        return self.failed(now_ms, uniform, error.retry_after_s if isinstance(error, Busy) else None)
 
     def refused(self, now_ms: int, uniform: Uniform) -> Retry:
         """After 401 or 403."""

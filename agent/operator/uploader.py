@@ -17,7 +17,7 @@ import structlog
 from agent.clock import Moment
 from agent.core.cdr import Cdr
 from agent.operator.api import MAX_BATCH, CdrBatch, CdrBatchResult, CdrResult, Verdict
-from agent.operator.errors import Broken, Busy, OperatorError, Refused, Rejected
+from agent.operator.errors import Broken, OperatorError, Rejected
 from agent.operator.retry import Retry, Uniform
 from agent.operator.trouble import Trouble
 
@@ -244,12 +244,7 @@ class Uploader:
         )
 
     def _note_failure(self, error: Exception, trouble: Trouble) -> None:
-        now_ms = self._clock().boot_ms
-        if isinstance(error, Refused):
-            self._retry = self._retry.refused(now_ms, self._uniform)
-        else:
-            asked_s = error.retry_after_s if isinstance(error, Busy) else None
-            self._retry = self._retry.failed(now_ms, self._uniform, asked_s)
+        self._retry = self._retry.after(error, self._clock().boot_ms, self._uniform)
         self._status = replace(
             self._status,
             failures=self._retry.failures,

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.operator.errors import Busy, Refused, Unreachable
 from agent.operator.retry import CAP_S, REFUSED_S, RETRY_AFTER_CAP_S, Retry, jitter_s, retry_after_s
 
 DATE = "Sun, 01 Mar 2026 12:00:00 GMT"
@@ -67,3 +68,19 @@ def test_retry_after_is_seconds_or_a_date_against_the_answers_own_date(value, da
 def test_no_header_upsets_it(value, date):
     seconds = retry_after_s(value, date)
     assert seconds is None or seconds >= 0
+
+
+@pytest.mark.parametrize(
+    ("error", "least_s", "most_s"),
+    [
+        (Refused("403"), *REFUSED_S),
+        (Busy("503", 120.0), 120.0, 124.0),
+        (Busy("503", None), 0.0, 4.0),
+        (Unreachable("gone"), 0.0, 4.0),
+        (OSError("disk"), 0.0, 4.0),
+    ],
+)
+def test_what_went_wrong_says_how_long_to_wait(error, least_s, most_s):
+    assert Retry().after(error, 0, lambda low, _: low).remaining_s(0) == least_s
+    assert Retry().after(error, 0, lambda _, high: high).remaining_s(0) == most_s
+    assert Retry(3).after(error, 0, lambda low, _: low).failures == 4
