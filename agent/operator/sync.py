@@ -15,7 +15,7 @@ import structlog
 
 from agent.clock import Moment
 from agent.operator.api import MAX_FILE, FileInfo, Subscription
-from agent.operator.errors import Busy, OperatorError, Refused
+from agent.operator.errors import OperatorError
 from agent.operator.partial import StorageError
 from agent.operator.retry import Retry, Uniform
 from agent.operator.trouble import Trouble
@@ -81,6 +81,15 @@ class _Kept(msgspec.Struct, frozen=True):
     lists: list[FileInfo]
 
 
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """A price list that was not taken. Not `permanent`: the reason may pass, and it is tried again."""
+
+    sha256: str
+    reason: str
+    permanent: bool
+
+
 Install = Callable[[Path, FileInfo], Awaitable[None]]
 """Parses, checks and puts a price list into force; whatever it raises is a refusal, and the old list stays."""
 
@@ -101,9 +110,14 @@ class Syncer:
         wake: asyncio.Event,
         period_s: float = PERIOD_S,
         in_use: Callable[[], Awaitable[Collection[str]]] | None = None,
+        permanent: tuple[type[Exception], ...] = (),
         wait: Wait | None = None,
     ) -> None:
-        """`folder` holds the price lists, each under its digest. `in_use`: digests that live calls are priced with."""
+        """`folder` holds the price lists, each under its digest. `in_use`: digests that live calls are priced with.
+
+        `permanent`: what `install` raises for a fault of the list itself, which is not tried again until the
+        subscription changes. Every other refusal may pass (a full disk, a product not yet mended) and is tried again.
+        """
         self._client = client
         self._documents = documents
         self._folder = folder
@@ -114,6 +128,7 @@ class Syncer:
         self._wake = wake
         self._period_s = period_s
         self._in_use = in_use
+        self._permanent = permanent
         self._wait = wait or wait_for_wake
         self._retry = Retry()
         self._status = SyncStatus()
@@ -121,7 +136,7 @@ class Syncer:
         self._price_list: FileInfo | None = None
         self._kept: list[FileInfo] = []
         self._unkept = False
-        self._refused: tuple[str, str] = ("", "")
+        self._refused: _Refusal | None = None
         self._turned = False
 
     @property
@@ -204,13 +219,15 @@ class Syncer:
             return
         await self._keep(SUBSCRIPTION, msgspec.json.encode(subscription))
         self._subscription = subscription
+        # A list may have been refused for the subscription's fault, which may now be mended.
+        self._refused = None
         await self._on_change(Change(subscription=subscription))
 
     async def _take_price_list(self, info: FileInfo) -> None:
         """In force first, then on record: after a crash between the two the old list prices until the next sync."""
         if self._price_list is not None and info.sha256 == self._price_list.sha256:
-            self._refused = ("", "")
-        elif info.sha256 != self._refused[0]:
+            self._refused = None
+        elif self._refused is None or not self._refused.permanent or info.sha256 != self._refused.sha256:
             await self._change_price_list(info)
         await self._record_lists()
 
@@ -236,23 +253,30 @@ class Syncer:
     async def _turn(self) -> None:
         """Put the list that was fetched ahead into force. What the product before would not take may be right now."""
         self._turned = False
-        self._refused = ("", "")
+        self._refused = None
         info = self._next
         if info is None or not await asyncio.to_thread(_is_intact, self.path_of(info.sha256), info):
             return
-        await self._change_price_list(info)
         try:
+            await self._change_price_list(info)
             await self._record_lists()
         except StorageError as error:
             # It prices all the same; the next sync tries again to keep it on record.
             _log.error("price_list_not_recorded", detail=str(error))
+        if self._refused_for_now:
+            # Tried again with the next sync, which is due at once.
+            self._turned = True
+            self._retry = self._retry.postponed(self._clock().boot_ms, 0.0)
 
     async def _change_price_list(self, info: FileInfo) -> None:
         path = self.path_of(info.sha256)
         if not await asyncio.to_thread(_is_intact, path, info):
             await self._client.download(info, path)
         if not await self._installed(path, info):
-            if info not in self._kept:
+            if self._refused_for_now:
+                # It stays on disk, so that nothing is fetched to try it again; the one before it may go.
+                await self._tidy()
+            elif info not in self._kept:
                 await asyncio.to_thread(_remove, self._folder, info.sha256)
             return
         self._kept = [info, *([self._price_list] if self._price_list else [])]
@@ -265,10 +289,14 @@ class Syncer:
             await self._install(path, info)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with the new list, the old one goes on pricing
             _log.error("price_list_refused", name=info.name, version=info.version, reason=str(error))
-            self._refused = (info.sha256, str(error))
+            self._refused = _Refusal(info.sha256, str(error), isinstance(error, self._permanent))
             return False
-        self._refused = ("", "")
+        self._refused = None
         return True
+
+    @property
+    def _refused_for_now(self) -> bool:
+        return self._refused is not None and not self._refused.permanent
 
     async def _keep(self, name: str, body: bytes) -> None:
         try:
@@ -277,8 +305,10 @@ class Syncer:
             raise StorageError(f"could not keep the {name.replace('_', ' ')}: {error}") from error
 
     async def _tidy(self) -> None:
-        """Remove the lists that nothing needs: not in force, not the one before, not of a call in progress."""
+        """Remove the lists that nothing needs: not in force, the one before, of a call in progress or to be tried again."""
         needed = {info.sha256 for info in (*self._kept, *([self._next] if self._next else []))}
+        if self._refused is not None and not self._refused.permanent:
+            needed.add(self._refused.sha256)
         if self._in_use is not None:
             try:
                 needed |= set(await self._in_use())
@@ -289,23 +319,22 @@ class Syncer:
 
     def _note_success(self) -> None:
         moment = self._clock()
-        self._retry = Retry().postponed(moment.boot_ms, self._period_s * self._uniform(*_SPREAD))
-        refused = bool(self._refused[0])
+        refused = self._refused
+        if self._turned or self._refused_for_now:
+            self._retry = self._retry.failed(moment.boot_ms, self._uniform)
+        else:
+            self._retry = Retry().postponed(moment.boot_ms, self._period_s * self._uniform(*_SPREAD))
         at = moment.wall.astimezone(UTC).isoformat(timespec="seconds")
         self._status = SyncStatus(
+            failures=self._retry.failures,
             last_success=self._status.last_success if refused else at,
             last_error=Trouble.PRICE_LIST_REFUSED if refused else None,
-            detail=self._refused[1],
+            detail=refused.reason if refused else "",
             next_attempt_ms=self._retry.not_before_ms,
         )
 
     def _note_failure(self, error: Exception, trouble: Trouble) -> None:
-        now_ms = self._clock().boot_ms
-        if isinstance(error, Refused):
-            self._retry = self._retry.refused(now_ms, self._uniform)
-        else:
-            asked_s = error.retry_after_s if isinstance(error, Busy) else None
-            self._retry = self._retry.failed(now_ms, self._uniform, asked_s)
+        self._retry = self._retry.after(error, self._clock().boot_ms, self._uniform)
         self._status = replace(
             self._status,
             failures=self._retry.failures,

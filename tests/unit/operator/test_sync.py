@@ -80,8 +80,11 @@ class Agent:
         self.in_force = None
         self.changes = []
         self.refuse = set()
+        self.trouble = None
 
     async def install(self, path, info):
+        if self.trouble:
+            raise self.trouble
         body = path.read_bytes()
         if body in self.refuse:
             raise ValueError("row 3: rate is negative")
@@ -114,6 +117,7 @@ class Home:
             clock=self.clock,
             wake=asyncio.Event(),
             in_use=self.in_use,
+            permanent=(ValueError,),
         )
 
     async def install(self, path, info):
@@ -337,6 +341,44 @@ def test_a_subscription_shows_its_passwords_to_nobody():
     assert "hemmelig" not in repr(Change(subscription=subscription_of(b"x")))
 
 
+async def test_a_list_refused_for_a_reason_that_passes_is_tried_again_soon_without_fetching_it_anew(home):
+    await home.next_sync()
+    home.source.publish(b"list two", "2")
+    home.agent.trouble = OSError("No space left on device")
+    for _ in range(3):
+        assert await home.next_sync() <= 900
+    assert home.agent.in_force == b"list one"
+    assert home.syncer.status.last_error is Trouble.PRICE_LIST_REFUSED
+    assert home.syncer.status.failures == 3
+    home.agent.trouble = None
+    assert await home.next_sync() > 900
+    assert home.agent.in_force == b"list two"
+    assert home.syncer.status.last_error is None
+    assert home.source.downloads == 2
+
+
+async def test_lists_refused_for_now_do_not_pile_up_on_the_disk(home):
+    await home.next_sync()
+    home.agent.trouble = OSError("No space left on device")
+    for number in (b"list two", b"list three", b"list four"):
+        home.source.publish(number, number.decode())
+        await home.next_sync()
+    assert home.lists() == [b"list four", b"list one"]
+
+
+async def test_a_refused_list_is_tried_again_when_the_subscription_has_changed(home):
+    await home.next_sync()
+    home.source.publish(b"list two", "2")
+    home.agent.refuse.add(b"list two")
+    await home.next_sync()
+    assert home.syncer.status.last_error is Trouble.PRICE_LIST_REFUSED
+    home.agent.refuse.clear()
+    home.source.publish(b"list two", "3")
+    await home.next_sync()
+    assert home.agent.in_force == b"list two"
+    assert home.syncer.status.last_error is None
+
+
 # --- the list of the product that comes next ------------------------------------------------------------------------
 
 NEXT = b"list of the next product"
@@ -418,3 +460,15 @@ async def test_the_next_list_survives_the_tidying_of_old_ones(announced):
     await announced.next_sync()
     assert announced.agent.in_force == b"list two"
     assert NEXT in announced.lists()
+
+
+async def test_a_turn_that_fails_for_a_reason_that_passes_is_tried_again_soon(announced):
+    await announced.next_sync()
+    announced.agent.trouble = OSError("No space left on device")
+    announced.syncer.product_turned()
+    assert await announced.next_sync() <= 900
+    assert announced.agent.in_force == b"list one"
+    announced.agent.trouble = None
+    announced.source.error = Unreachable("the operator is away")
+    await announced.next_sync()
+    assert announced.agent.in_force == NEXT
