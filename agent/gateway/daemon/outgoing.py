@@ -16,6 +16,9 @@ SLOT_PATIENCE_MS: Final = 1_000
 """An emergency call waits this long for a pre-empted call's slot, then tries anyway."""
 SIP_PATIENCE_MS: Final = 10_000
 """And this long for a SIP library that is still starting."""
+MAX_KEPT: Final = 256
+"""How many records wait for the agent at most. Ordinary calls stop at MAX_UNRELEASED; the rest is for emergency calls,
+which have no other bound."""
 
 
 class Outgoing:
@@ -125,6 +128,7 @@ class Outgoing:
         if x.closing:
             x.turn_away(call, Cause.SHUTDOWN)
             return
+        self._make_room_for_record()
         x.calls[call.call_id] = call
         line.join(call.call_id)
         if not x.sip_up:
@@ -134,6 +138,16 @@ class Outgoing:
         else:
             call.await_slot(SLOT_PATIENCE_MS, x.now)
             self._make_room(call)
+
+    def _make_room_for_record(self) -> None:
+        """An emergency call is never refused for want of room: the oldest record that nobody has fetched goes."""
+        x = self._x
+        if x.unreleased() < MAX_KEPT:
+            return
+        oldest = next((one for one in x.calls.values() if one.finished and one.call_id not in x.released), None)
+        if oldest is not None:
+            x.released.add(oldest.call_id)
+            x.log("error", "record_dropped", f"no agent has fetched {MAX_KEPT} records", call_id=oldest.call_id)
 
     def _make_room(self, emergency: Call) -> None:
         """End every ordinary call: a silent peer can hold one slot for half a minute, so one may not do."""

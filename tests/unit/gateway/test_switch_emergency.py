@@ -6,8 +6,9 @@ import msgspec
 import pytest
 
 from agent.core.events import CallKind, CallPhase, Cause, Party, Tone
+from agent.gateway.daemon.outgoing import MAX_KEPT
 from agent.gateway.fake import FakeGateway, RegistrarMood
-from agent.gateway.protocol import MAX_UNRELEASED, Configure, Decide, DigitMap, End, Exercise
+from agent.gateway.protocol import MAX_UNRELEASED, Configure, Decide, DigitMap, End, Exercise, Log
 
 
 def _ordinary(gateway: FakeGateway, line: int) -> str:
@@ -339,3 +340,16 @@ def test_ordinary_numbers_are_refused_where_only_emergency_is_known(configuratio
 
     assert not gateway.legs
     assert gateway.phones[0].tone is Tone.SPECIAL
+
+
+def test_emergency_calls_whose_records_nobody_fetches_are_bounded(make_gateway) -> None:
+    gateway = make_gateway(agent=False)
+    made = []
+    for _ in range(MAX_KEPT + 10):
+        made.append(gateway.call_number("112"))
+        gateway.peer_answers(made[-1])
+        gateway.hang_up()
+        gateway.advance(3000)
+    assert [call.call_id for call in gateway.calls()] == made[-MAX_KEPT:]
+    dropped = [record for record in gateway.records if isinstance(record, Log) and record.event == "record_dropped"]
+    assert [record.call_id for record in dropped] == made[:10]
