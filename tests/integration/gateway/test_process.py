@@ -14,7 +14,9 @@ from typing import IO
 
 import pytest
 
-from agent.gateway.protocol import MAX_PACKET
+from agent import clock
+from agent.gateway.daemon.main import Gateway, Options
+from agent.gateway.protocol import MAX_PACKET, Configure, DigitMap
 
 START = (sys.executable, "-m", "agent", "gateway")
 
@@ -108,3 +110,28 @@ def test_a_socket_that_cannot_be_made_does_not_end_the_telephone(start: Starter,
     assert is_up(process)
     process.terminate()
     assert process.wait(20) == 0
+
+
+def test_a_configuration_that_could_not_be_kept_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = tmp_path / "state" / "configuration.json"
+    gateway = Gateway(Options(socket=tmp_path / "s", card="/nonexistent", state=tmp_path / "state", bind="127.0.0.1"))
+    monkeypatch.setattr(gateway._sip, "configure", lambda _accounts: None)
+    configuration = Configure(
+        revision="1", accounts=[], lines=[], routes=[], digit_map=DigitMap(patterns=[], emergency=["112"]), tones={},
+        ring_cadence_ms=[1000, 4000],
+    )  # fmt: skip
+    (kept / "in the way").mkdir(parents=True)
+    gateway._use(configuration)
+    now = clock.boot_ms()
+    gateway._keep(now)
+    (kept / "in the way").rmdir()
+    kept.rmdir()
+    gateway._use(configuration)
+    gateway._keep(now + 1000)
+    assert not kept.exists(), "not every moment: the disk may be slow"
+    gateway._keep(now + 61_000)
+    assert json.loads(kept.read_text())["revision"] == "1"
+    # It was never started, so that nothing else closes these.
+    gateway._kept.release()
+    for left in (gateway._server._wake_in, gateway._server._wake_out, gateway._sip._bell):
+        left.close()
