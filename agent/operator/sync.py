@@ -305,7 +305,7 @@ class Syncer:
             raise StorageError(f"could not keep the {name.replace('_', ' ')}: {error}") from error
 
     async def _tidy(self) -> None:
-        """Remove the lists that nothing needs: not in force, the one before, of a call in progress or to be tried again."""
+        """Remove lists that nothing needs: not in force, nor the one before, of a live call or to be tried again."""
         needed = {info.sha256 for info in (*self._kept, *([self._next] if self._next else []))}
         if self._refused is not None and not self._refused.permanent:
             needed.add(self._refused.sha256)
