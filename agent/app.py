@@ -45,7 +45,7 @@ from agent.operator.errors import OperatorError
 from agent.operator.sync import Change, Syncer
 from agent.operator.uploader import Uploader
 from agent.plan import Plan, Shipped
-from agent.rating.errors import PriceListError
+from agent.rating.errors import DeckError, PriceListError
 from agent.rating.table import RateTable, open_or_build
 from agent.records import rfc3339
 from agent.status.app import PageError, StatusServer
@@ -149,6 +149,7 @@ class Agent:
         self._syncer = Syncer(
             self._operator, store, self._price_lists, install=self._install, on_change=self._changed,
             uniform=self._random.uniform, clock=self._clock.now, wake=asyncio.Event(), in_use=self._lists_in_use,
+            permanent=(DeckError,),
         )  # fmt: skip
         self._uploader = Uploader(
             store, self._operator, uniform=self._random.uniform, clock=self._clock.now, wake=self._upload_wake
