@@ -25,6 +25,9 @@ from agent.store.records import UsageRow
 from agent.store.store import Store
 from firmware_bridge.simulator import SimulatedPhone
 
+PATIENCE_S = 30.0
+"""Longer than the adapter waits for an operator that has fallen silent (15 s): then it tries again by itself."""
+
 T = TypeVar("T")
 
 HEARD_DBM0 = -30.0
@@ -50,7 +53,7 @@ class Household:
 
     # --- waiting -----------------------------------------------------------------------------------------------------
 
-    async def until(self, what: str, look: Callable[[], Awaitable[T | None]], within_s: float = 10) -> T:
+    async def until(self, what: str, look: Callable[[], Awaitable[T | None]], within_s: float = PATIENCE_S) -> T:
         """What `look` returns as soon as it is something; `what` names it in the failure."""
         try:
             async with asyncio.timeout(within_s):
@@ -62,7 +65,7 @@ class Household:
         except TimeoutError:
             pytest.fail(f"within {within_s:g} s not seen: {what}", pytrace=False)
 
-    async def sees(self, what: str, check: Callable[[Any], Any], within_s: float = 10) -> Any:
+    async def sees(self, what: str, check: Callable[[Any], Any], within_s: float = PATIENCE_S) -> Any:
         """The status page's JSON once `check(status)` is true."""
 
         async def look() -> Any:
@@ -82,7 +85,9 @@ class Household:
                 return at, message
         return None
 
-    async def hears(self, who: str, event: str, since: int, within_s: float = 10, **fields: Any) -> tuple[int, Message]:
+    async def hears(
+        self, who: str, event: str, since: int, within_s: float = PATIENCE_S, **fields: Any
+    ) -> tuple[int, Message]:
         """Wait for what `heard` looks for."""
 
         async def look() -> tuple[int, Message] | None:
@@ -95,7 +100,7 @@ class Household:
     def phone(self, line: int) -> SimulatedPhone:
         return self.world.phones[line]
 
-    async def phone_shows(self, line: int, what: str, check: Callable[[], bool], within_s: float = 10) -> None:
+    async def phone_shows(self, line: int, what: str, check: Callable[[], bool], within_s: float = PATIENCE_S) -> None:
         if not await asyncio.to_thread(self.phone(line).wait_for, check, within_s):
             pytest.fail(f"within {within_s:g} s not on telephone {line + 1}: {what}", pytrace=False)
 
@@ -108,7 +113,7 @@ class Household:
             (tuple(one.frequencies), one.ms) for one in wanted
         ]
 
-    async def plays_tone(self, line: int, tone: Tone, within_s: float = 10) -> None:
+    async def plays_tone(self, line: int, tone: Tone, within_s: float = PATIENCE_S) -> None:
         """Wait for a tone, in the card's program and in the ear."""
         hz = next(segment.frequencies[0] for segment in self._tones[tone].segments if segment.frequencies)
         await self.phone_shows(line, f"{tone} tone", lambda: self.plays(line, tone), within_s)
@@ -118,7 +123,7 @@ class Household:
         self.phone(line).off_hook()
         await self.plays_tone(line, Tone.DIAL)
 
-    async def echo(self, line: int, within_s: float = 6) -> None:
+    async def echo(self, line: int, within_s: float = PATIENCE_S) -> None:
         """Both directions carry speech: what this telephone says comes back from the far end."""
         phone = self.phone(line)
         phone.speak(NEAR_TONE_HZ)
@@ -126,7 +131,7 @@ class Household:
             line, "its own voice, echoed by the far end", lambda: phone.hears(NEAR_TONE_HZ, 200) > HEARD_DBM0, within_s
         )
 
-    async def speech(self, line: int, within_s: float = 8) -> None:
+    async def speech(self, line: int, within_s: float = PATIENCE_S) -> None:
         """An answered call: the far end's tone is heard, then the own voice from there."""
         phone = self.phone(line)
         await self.phone_shows(line, "answer", lambda: phone.audio_open, within_s)
@@ -161,7 +166,7 @@ class Household:
         assert body is not None, "the operator does not answer"
         return [msgspec.convert(one["record"], Cdr) for one in body["records"]]
 
-    async def record(self, since: int, within_s: float = 15, **fields: Any) -> Cdr:
+    async def record(self, since: int, within_s: float = PATIENCE_S, **fields: Any) -> Cdr:
         """The one record with these fields that the operator got after its first `since` ones."""
 
         async def look() -> list[Cdr]:
@@ -179,7 +184,7 @@ class Household:
         async with reader:
             return await reader.usage(month)
 
-    async def all_acknowledged(self, within_s: float = 20) -> None:
+    async def all_acknowledged(self, within_s: float = PATIENCE_S) -> None:
         """Every record that the adapter has is at the operator, exactly once, with the same words."""
 
         async def look() -> bool:
@@ -205,7 +210,7 @@ class Household:
             within_s,
         )  # fmt: skip
 
-    async def agent_ends(self, since: int, what: str, within_s: float = 15) -> None:
+    async def agent_ends(self, since: int, what: str, within_s: float = PATIENCE_S) -> None:
         """Wait for the supervisor's word about how the agent ended."""
         await self.hears("agent", "process", since, within_s, what=f"ended with {what}")
 
