@@ -9,10 +9,12 @@ import subprocess
 import sys
 import types
 import uuid
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+import structlog
 from typer.testing import CliRunner, Result
 
 from agent import __version__, cli, config
@@ -221,6 +223,13 @@ def record(index: int, **changes: object) -> Cdr:
         ),
     }  # fmt: skip
     return Cdr(**(fields | changes))  # type: ignore[arg-type]  # the fields of a record, by name
+
+
+@pytest.fixture(autouse=True)
+def log_as_before() -> Iterator[None]:
+    """The commands send the log to the captured stderr, which is closed before the next test writes to it."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture
