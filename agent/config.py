@@ -122,9 +122,9 @@ class GatewaySection(Section, frozen=True, kw_only=True):
 class StoreSection(Section, frozen=True, kw_only=True):
     """Where records are kept until the operator has them."""
 
-    folder: Annotated[
-        str, _text("Folder of the database and the price lists.", _PATH, pattern="^/.")
-    ] = "/var/lib/iplink-agent"
+    folder: Annotated[str, _text("Folder of the database and the price lists.", _PATH, pattern="^/.")] = (
+        "/var/lib/iplink-agent"
+    )
 
 
 class PageSection(Section, frozen=True, kw_only=True):
