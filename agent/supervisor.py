@@ -23,6 +23,8 @@ _STEADY_MS = 60_000
 _LONGEST_PAUSE_S = 15.0
 _STOP_S = 8.0
 """libDestroy takes a second and unregistering up to three: a child that needs longer is killed."""
+_GATEWAY_STOP_S = 1860.0
+"""The gateway puts its end off for at most half an hour while an emergency call goes on."""
 
 
 _PR_SET_PDEATHSIG = 1
@@ -44,13 +46,14 @@ def die_with_parent() -> None:
 class Child:
     """A program to keep running, in a process group of its own: a Ctrl-C reaches it through its parent, in order.
 
-    `output` receives its stderr; None: ours.
+    `output` receives its stderr; None: ours. `stop_s`: how long it may take to end before it is killed.
     """
 
     name: str
     argv: Sequence[str]
     output: Path | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    stop_s: float = _STOP_S
 
 
 class Supervised:
@@ -161,7 +164,7 @@ class Supervised:
             process.send_signal(signal.SIGCONT)
             process.terminate()
         try:
-            await asyncio.wait_for(process.wait(), _STOP_S)
+            await asyncio.wait_for(process.wait(), self.child.stop_s)
         except TimeoutError:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
@@ -203,7 +206,7 @@ def main(config: Path, gateway_arguments: Sequence[str]) -> int:
     """Run gateway and agent as children of this process until told to stop; returns the exit code."""
     this = [sys.executable, "-m", "agent"]
     children = (
-        Child("gateway", [*this, "gateway", *gateway_arguments]),
+        Child("gateway", [*this, "gateway", *gateway_arguments], stop_s=_GATEWAY_STOP_S),
         Child("agent", [*this, "agent", "--config", str(config)]),
     )
 

@@ -180,3 +180,24 @@ async def test_children_are_ended_together_when_the_watch_over_one_fails() -> No
     for pid in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+STUBBORN = """
+import signal, sys
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("up", file=sys.stderr, flush=True)
+signal.pause()
+"""
+
+
+async def test_a_child_that_does_not_end_in_its_time_is_killed(tmp_path: Path) -> None:
+    heard = Heard()
+    child = Supervised(Child("telephone", [sys.executable, "-c", STUBBORN], output=tmp_path / "log", stop_s=0.2), heard)
+    task = asyncio.create_task(child.run())
+    await heard.next()
+    async with asyncio.timeout(10):
+        while not (tmp_path / "log").read_text(encoding="utf-8"):  # noqa: ASYNC110  only the file tells
+            await asyncio.sleep(0.02)
+        await child.stop()
+    await task
+    assert child.pid is None
