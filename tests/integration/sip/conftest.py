@@ -167,10 +167,14 @@ class Endpoint:
         self.process.stdin.write(json.dumps(command) + "\n")
         self.process.stdin.flush()
 
+    def ask_to_end(self):
+        """Tell it to end, which takes the library a second; several can end at once."""
+        if self.process.poll() is None and not self.process.stdin.closed:
+            self.process.stdin.close()
+
     def finish(self, timeout=10):
         """End it in order; the exit code."""
-        if self.process.poll() is None:
-            self.process.stdin.close()
+        self.ask_to_end()
         try:
             code = self.process.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -212,6 +216,8 @@ def endpoint(tmp_path, registrar):
 
     start.process = process
     yield start
+    for process in made:
+        process.ask_to_end()
     codes = [process.finish() for process in made]
     assert codes == [0] * len(made), [process.errors for process in made]
 
