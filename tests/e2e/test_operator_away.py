@@ -10,10 +10,17 @@ from agent.lab.world import free_port
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 
 
-async def one_call(home) -> None:
+async def one_call(home) -> str:
+    """One call from lift to record; the record's id."""
+    before = {one.cdr.id for one in await home.world.records()}
     await home.call(0, SWEDEN_DIALLED)
     await home.hang_up(0)
-    await home.sees("no call", lambda status: not status["calls"])
+
+    async def new() -> list[str]:
+        return [one.cdr.id for one in await home.world.records() if one.cdr.id not in before]
+
+    (written,) = await home.until("the call's record", new)
+    return written
 
 
 async def test_an_operator_that_is_overloaded_gets_the_record_later(home) -> None:
@@ -64,8 +71,7 @@ async def test_an_operator_that_refuses_connections_gets_every_record_when_it_is
 async def test_a_record_that_the_operator_turns_down_holds_nothing_up(home) -> None:
     since = len(await home.received())
     await home.world.order("/lab/faults", {"unavailable": 1000})
-    await one_call(home)
-    poisoned = (await home.world.records(1))[0].cdr.id
+    poisoned = await one_call(home)
     await home.world.order("/lab/faults", {"reject_ids": [poisoned]})
     await one_call(home)
     await home.reload()
