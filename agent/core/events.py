@@ -171,13 +171,20 @@ class RegistrationFailed:
 
 @dataclass(frozen=True, slots=True)
 class IncomingInvite:
-    """An INVITE has arrived and waits for `Ringing`, `Answer` or `Reject`. `called` is the Request-URI's user part."""
+    """An INVITE has arrived and waits for `Ringing`, `Answer` or `Reject`."""
 
     call_id: str
     account: str
     caller: str
     called: str
+    """The Request-URI's user part; empty where that only repeats our contact, which is the same for every number."""
     source: str
+    called_party: str = ""
+    """User part of P-Called-Party-ID (RFC 7315 §4.2)."""
+    addressed: str = ""
+    """User part of To."""
+    bound: bool = False
+    """Whether it was sent to the contact of `account`; otherwise the account is the library's guess."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -216,13 +216,20 @@ class FakeGateway:
         """Nobody answers the INVITE at all: the transaction times out."""
         self._over(call_id, 408, remote=False, on_wire=False)
 
-    def incoming(self, called: str, caller: str = "+4799000000", *, account: str = "") -> str:
+    def incoming(
+        self, called: str, caller: str = "+4799000000", *,
+        account: str = "", called_party: str = "", addressed: str = "", bound: bool = False,
+    ) -> str:  # fmt: skip
         """Somebody calls; returns the call's id. `account`: the first one where not given."""
         call_id = self._new_id()
         if not account and self.kept is not None and self.kept.accounts:
             account = self.kept.accounts[0].id
         self._leg(FakeLeg(call_id, called, account, outgoing=False))
-        self._hear(events.IncomingInvite(call_id, account, caller, called, "192.0.2.1:5060"))
+        self._hear(
+            events.IncomingInvite(
+                call_id, account, caller, called, "192.0.2.1:5060", called_party, addressed, bound=bound
+            )
+        )
         return call_id
 
     # --- the world ---------------------------------------------------------------------------------------------------

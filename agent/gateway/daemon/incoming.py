@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from agent.core.call import Call
 from agent.core.events import CallKind, Cause, Direction, IncomingInvite
 from agent.core.line import Line
@@ -67,13 +69,19 @@ class Incoming:
 
 
 def _destination(invite: IncomingInvite, configuration: Configure | None) -> tuple[str, frozenset[int]]:
-    """The called number of ours and its lines: by number, else everything that belongs to the account."""
+    """The called number of ours and its lines; where no number of ours is named, all that belongs to the account.
+
+    The account's own numbers come first: after a diversion To may name a number of another registration of ours.
+    """
     if configuration is None:
         return "", frozenset()
-    called = _read(invite.called[:_MAX_TEXT], configuration.numbers)
-    routes: list[Route] = [route for route in configuration.routes if route.number == called]
+    named = _named(invite, configuration.numbers)
+    own = [route for route in configuration.routes if route.account == invite.account]
+    routes: list[Route] = _first_named(named, own)
+    if not routes and not (invite.bound and own):
+        routes = _first_named(named, configuration.routes)
     if not routes:
-        routes = [route for route in configuration.routes if route.account == invite.account]
+        routes = own
     if routes:
         numbers = {route.number for route in routes}
         lines = frozenset(index for route in routes for index in route.lines)
@@ -81,6 +89,21 @@ def _destination(invite: IncomingInvite, configuration: Configure | None) -> tup
     entries = [entry for entry in configuration.lines if entry.account == invite.account]
     numbers = {entry.number for entry in entries}
     return (numbers.pop() if len(numbers) == 1 else ""), frozenset(entry.line for entry in entries)
+
+
+def _named(invite: IncomingInvite, numbers: NumberFormat) -> list[str]:
+    """The numbers that an INVITE names as called, the surest first."""
+    texts = (invite.called, invite.called_party, invite.addressed)
+    return [_read(text[:_MAX_TEXT], numbers) for text in texts if text]
+
+
+def _first_named(named: Sequence[str], routes: Sequence[Route]) -> list[Route]:
+    """The routes of the first of these numbers that has any."""
+    for number in named:
+        found = [route for route in routes if route.number == number]
+        if found:
+            return found
+    return []
 
 
 def _read(text: str, numbers: NumberFormat) -> str:

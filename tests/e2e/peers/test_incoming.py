@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from agent.core.events import CallPhase, Cause, Direction, Party
+from agent.gateway.protocol import Route
 
 pytestmark = [pytest.mark.e2e, pytest.mark.peer("kamailio", "sipp")]
 
@@ -39,6 +41,23 @@ def test_an_incoming_call_rings_its_own_telephone_and_ends_with_our_bye(adapter,
     peer.finish()
     ended = adapter.agent.call(call_id=call.call_id, phase=CallPhase.ENDED)
     assert (ended.cause, ended.released_by) == (Cause.NORMAL, Party.LOCAL)
+
+
+def test_each_number_of_one_registration_rings_its_own_telephone(operator, household, new_adapter, caller):
+    one, other = household()
+    operator.route(other.number, f"aor:{one.user}")
+    adapter = new_adapter([one]).ready()
+    both = [Route(number=one.number, account=one.user, lines=[0]),
+            Route(number=other.number, account=one.user, lines=[1])]  # fmt: skip
+    adapter.agent.configure(msgspec.structs.replace(adapter.agent.configuration, revision="both", routes=both))
+    assert adapter.agent.wait(lambda: any(log.detail == "both" for log in adapter.agent.logs))
+    for at, number in enumerate((one.number, other.number)):
+        peer = caller("call_and_cancel", number)
+        assert rings(adapter.phones[at])
+        assert not adapter.phones[1 - at].ringing
+        peer.finish()
+        assert adapter.phones[at].wait_for(lambda phone=adapter.phones[at]: not phone.ringing, 2)
+        assert adapter.agent.call(own_number=number, phase=CallPhase.ENDED).cause is Cause.CANCELLED
 
 
 def test_an_incoming_call_ends_when_the_caller_hangs_up(adapter, caller):

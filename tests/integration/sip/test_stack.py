@@ -229,3 +229,32 @@ say("done", lives=lives, calls=calls)
         early, late = counts[len(counts) // 4], counts[-1]
         assert late[0] <= early[0] + 1, json.dumps(counts)
         assert late[1] <= early[1] + 3000, json.dumps(counts)
+
+
+def test_an_invite_says_what_was_dialled_however_the_operator_writes_it(script):
+    result = script("""
+driver, peer = with_peer()
+driver.stack.perform(events.Register("1001"))
+register = peer.receive(b"REGISTER")
+contact = re.search(rb"<([^>]+)>", head(register, b"Contact"))[1]
+arrived = []
+for at, (uri, to, more) in enumerate((
+    (contact, b"<sip:+4722000001@x>", b""),
+    (contact, b"<sip:+4790000000@x>", b"P-Called-Party-ID: <sip:+4722000002@x>\\r\\n"),
+    (contact.replace(b"1001@", b"+4722000003@"), b"<tel:+4790000000>", b""),
+    (b"sip:+4722000004@127.0.0.1:%d" % driver.port, b"<sip:+4722000004@x>", b""),
+)):
+    peer.request(b"INVITE " + uri, b"<sip:+4799999999@x>;tag=s", to, b"call%d" % at, more, SDP)
+    invite = driver.wait(events.IncomingInvite)
+    arrived.append([invite.called, invite.called_party, invite.addressed, invite.bound])
+    driver.stack.perform(events.Reject(invite.call_id, 480))
+    driver.wait(events.CallOver)
+driver.stack.close()
+say("done", arrived=arrived)
+""")
+    assert result["arrived"] == [
+        ["", "", "+4722000001", True],
+        ["", "+4722000002", "+4790000000", True],
+        ["+4722000003", "", "+4790000000", True],
+        ["+4722000004", "", "+4722000004", False],
+    ]

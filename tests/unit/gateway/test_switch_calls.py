@@ -18,6 +18,7 @@ from agent.gateway.protocol import (
     LineState,
     Log,
     Release,
+    Route,
 )
 
 
@@ -337,6 +338,41 @@ def test_a_contact_user_that_is_no_number_rings_the_lines_of_the_account(gateway
     gateway.incoming("u1-a8f3", account="home")
 
     assert [phone.ringing for phone in gateway.phones] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("invite", "number", "ringing"),
+    [
+        ({"called": "", "called_party": "+4722000001"}, "+4722000001", [True, False]),
+        ({"called": "", "addressed": "22000001"}, "+4722000001", [True, False]),
+        # A diverted call: To is another's number, or one of ours that it was diverted from.
+        ({"called": "", "called_party": "22000001", "addressed": "+4799887766"}, "+4722000001", [True, False]),
+        ({"called": "22000001", "called_party": "22000002", "addressed": "22000002"}, "+4722000001", [True, False]),
+        ({"called": "", "called_party": "22000001", "addressed": "22000002"}, "+4722000001", [True, False]),
+        ({"called": "", "addressed": "+4799887766"}, "", [True, True]),
+        ({"called": "", "addressed": "+4722000003"}, "", [True, True]),
+    ],
+)
+def test_a_call_to_one_of_several_numbers_of_a_registration_rings_only_its_lines(
+    gateway, configuration, invite, number, ringing
+):
+    others = [*configuration.routes, Route(number="+4722000003", account="other", lines=[0])]
+    gateway.send(msgspec.structs.replace(configuration, revision="three numbers", routes=others))
+
+    call_id = gateway.incoming(**invite, account="home", bound=True)
+
+    assert gateway.call(call_id).own_number == number
+    assert [phone.ringing for phone in gateway.phones] == ringing
+
+
+def test_a_call_that_came_to_no_contact_of_ours_is_judged_by_its_number_alone(gateway, configuration):
+    others = [*configuration.routes, Route(number="+4722000003", account="other", lines=[1])]
+    gateway.send(msgspec.structs.replace(configuration, revision="three numbers", routes=others))
+
+    call_id = gateway.incoming("", addressed="+4722000003", account="home")
+
+    assert gateway.call(call_id).own_number == "+4722000003"
+    assert [phone.ringing for phone in gateway.phones] == [False, True]
 
 
 def test_the_first_handset_takes_the_call_and_the_other_falls_silent(gateway):

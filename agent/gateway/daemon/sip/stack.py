@@ -18,6 +18,7 @@ from agent.gateway import protocol
 from agent.gateway.daemon.sip.account import Arrival, RegisterResult, SipAccount, shut_down
 from agent.gateway.daemon.sip.call import CallNews, SipCall, Stage
 from agent.gateway.daemon.sip.engine import RTP_PORTS, Engine
+from agent.gateway.daemon.sip.headers import addressed, called_party
 from agent.gateway.daemon.sip.native import SipError
 from agent.gateway.daemon.sip.port import LinePort, Speech
 from agent.gateway.daemon.sip.uri import address_of, called_user, line_token, one_line, phrase, sip_uri, user_of
@@ -375,10 +376,16 @@ class SipStack:
             self.wake()
             return
         token = line_token(arrival.message)
-        owner = next((known for known in self._accounts.values() if known.token == token), account)
+        owner = next((known for known in self._accounts.values() if known.token == token), None)
+        record = (owner or account).record
         self._calls[call.call_id] = call
         called, caller = called_user(arrival.message), user_of(str(call.getInfo().remoteUri))
-        self._post(events.IncomingInvite(call.call_id, owner.record.id, caller, called, arrival.source))
+        self._post(
+            events.IncomingInvite(
+                call.call_id, record.id, caller, "" if owner and called == record.user else called, arrival.source,
+                called_party(arrival.message), addressed(arrival.message), bound=owner is not None,
+            )
+        )  # fmt: skip
 
     def call_changed(self, call: SipCall, news: CallNews) -> None:
         """CallOwner: a state change as an event."""

@@ -13,7 +13,7 @@ _TARGET = re.compile(
 _REQUEST_LINE = re.compile(r"[A-Z]+ sips?:(?:(?P<user>[^@\s;:]*)(?:[;:][^@\s]*)?@)?(?P<rest>[^\s]*) SIP/2\.0")
 _LINE_PARAMETER = re.compile(r";line=([0-9a-f]{8})(?:;|$)")
 _RETRY_AFTER = re.compile(r"^Retry-After[ \t]*:[ \t]*(\d{1,9})", re.IGNORECASE | re.MULTILINE)
-_ADDRESS_URI = re.compile(r"\s*sips?:(?:([^@>\s]*)@)?", re.IGNORECASE)
+_ADDRESS_URI = re.compile(r"\s*(?:sips?:(?:([^@>\s]*)@)?|tel:([^>\s]*))", re.IGNORECASE)
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*(?:"|$)', re.DOTALL)
 """A quoted string (RFC 3261 §25.1); one that never ends takes the rest with it."""
 _NUMBER = re.compile(r"\d(?:[ \t\u00a0-]?\d){4,}")
@@ -87,14 +87,15 @@ def line_token(message: str) -> str:
 
 
 def user_of(name_address: str) -> str:
-    """The user part of a From or To value (`"Name" <sip:user@host>;tag=...`), unescaped; empty where there is none.
+    """The user part of a From or To value (`"Name" <sip:user@host>;tag=...`), or the number of a `tel:` one, unescaped;
+    empty where there is none.
 
     Whoever calls writes the display name as he likes: an address in there is not his.
     """
     bare = _QUOTED.sub("", name_address)
     _, bracket, rest = bare.partition("<")
     match = _ADDRESS_URI.match(rest.partition(">")[0] if bracket else bare)
-    return _user(match[1]) if match else ""
+    return _user(match[1] or match[2]) if match else ""
 
 
 def _user(written: str | None) -> str:
