@@ -12,7 +12,6 @@ import ipaddress
 import json
 import os
 import stat
-import tempfile
 import urllib.parse
 import zoneinfo
 from collections.abc import Callable
@@ -23,6 +22,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from agent.config_check import problems, show
+from agent.files import write_whole
 from agent.texts import Language
 from agent.toml_file import TomlFileError, parse_toml, read_bytes
 
@@ -347,18 +347,4 @@ def _keep(body: bytes, kept: Path) -> None:
     with contextlib.suppress(FileNotFoundError):
         if kept.read_bytes() == body and stat.S_IMODE(kept.stat().st_mode) == 0o600:
             return
-    handle, name = tempfile.mkstemp(dir=kept.parent, prefix=f".{kept.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(body)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(kept)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    folder = os.open(kept.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    write_whole(kept, body)

@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import BinaryIO
 
+from agent.files import sync_folder
+
 
 class StorageError(Exception):
     """A downloaded file could not be written; the message names it and says why."""
@@ -45,11 +47,7 @@ class PartialFile:
             os.fsync(self._stream.fileno())
             self._stream.close()
             self._path.replace(self._target)
-            folder = os.open(self._target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            sync_folder(self._target.parent)
         except OSError as error:
             raise _trouble(self._target, error) from error
 

@@ -6,6 +6,7 @@ import fcntl
 import os
 from pathlib import Path
 
+from agent.files import sync_folder
 from agent.store.errors import StoreError, StoreLocked
 
 DATABASE = "store.db"
@@ -103,12 +104,3 @@ def _last_damaged(folder: Path) -> int:
     prefix, suffix = _DAMAGED.split("{}")
     numbers = (entry.name.removeprefix(prefix).removesuffix(suffix) for entry in folder.glob(_DAMAGED.format("*")))
     return max((int(number) for number in numbers if number.isdecimal()), default=0)
-
-
-def sync_folder(folder: Path) -> None:
-    """Bring the folder's names to disk. Raises OSError."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import structlog
 
+from agent.files import sync_folder
 from agent.store.errors import StoreError, StoreFull
-from agent.store.folder import sync_folder
 from agent.store.lines import MAX_LINE, Based, Begun, Finished, Line, LineError, UnknownLineError, pack, unpack
 
 SEGMENT = "journal-{:012d}.jsonl"

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 from msgspec import inspect
 
+from agent.files import write_whole
 from agent.gateway.protocol import Configure
 
 _MAX_FILE = 1 << 20
@@ -121,18 +122,7 @@ def _known_part(value: object, kind: inspect.Type) -> object:
 
 
 def _replace(path: Path, body: bytes) -> None:
-    temporary = path.with_suffix(".new")
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(body)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        write_whole(path, body, mode=0o640)
     except OSError as error:
         raise KeepError(f"{path}: {error.strerror or error}") from error

@@ -6,13 +6,12 @@ Frames without their contents: what was dialled and who called is not in them. B
 from __future__ import annotations
 
 import collections
-import contextlib
-import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 from agent import clock
+from agent.files import write_whole
 
 FILE = "line-trace.txt"
 DUMPS = 4
@@ -36,18 +35,6 @@ class LineTrace:
         with self._lock:
             self._dumps.append(body)
             try:
-                self._replace("".join(self._dumps))
+                write_whole(self._path, "".join(self._dumps).encode(), mode=0o640, durable=False)
             except OSError:
                 self.failures += 1
-
-    def _replace(self, text: str) -> None:
-        fresh = self._path.with_suffix(".new")
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
-            fresh.replace(self._path)
-        except OSError:
-            with contextlib.suppress(OSError):
-                fresh.unlink()
-            raise
