@@ -25,8 +25,8 @@ SILENCE_MS = 3000
 
 HEARTBEAT_MS = 1000
 REPLY_TIMEOUT_MS = 2000
-_AUDIO_QUEUE = 8
-_LOG_QUEUE = 16
+AUDIO_QUEUE = 8
+LOG_QUEUE = 16
 _BURST_BYTES = 1024
 """At most this much is handed out at once, so that speech overtakes what is less urgent."""
 
@@ -299,14 +299,14 @@ class Link:
 
     def send_audio(self, line: int, counter: int, flags: int, data: bytes) -> None:
         """Queue a frame of speech; the oldest is dropped where the wire cannot keep up."""
-        if len(self._audio_queue) >= _AUDIO_QUEUE:
+        if len(self._audio_queue) >= AUDIO_QUEUE:
             self._audio_queue.popleft()
             self.counters.audio_dropped += 1
         self._audio_queue.append((line, counter, flags, data))
 
     def send_log(self, level: int, text: str) -> None:
         """Queue a line for the other end's log; lost where too many wait."""
-        if len(self._log_queue) < _LOG_QUEUE:
+        if len(self._log_queue) < LOG_QUEUE:
             self._log_queue.append(m.LogLine(level, text[:40]))
 
     def data_to_send(self, now: int) -> bytes:

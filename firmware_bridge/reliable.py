@@ -20,9 +20,9 @@ Sends into silence do not count; how long an end may be silent is the silence ti
 alone take 0.6 s on a quick wire: measured with a host that stalls for 1 s every 5 s, they ended every session.
 """
 
-_RTO_FIRST_MS = 100
-_RTO_MIN_MS = 20
-_RTO_MAX_MS = 1000
+RTO_FIRST_MS = 100
+RTO_MIN_MS = 20
+RTO_MAX_MS = 1000
 
 
 class LinkBusyError(Exception):
@@ -61,7 +61,7 @@ class Sender:
         self._flying: deque[Outgoing] = deque()
         self._again = 0
         self._unheeded = 0
-        self._rto = _RTO_FIRST_MS
+        self._rto = RTO_FIRST_MS
         self._srtt: float | None = None
         self._rttvar = 0.0
 
@@ -139,7 +139,7 @@ class Sender:
         self._unheeded += heard_ms > self._flying[0].sent_ms
         if self._unheeded >= MAX_SENDS:
             return False
-        self._rto = min(2 * self._rto, _RTO_MAX_MS)
+        self._rto = min(2 * self._rto, RTO_MAX_MS)
         self.rewind()
         return True
 
@@ -151,8 +151,8 @@ class Sender:
             self._srtt += (rtt - self._srtt) / 8
 
     def _set_rto(self) -> None:
-        wanted = _RTO_FIRST_MS if self._srtt is None else round(self._srtt + 4 * self._rttvar)
-        self._rto = min(max(wanted, _RTO_MIN_MS), _RTO_MAX_MS)
+        wanted = RTO_FIRST_MS if self._srtt is None else round(self._srtt + 4 * self._rttvar)
+        self._rto = min(max(wanted, RTO_MIN_MS), RTO_MAX_MS)
 
 
 class Receiver:

@@ -11,12 +11,12 @@ from firmware_bridge.reliable import QUEUE_LIMIT, WINDOW, LinkBusyError
 from firmware_bridge.terms import LEASE_MAX_MS, LEASE_MIN_MS, CardIdentity, HostLease, incompatible
 from firmware_bridge.vocabulary import Capability, Direction, Kind, LeaseAction, Status
 
-_HELLO_MS = 200
-_HELLO_REFUSED_MS = 2000
+HELLO_MS = 200
+HELLO_REFUSED_MS = 2000
 _HELLO_MIN_MS = 40
-_CRY_MS = 1000
-_CRY_MIN_MS = 100
-_SETTLING_PING_MS = 50
+CRY_MS = 1000
+CRY_MIN_MS = 100
+SETTLING_PING_MS = 50
 _SESSION_MODULUS = 1 << 32
 
 
@@ -45,7 +45,7 @@ class HostLink(Link):
         self._software = software
         self._boot_id: int | None = None
         self._hello_ms: int | None = None
-        self._hello_sent_ms = -_HELLO_MS
+        self._hello_sent_ms = -HELLO_MS
         self._ping_ms = self._ask_stats_ms = 0
         self._baud_seq: int | None = None
         self._own: set[int] = set()
@@ -103,7 +103,7 @@ class HostLink(Link):
     def _heartbeat(self, now: int) -> None:
         lease = SILENCE_MS if self._lease is None else self._lease.ms
         settled = self._rates.phase is Phase.SETTLED
-        self._ping_ms = now + (min(HEARTBEAT_MS, lease // 3) if settled else _SETTLING_PING_MS)
+        self._ping_ms = now + (min(HEARTBEAT_MS, lease // 3) if settled else SETTLING_PING_MS)
         self._link_queue.append(m.Ping(now & 0xFFFFFFFF))
         if self._stats_ms and settled and now >= self._ask_stats_ms:
             self._ask_stats_ms = now + self._stats_ms
@@ -194,7 +194,7 @@ class HostLink(Link):
 
     def _hello(self, now: int) -> None:
         self.trace.now = self._hello_sent_ms = now
-        self._hello_ms = now + (_HELLO_REFUSED_MS if self._refusal else _HELLO_MS)
+        self._hello_ms = now + (HELLO_REFUSED_MS if self._refusal else HELLO_MS)
         hello = m.Hello(
             major=m.PROTOCOL_MAJOR, minor=m.PROTOCOL_MINOR, schema=m.SCHEMA_HASH, session=self._session,
             max_payload=m.MAX_PAYLOAD, window=WINDOW, software=self._software,
@@ -224,7 +224,7 @@ class HostLink(Link):
                 self._refusal = refusal
                 self._give_up_ms = None
                 self._events.append(LinkDown(DownReason.REFUSED, refusal))
-            self._hello_ms = now + _HELLO_REFUSED_MS
+            self._hello_ms = now + HELLO_REFUSED_MS
         else:
             self._refusal = ""
             self._open(message, now)
@@ -305,7 +305,7 @@ class CardLink(Link):
             self._cry(now)
 
     def _cry(self, now: int) -> None:
-        self._cry_ms = now + _CRY_MS
+        self._cry_ms = now + CRY_MS
         self._raw.append(b"\0\0" + self._encode_message(Kind.LINK, self._ack(0)))
 
     def _ack(self, session: int) -> m.HelloAck:
@@ -353,10 +353,10 @@ class CardLink(Link):
     def _lost(self, now: int) -> None:
         self._rates.forget()
         self._session = 0
-        self._cry_ms = now + _CRY_MS
+        self._cry_ms = now + CRY_MS
 
     def _without_session(self, now: int) -> None:
-        if self._cry_ms - now <= _CRY_MS - _CRY_MIN_MS:
+        if self._cry_ms - now <= CRY_MS - CRY_MIN_MS:
             self._cry(now)
 
     def _handshake(self, message: object, now: int) -> None:

@@ -71,37 +71,37 @@ class Choice(Codec):
     """A member of an IntEnum in one byte; its numbers are part of the schema."""
 
     def __init__(self, members: type[enum.IntEnum]) -> None:
-        self._members = members
+        self.members = members
         self.text = f"{members.__name__}({','.join(f'{m.name}={m.value}' for m in members)})"
 
     def pack(self, value: Any, out: bytearray) -> None:
-        out.append(self._members(value))
+        out.append(self.members(value))
 
     def parse(self, data: bytes, at: int) -> tuple[Any, int]:
         value, end = U8.parse(data, at)
         try:
-            return self._members(value), end
+            return self.members(value), end
         except ValueError as error:
-            raise WireError(f"byte {at} is {value}, which is no {self._members.__name__}") from error
+            raise WireError(f"byte {at} is {value}, which is no {self.members.__name__}") from error
 
 
 class Blob(Codec):
     """Bytes behind their length in one byte, at most `limit` of them."""
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
+        self.limit = limit
         self.text = f"bytes<={limit}"
 
     def pack(self, value: Any, out: bytearray) -> None:
-        if len(value) > self._limit:
-            raise WireError(f"{len(value)} bytes, at most {self._limit} are allowed")
+        if len(value) > self.limit:
+            raise WireError(f"{len(value)} bytes, at most {self.limit} are allowed")
         out.append(len(value))
         out += value
 
     def parse(self, data: bytes, at: int) -> tuple[Any, int]:
         length, start = U8.parse(data, at)
-        if length > self._limit:
-            raise WireError(f"length {length} at byte {at}, at most {self._limit} are allowed")
+        if length > self.limit:
+            raise WireError(f"length {length} at byte {at}, at most {self.limit} are allowed")
         end = start + length
         if end > len(data):
             raise WireError(f"message ends at byte {len(data)}, {self.text} at byte {at} needs {end}")
@@ -112,6 +112,7 @@ class Text(Codec):
     """UTF-8 behind its length, at most `limit` bytes."""
 
     def __init__(self, limit: int) -> None:
+        self.limit = limit
         self._blob = Blob(limit)
         self.text = f"utf8<={limit}"
 
@@ -134,17 +135,17 @@ class Rest(Codec):
     """All bytes up to the end of the message, at most `limit`; only as the last field."""
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
+        self.limit = limit
         self.text = f"rest<={limit}"
 
     def pack(self, value: Any, out: bytearray) -> None:
-        if len(value) > self._limit:
-            raise WireError(f"{len(value)} bytes, at most {self._limit} are allowed")
+        if len(value) > self.limit:
+            raise WireError(f"{len(value)} bytes, at most {self.limit} are allowed")
         out += value
 
     def parse(self, data: bytes, at: int) -> tuple[Any, int]:
-        if len(data) - at > self._limit:
-            raise WireError(f"{len(data) - at} bytes at byte {at}, at most {self._limit} are allowed")
+        if len(data) - at > self.limit:
+            raise WireError(f"{len(data) - at} bytes at byte {at}, at most {self.limit} are allowed")
         return bytes(data[at:]), len(data)
 
 
@@ -152,23 +153,23 @@ class Many(Codec):
     """A tuple behind its count in one byte, at most `limit` elements."""
 
     def __init__(self, element: Codec, limit: int) -> None:
-        self._element, self._limit = element, limit
+        self.element, self.limit = element, limit
         self.text = f"[{element.text}]<={limit}"
 
     def pack(self, value: Any, out: bytearray) -> None:
-        if len(value) > self._limit:
-            raise WireError(f"{len(value)} elements, at most {self._limit} are allowed")
+        if len(value) > self.limit:
+            raise WireError(f"{len(value)} elements, at most {self.limit} are allowed")
         out.append(len(value))
         for element in value:
-            self._element.pack(element, out)
+            self.element.pack(element, out)
 
     def parse(self, data: bytes, at: int) -> tuple[Any, int]:
         count, at = U8.parse(data, at)
-        if count > self._limit:
-            raise WireError(f"{count} elements at byte {at - 1}, at most {self._limit} are allowed")
+        if count > self.limit:
+            raise WireError(f"{count} elements at byte {at - 1}, at most {self.limit} are allowed")
         elements = []
         for _ in range(count):
-            element, at = self._element.parse(data, at)
+            element, at = self.element.parse(data, at)
             elements.append(element)
         return tuple(elements), at
 
@@ -178,30 +179,30 @@ class Layout(Codec):
 
     def __init__(self, record: type[Any]) -> None:
         hints = typing.get_type_hints(record, include_extras=True)
-        self._record = record
-        self._fields: list[tuple[str, Codec]] = []
+        self.record = record
+        self.fields: list[tuple[str, Codec]] = []
         for field in dataclasses.fields(record):
             codecs = [extra for extra in typing.get_args(hints[field.name])[1:] if isinstance(extra, Codec)]
             if len(codecs) != 1:
                 raise TypeError(f"{record.__name__}.{field.name} needs exactly one codec in its annotation")
-            self._fields.append((field.name, codecs[0]))
-        self.text = "{" + ",".join(f"{name}:{codec.text}" for name, codec in self._fields) + "}"
+            self.fields.append((field.name, codecs[0]))
+        self.text = "{" + ",".join(f"{name}:{codec.text}" for name, codec in self.fields) + "}"
 
     def pack(self, value: Any, out: bytearray) -> None:
-        for name, codec in self._fields:
+        for name, codec in self.fields:
             try:
                 codec.pack(getattr(value, name), out)
             except (WireError, ValueError, TypeError) as error:
-                raise WireError(f"{self._record.__name__}.{name}: {error}") from error
+                raise WireError(f"{self.record.__name__}.{name}: {error}") from error
 
     def parse(self, data: bytes, at: int) -> tuple[Any, int]:
         values: dict[str, Any] = {}
-        for name, codec in self._fields:
+        for name, codec in self.fields:
             try:
                 values[name], at = codec.parse(data, at)
             except WireError as error:
-                raise WireError(f"{self._record.__name__}.{name}: {error}") from error
-        return self._record(**values), at
+                raise WireError(f"{self.record.__name__}.{name}: {error}") from error
+        return self.record(**values), at
 
 
 U8 = Scalar("u8", "B")
