@@ -11,6 +11,7 @@ from firmware_bridge.vocabulary import (
     AudioDirection,
     CidPlacement,
     CidStandard,
+    FirmwareError,
     FirmwareState,
     LampColour,
     LampPattern,
@@ -78,11 +79,18 @@ class LineMeasurement:
 
 @dataclass(frozen=True, slots=True)
 class FirmwareProgress:
-    """How far an update has come."""
+    """How far an update has come.
+
+    `received`: bytes of the body that will survive; `capacity`: the longest body there is room for; `running`: as in
+    HELLO_ACK; `trial_ms`: how long a TRIAL still waits to be confirmed.
+    """
 
     state: Annotated[FirmwareState, Choice(FirmwareState)]
+    error: Annotated[FirmwareError, Choice(FirmwareError)]
     received: Annotated[int, U32]
+    capacity: Annotated[int, U32]
     running: Annotated[str, Text(32)]
+    trial_ms: Annotated[int, U32] = 0
 
 
 @command(0x05)
@@ -240,9 +248,12 @@ class LineMeasure:
 @command(0x2B)
 @dataclass(frozen=True, slots=True)
 class LineTestStart:
-    """Start line tests; the bits are LineTest."""
+    """Start line tests; the bits are LineTest. Each ends in a LINE_TEST_RESULT. Refused with OFF_HOOK while the loop is
+    closed, unless `closed_loop`; a change of the hook, RING_START and a lost session abort it.
+    """
 
     tests: Annotated[int, U16]
+    closed_loop: Annotated[bool, BOOL] = False
 
 
 @command(0x2C)
@@ -271,7 +282,7 @@ class SetLoopback:
 @command(0x30)
 @dataclass(frozen=True, slots=True)
 class Led:
-    """Set a lamp."""
+    """Set a lamp: 0 to 7 are those of the lines, 8 is the adapter's own."""
 
     lamp: Annotated[int, U8]
     colour: Annotated[LampColour, Choice(LampColour)]
@@ -296,21 +307,22 @@ class AudioStop:
     """Stop speech."""
 
 
-@command(0x70)
+@command(0x70, FirmwareProgress)
 @dataclass(frozen=True, slots=True)
 class FirmwareBegin:
-    """Announce an image; refused while a line is off-hook or ringing."""
+    """Announce an image by its signed header; refused while a line is off-hook or ringing.
 
-    size: Annotated[int, U32]
-    version: Annotated[str, Text(32)]
-    sha256: Annotated[bytes, Blob(32)]
-    signature: Annotated[bytes, Blob(96)]
+    The same header again goes on from `received`; another one makes the card forget what it had and erase.
+    """
+
+    header: Annotated[bytes, Blob(128)]
+    signature: Annotated[bytes, Blob(64)]
 
 
 @command(0x71)
 @dataclass(frozen=True, slots=True)
 class FirmwareData:
-    """A piece of the image at `offset`."""
+    """A piece of the body at `offset`, in order; what was received already is taken for done."""
 
     offset: Annotated[int, U32]
     data: Annotated[bytes, Blob(128)]
@@ -319,13 +331,13 @@ class FirmwareData:
 @command(0x72)
 @dataclass(frozen=True, slots=True)
 class FirmwareVerify:
-    """Check length, hash and signature of what was received."""
+    """Check length, hash and signature of what was received; FIRMWARE_STATUS tells the outcome."""
 
 
 @command(0x73)
 @dataclass(frozen=True, slots=True)
 class FirmwareActivate:
-    """Start the new image (`confirm` false), or keep the one that runs (`confirm` true)."""
+    """Restart into the verified image, on trial (`confirm` false), or keep the one on trial (`confirm` true)."""
 
     confirm: Annotated[bool, BOOL] = False
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from firmware_bridge.schema import event, message
 from firmware_bridge.vocabulary import (
+    Conductors,
     DigitMethod,
     Direction,
     DoneResult,
@@ -24,8 +25,9 @@ from firmware_bridge.wire import BOOL, I8, I16, I32, U8, U16, U32, U64, Choice, 
 
 @dataclass(frozen=True, slots=True)
 class MeasuredValue:
-    """One number of a line test."""
+    """One number of a line test. PERMILLE: by how much the loop's resistance differs at a second current."""
 
+    between: Annotated[Conductors, Choice(Conductors)]
     unit: Annotated[Unit, Choice(Unit)]
     value: Annotated[int, I32]
 
@@ -145,7 +147,7 @@ class FaultClearedEvent:
 @event(0x4A)
 @dataclass(frozen=True, slots=True)
 class LineTestResultEvent:
-    """The outcome of one line test."""
+    """The outcome of one line test, a bit of LineTest. OK and FAIL are the card's opinion; the host judges `values`."""
 
     t_us: Annotated[int, U64]
     test: Annotated[int, U16]

@@ -182,6 +182,16 @@ class Unit(enum.IntEnum):
     NANOFARAD = 3
     MILLI_REN = 4
     CENTIDECIBEL = 5
+    MILLIVOLT_RMS = 6
+    PERMILLE = 7
+
+
+class Conductors(enum.IntEnum):
+    """Between what a value was measured."""
+
+    TIP_RING = 0
+    TIP_GROUND = 1
+    RING_GROUND = 2
 
 
 class LoopbackMode(enum.IntEnum):
@@ -294,7 +304,7 @@ class LampPattern(enum.IntEnum):
 
 
 class FirmwareState(enum.IntEnum):
-    """How far an update has come."""
+    """How far an update has come. TRIAL: the new image runs and is undone at the next start unless it is confirmed."""
 
     IDLE = 0
     RECEIVING = 1
@@ -303,3 +313,21 @@ class FirmwareState(enum.IntEnum):
     CONFIRMED = 4
     ROLLED_BACK = 5
     FAILED = 6
+    ERASING = 7
+    VERIFYING = 8
+    TRIAL = 9
+
+
+class FirmwareError(enum.IntEnum):
+    """Why an image was refused or given up."""
+
+    NONE = 0
+    HEADER = 1
+    PRODUCT = 2
+    HARDWARE = 3
+    TOO_LARGE = 4
+    LENGTH = 5
+    HASH = 6
+    SIGNATURE = 7
+    FLASH = 8
+    NOT_CONFIRMED = 9

@@ -57,7 +57,7 @@ def test_no_payload_raises_anything_but_a_message_error(spec, payload):
 
 
 def test_the_table_is_the_one_that_firmware_was_built_with():
-    assert m.SCHEMA_HASH == 0x2F14F802, m.SCHEMA_TEXT
+    assert m.SCHEMA_HASH == 0x3F5C1BA7, m.SCHEMA_TEXT
 
 
 def test_ids_of_the_catalogue():
