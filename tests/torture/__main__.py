@@ -40,7 +40,9 @@ class Torturer:
     def live_and_die(self, point: str) -> None:
         """One life of the agent: it starts, works, is killed at the point or at random, and the telephone goes on."""
         adapter, chance = self.adapter, self.chance
-        adapter.start_agent(f"{point}:{chance.randrange(1, 4)}" if point != "random" else "")
+        # A point that was never met is waited for at its first occasion.
+        occasion = chance.randrange(1, 4) if self.by_point[point] else 1
+        adapter.start_agent(f"{point}:{occasion}" if point != "random" else "")
         if adapter.wait_for_agent():
             patience = CALLS_A_LIFE if point != "random" else chance.randrange(1, CALLS_A_LIFE)
             for _ in range(patience):
@@ -61,6 +63,12 @@ class Torturer:
         if self._options.lying_card and chance.random() < 0.7:
             self.lies += 1
             self._say(f"lie: {lie(chance, adapter.store)}")
+
+    def points(self) -> Iterator[str]:
+        """Every named point in turn, in another order each time, chance kills between; then what was missed."""
+        while True:
+            yield from self.chance.sample([*TRAPS, "random", "random"], len(TRAPS) + 2)
+            yield from [point for point in TRAPS if not self.by_point[point]]
 
     def play(self) -> None:
         """One call, of any kind, carried through whoever dies meanwhile."""
@@ -122,12 +130,6 @@ class Torturer:
             sys.stdout.flush()
 
 
-def points(chance: random.Random) -> Iterator[str]:
-    """Every named point in turn, in another order each time, and chance kills between them."""
-    while True:
-        yield from chance.sample([*TRAPS, "random", "random"], len(TRAPS) + 2)
-
-
 def main() -> int:
     """Exit code 0: nothing missing, nothing extra, no money astray."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -144,7 +146,7 @@ def main() -> int:
     sys.stdout.write(f"seed {options.seed}\n")
     try:
         with contextlib.suppress(KeyboardInterrupt):
-            for count, point in enumerate(points(torturer.chance), 1):
+            for count, point in enumerate(torturer.points(), 1):
                 torturer.live_and_die(point)
                 if (options.kills and count >= options.kills) or (deadline and time.monotonic() > deadline):
                     break
