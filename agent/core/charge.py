@@ -5,17 +5,22 @@ which it began, so it eats into the next span (the customer never pays both side
 count from the answer on every side. Connect fee, minimum and maximum are those of the row under which the call began.
 An unanswered call costs nothing, without connect fee. Time and memory grow with the number of spans and intervals,
 never with the duration.
+
+Sums are integers, in grains: a micro-unit divided by the seconds of a day, which every `unit_s` divides. What is made
+for each call is a Struct, because those are made ten times faster than frozen dataclasses.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from fractions import Fraction
 from typing import Final, assert_never
 
+from msgspec import Struct
+
 from agent.core.cdr import Step
+from agent.core.civil import DAY_S
 from agent.core.explanation import explain_free, explain_parts, explain_sum, explain_unanswered
 from agent.core.money import Rounding, round_amount
 from agent.core.packs import Meter, Pack, PackBalance, PackUse
@@ -27,6 +32,9 @@ HORIZON_MS: Final = 72 * 3_600_000
 
 _WHOLE_BP: Final = 10_000
 _NOTHING: Final = Fraction(0)
+_GRAINS: Final = DAY_S
+"""Grains in a micro-unit."""
+_TAXED_GRAINS: Final = _GRAINS * _WHOLE_BP
 
 
 class NoPriceFrom(TariffError):  # noqa: N818 - reads as what it says: no price from a second on
@@ -37,8 +45,7 @@ class NoPriceFrom(TariffError):  # noqa: N818 - reads as what it says: no price 
         self.second = second
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(Struct, frozen=True):
     """All that prices a call but its duration.
 
     `rates`: the rows that may apply to the number, in order of preference. `start` is the answer, aware; it and `zone`
@@ -52,8 +59,7 @@ class Terms:
     packs: tuple[PackBalance, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """Increments of one price, from second `from_s` of the call. `pack` has them if they come from a minute pack."""
 
     span: Span
@@ -63,6 +69,7 @@ class Part:
     increment_s: int
     rate_micro: int
     unit_s: int
+    grains_per_s: int
     pack: Pack | None = None
 
     @property
@@ -70,13 +77,13 @@ class Part:
         """Seconds that all its increments last."""
         return self.increments * self.increment_s
 
-    def cost(self, increments: int) -> Fraction:
-        """Micro-units of its first `increments`, unrounded."""
-        return Fraction(increments * self.increment_s * self.rate_micro, self.unit_s)
+    @property
+    def cost(self) -> Fraction:
+        """Micro-units of all its increments, unrounded."""
+        return Fraction(self.charged_s * self.grains_per_s, DAY_S)
 
 
-@dataclass(frozen=True, slots=True)
-class Charge:
+class Charge(Struct, frozen=True):
     """What one call costs. `exact_micro` is unrounded; `billed_s` is the sum of the charged increments in seconds.
 
     Of these `pack_s` came from minute packs and `paid_s` cost money; the rest was free. `rate` is the row under which
@@ -94,22 +101,19 @@ class Charge:
     pack_uses: tuple[PackUse, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Opening:
+class _Opening(Struct, frozen=True):
     """What the call owes by having begun, and its bounds."""
 
     rate: Rate
     connect_fee_micro: int
     minimum_micro: int
 
-    def net(self, usage: Fraction) -> Fraction:
-        """Micro-units before tax, minimum and a maximum that frees applied."""
+    def net(self, usage: int) -> int:
+        """Grains before tax, minimum and a maximum that frees applied."""
         tariff = self.rate.tariff
-        net = usage + self.connect_fee_micro if self.connect_fee_micro else usage
-        if net < self.minimum_micro:
-            net = Fraction(self.minimum_micro)
-        if tariff.maximum_micro is not None and tariff.at_maximum is AtMaximum.FREE and net > tariff.maximum_micro:
-            net = Fraction(tariff.maximum_micro)
+        net = max(usage + self.connect_fee_micro * _GRAINS, self.minimum_micro * _GRAINS)
+        if tariff.maximum_micro is not None and tariff.at_maximum is AtMaximum.FREE:
+            net = min(net, tariff.maximum_micro * _GRAINS)
         return net
 
 
@@ -136,13 +140,13 @@ def price_by(terms: Terms, duration_ms: int, *, explain: bool = True) -> Charge:
     rules = terms.rules
     if duration_ms <= 0:
         opening = _opening(next(_parts(terms, 1)))
-        steps = explain_unanswered(opening.rate, rules) if explain else ()
-        return Charge(0, _NOTHING, 0, 0, steps, opening.rate)
+        unanswered = explain_unanswered(opening.rate, rules) if explain else ()
+        return Charge(0, _NOTHING, 0, 0, unanswered, opening.rate)
     seconds = whole_seconds(duration_ms, rules.seconds)
     parts = tuple(_parts(terms, seconds))
     # Where the list rounds seconds down, an answered call may have none: it has begun all the same.
     opening = _opening(parts[0] if parts else next(_parts(terms, 1)))
-    usage, billed_s, pack_s, paid_s = _NOTHING, 0, 0, 0
+    usage = billed_s = pack_s = paid_s = 0
     uses: dict[tuple[str, str], int] = {}
     for part in parts:
         charged_s = part.charged_s
@@ -153,19 +157,18 @@ def price_by(terms: Terms, duration_ms: int, *, explain: bool = True) -> Charge:
             uses[key] = uses.get(key, 0) + charged_s
         elif part.rate_micro:
             paid_s += charged_s
-            cost = part.cost(part.increments)
-            usage = usage + cost if usage else cost
+            usage += charged_s * part.grains_per_s
     net = opening.net(usage)
-    exact, amount = _settled(net, rules)
-    steps = ()
+    amount = _settled(net, rules)
+    exact = _exact(net, rules)
+    steps: tuple[Step, ...] = ()
     if explain:
+        spent, before_tax = Fraction(usage, _GRAINS), Fraction(net, _GRAINS)
+        fee, tariff = opening.connect_fee_micro, opening.rate.tariff
         steps = (
             *explain_parts(parts, opening.rate, duration_ms, seconds, rules),
-            *(
-                explain_sum(usage, opening.connect_fee_micro, net, exact, amount, opening.rate.tariff, rules)
-                if exact else explain_free()
-            ),
-        )  # fmt: skip
+            *(explain_sum(spent, fee, before_tax, exact, amount, tariff, rules) if exact else explain_free()),
+        )
     return Charge(
         amount_micro=amount, exact_micro=exact, seconds=seconds, billed_s=billed_s, steps=steps, rate=opening.rate,
         pack_s=pack_s, paid_s=paid_s,
@@ -187,34 +190,35 @@ def max_duration(terms: Terms, budget_micro: int | None, *, horizon_ms: int = HO
         return 0
     tariff = opening.rate.tariff
 
-    def fits(usage: Fraction) -> bool:
+    def fits(usage: int) -> bool:
         net = opening.net(usage)
         over = (
             tariff.maximum_micro is not None
             and tariff.at_maximum is AtMaximum.DISCONNECT
-            and net > tariff.maximum_micro
+            and net > tariff.maximum_micro * _GRAINS
         )
-        return not over and (budget_micro is None or _settled(net, rules)[1] <= budget_micro)
+        return not over and (budget_micro is None or _settled(net, rules) <= budget_micro)
 
-    usage, covered_s = _NOTHING, 0
+    usage = covered_s = 0
     try:
         for part in _parts(terms, whole_seconds(horizon_ms, rules.seconds)):
             affordable = _most(part, usage, fits)
             covered_s = part.from_s + affordable * part.increment_s
             if affordable < part.increments:
                 return _milliseconds(covered_s, rules.seconds, horizon_ms)
-            usage += part.cost(affordable)
+            usage += part.charged_s * part.grains_per_s
     except NoPriceFrom:
         return _milliseconds(covered_s, rules.seconds, horizon_ms)
     return horizon_ms if covered_s else 0
 
 
-def _most(part: Part, usage: Fraction, fits: Callable[[Fraction], bool]) -> int:
+def _most(part: Part, usage: int, fits: Callable[[int], bool]) -> int:
     """How many increments of a part fit when `usage` has been spent before it."""
     low, high = 0, part.increments
+    increment = part.increment_s * part.grains_per_s
     while low < high:
         middle = (low + high + 1) // 2
-        if fits(usage + part.cost(middle)):
+        if fits(usage + middle * increment):
             low = middle
         else:
             high = middle - 1
@@ -266,14 +270,24 @@ def _parts(terms: Terms, seconds: int) -> Iterator[Part]:
             if offer is not None:
                 pack, left = offer
                 increments = min(-(-(end - at) // pack.increment_s), left)
-                part = Part(span, rate, at, increments, pack.increment_s, 0, 1, pack)
+                part = Part(span, rate, at, increments, pack.increment_s, 0, 1, 0, pack)
                 meter.take(pack, span.month, part.charged_s)
             else:
                 interval, stop = _interval_at(rate.tariff, at, end)
                 increments = -(-(stop - at) // interval.increment_s)
-                part = Part(span, rate, at, increments, interval.increment_s, interval.rate_micro, interval.unit_s)
+                part = Part(
+                    span, rate, at, increments, interval.increment_s, interval.rate_micro, interval.unit_s,
+                    _grains_per_s(interval),
+                )  # fmt: skip
             yield part
             at += part.charged_s
+
+
+def _grains_per_s(interval: Interval) -> int:
+    grains, rest = divmod(interval.rate_micro * _GRAINS, interval.unit_s)
+    if rest:
+        raise TariffError(f"unit_s: a day is no whole number of {interval.unit_s} s")
+    return grains
 
 
 def _priced(span: Span, second: int) -> Rate:
@@ -294,7 +308,17 @@ def _interval_at(tariff: Tariff, at: int, end: int) -> tuple[Interval, int]:
     return found, end
 
 
-def _settled(net: Fraction, rules: PriceRules) -> tuple[Fraction, int]:
-    """Micro-units with tax where the list adds it: exact, and rounded, the only time."""
-    exact = net * (_WHOLE_BP + rules.vat_bp) / _WHOLE_BP if rules.vat is Vat.ADDED else net
-    return exact, round_amount(exact, rules.rounding, rules.decimals)
+def _settled(net: int, rules: PriceRules) -> int:
+    """Micro-units for a sum of grains, with tax where the list adds it, rounded: the only time."""
+    return round_amount(net * _taxed_bp(rules), _TAXED_GRAINS, rules.rounding, rules.decimals)
+
+
+def _exact(net: int, rules: PriceRules) -> Fraction:
+    """The same, unrounded."""
+    if not net:
+        return _NOTHING
+    return Fraction(net * _taxed_bp(rules), _TAXED_GRAINS) if rules.vat_bp else Fraction(net, _GRAINS)
+
+
+def _taxed_bp(rules: PriceRules) -> int:
+    return _WHOLE_BP + rules.vat_bp if rules.vat_bp and rules.vat is Vat.ADDED else _WHOLE_BP

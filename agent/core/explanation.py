@@ -40,7 +40,8 @@ class Charged(Protocol):
     def pack(self) -> Pack | None: ...
     @property
     def charged_s(self) -> int: ...
-    def cost(self, increments: int) -> Fraction: ...
+    @property
+    def cost(self) -> Fraction: ...
 
 
 def explain_unanswered(rate: Rate, rules: PriceRules) -> tuple[Step, ...]:
@@ -135,12 +136,12 @@ def _part(part: Charged) -> Step:
         return _step("pack", **counted, pack=part.pack.id, month=part.span.month)
     if not part.rate_micro:
         return _step("interval_free", **counted)
-    cost = exact_text(part.cost(part.increments))
+    cost = exact_text(part.cost)
     return _step("interval", **counted, rate_micro=part.rate_micro, unit_s=part.unit_s, amount_exact=cost)
 
 
 def _rest(parts: Sequence[Charged]) -> Step:
-    cost = sum((part.cost(part.increments) for part in parts), Fraction(0))
+    cost = sum((part.cost for part in parts), Fraction(0))
     return _step(
         "more_parts", from_s=parts[0].from_s, parts=len(parts), charged_s=sum(part.charged_s for part in parts),
         amount_exact=exact_text(cost),

@@ -34,6 +34,11 @@ class Rounding(enum.StrEnum):
     DOWN = "down"
 
 
+_UP: Final = Rounding.UP
+_HALF_UP: Final = Rounding.HALF_UP
+_DOWN: Final = Rounding.DOWN
+
+
 def round_ratio(numerator: int, denominator: int, rounding: Rounding) -> int:
     """Round `numerator/denominator` to an integer; the denominator is positive.
 
@@ -42,23 +47,22 @@ def round_ratio(numerator: int, denominator: int, rounding: Rounding) -> int:
     if numerator < 0:
         raise ValueError(f"cannot round {numerator}/{denominator}: only amounts and durations from zero up are rounded")
     floor, rest = divmod(numerator, denominator)
-    match rounding:
-        case Rounding.UP:
-            return floor + (rest > 0)
-        case Rounding.DOWN:
-            return floor
-        case Rounding.HALF_EVEN:
-            return floor + (2 * rest > denominator or (2 * rest == denominator and floor % 2 == 1))
-        case Rounding.HALF_UP:
-            return floor + (2 * rest >= denominator)
+    # Compared by identity, the usual ones first: a fifth of the time that a price takes went into matching the enum.
+    if rounding is _HALF_UP:
+        return floor + (2 * rest >= denominator)
+    if rounding is _UP:
+        return floor + (rest > 0)
+    if rounding is _DOWN:
+        return floor
+    return floor + (2 * rest > denominator or (2 * rest == denominator and floor % 2 == 1))
 
 
-def round_amount(exact_micro: Fraction, rounding: Rounding, decimals: int) -> int:
-    """Round an exact amount to `decimals` (0-6) decimals of the currency unit; both in micro-units."""
+def round_amount(numerator: int, denominator: int, rounding: Rounding, decimals: int) -> int:
+    """Round `numerator/denominator` micro-units to `decimals` (0-6) decimals of the currency unit, in micro-units."""
     if not 0 <= decimals <= MAX_DECIMALS:
         raise ValueError(f"{decimals} decimals: money has 0 to {MAX_DECIMALS}")
     quantum = _QUANTA[decimals]
-    return round_ratio(exact_micro.numerator, exact_micro.denominator * quantum, rounding) * quantum
+    return round_ratio(numerator, denominator * quantum, rounding) * quantum
 
 
 def parse_amount(text: str) -> int:

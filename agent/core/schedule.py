@@ -7,18 +7,17 @@ seconds from the answer, and a second belongs to the side of a change on which i
 
 from __future__ import annotations
 
-import dataclasses
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
+
+from msgspec import Struct, structs
 
 from agent.core.civil import DAY_S, Days, Window, civil_days, gap, gap_text, local, seconds_since_epoch
 from agent.core.tariff import Rate, TariffError
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(Struct, frozen=True):
     """From second `begin_s` of the call to `end_s` (exclusive; None: to its end) the row `rate` is in force, or none.
 
     `month` (`2026-11`) and `shown`, what a clock on the wall shows at its beginning, are there if time was asked for.
@@ -58,7 +57,7 @@ def spans(
         if pending is not None and pending.rate is rate and pending.month == month:
             continue
         if pending is not None:
-            yield dataclasses.replace(pending, end_s=begin_s)
+            yield structs.replace(pending, end_s=begin_s)
         pending = Span(rate, begin_s, None, month, local(began + begin_s, zone))
     if pending is not None:
         yield pending
@@ -82,7 +81,7 @@ def limited(rates: Sequence[Rate], valid_from: date | None, valid_until: date | 
         first = max((day for day in (rate.valid_from, valid_from) if day is not None), default=None)
         last = min((day for day in (rate.valid_until, valid_until) if day is not None), default=None)
         if first is None or last is None or first <= last:
-            found.append(dataclasses.replace(rate, valid_from=first, valid_until=last))
+            found.append(structs.replace(rate, valid_from=first, valid_until=last))
     return tuple(found)
 
 

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
+from msgspec import Struct
+
 from agent.core.civil import ALWAYS, Days, Window
 from agent.core.money import Rounding, round_ratio
 from agent.core.numbers import MAX_E164_DIGITS
@@ -104,8 +106,7 @@ class Lengths:
 ANY_LENGTH: Final = Lengths()
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
+class Rate(Struct, frozen=True):
     """One row of a price list. `row` is its line number in the file; `prefix` its digits, from the country code on.
 
     In force on civil days from `valid_from` to `valid_until` (both included, None: open), inside the window `when`.

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
 from itertools import groupby
 from operator import attrgetter
 from typing import Final
+
+from msgspec.structs import replace
 
 from agent.core.charge import price
 from agent.core.civil import ALWAYS, DAY_S
