@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import UTC, datetime, timedelta, tzinfo
 
 import msgspec
 
 from agent.clock import Moment
-from agent.core.cdr import Cdr, OpenCall, Price, Quality
+from agent.core.cdr import Cdr, OpenCall, Price, Quality, Superseded
 from agent.core.events import CallKind, Cause, Direction, Party
 from agent.gateway.protocol import CallState, CallStats
 
@@ -55,6 +56,31 @@ def dated(call: OpenCall, now: Moment) -> OpenCall:
     if call.time_trusted or not now.trusted or call.boot_id != now.boot_id:
         return call
     return msgspec.structs.replace(call, began_at=rfc3339(wall_at(call.began_ms, now)), time_trusted=True)
+
+
+def correction_id(cdr_id: str) -> str:
+    """The id of the record that corrects this one: always the same, so it is made once whoever dies meanwhile."""
+    return str(uuid.uuid5(uuid.UUID(cdr_id), "began_at"))
+
+
+def correction(cdr: Cdr, began_at: datetime, source: str, price: Price | None, unpriced: str) -> Cdr:
+    """The record in the place of `cdr`: the same call, its beginning vouched for by `source`, its price anew."""
+    began = rfc3339(began_at)
+    was = cdr.price
+    return msgspec.structs.replace(
+        cdr,
+        id=correction_id(cdr.id),
+        began_at=began,
+        answered_at=rfc3339(answered_at(began, cdr.began_ms, cdr.began_ms + cdr.setup_ms)) if cdr.answered_at else "",
+        time_trusted=True,
+        time_source=source,
+        price=price,
+        unpriced=unpriced,
+        corrects=cdr.id,
+        superseded=Superseded(
+            began_at=cdr.began_at, price=msgspec.structs.replace(was, steps=[]) if was is not None else None
+        ),
+    )
 
 
 def is_chargeable(direction: Direction, kind: CallKind) -> bool:

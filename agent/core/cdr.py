@@ -58,10 +58,18 @@ class Quality(Part, frozen=True, kw_only=True):
     rtt_ms: int = 0
 
 
+class Superseded(Part, frozen=True, kw_only=True):
+    """What a correction takes back: the beginning and the price (without its steps) of the record that it corrects."""
+
+    began_at: Label
+    price: Price | None = None
+
+
 class Cdr(Part, frozen=True, kw_only=True):
     """One ended call. `id` is fixed when the call opens and is the identity of the record everywhere.
 
-    Durations come from the boot clock; `*_at` are RFC 3339 UTC and mean no more than `time_trusted` says.
+    Durations come from the boot clock; `*_at` are RFC 3339 UTC and mean no more than `time_trusted` says. A record
+    never changes: one whose call began before the time was known is followed by another that `corrects` it.
     """
 
     id: Annotated[str, Meta(pattern="^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
@@ -77,6 +85,8 @@ class Cdr(Part, frozen=True, kw_only=True):
     began_at: Label
     answered_at: Label = ""
     time_trusted: bool
+    time_source: Label = ""
+    """Who vouches for the time, where it is trusted: `kernel` (a time daemon) or `operator`."""
     duration_ms: Annotated[int, Meta(ge=0)]
     """Answered time; 0 where the call was never answered."""
     setup_ms: Annotated[int, Meta(ge=0)]
@@ -92,6 +102,10 @@ class Cdr(Part, frozen=True, kw_only=True):
     unpriced: Label = ""
     """Why a chargeable call has no price: the operator must rate it. Never a silent zero."""
     quality: Quality | None = None
+    corrects: Annotated[str, Meta(pattern="^$|^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")] = ""
+    """Id of the record in whose place this one counts: the same call, its beginning and price set right."""
+    superseded: Superseded | None = None
+    """Of a correction, and of no other record: what it takes back."""
 
 
 class OpenCall(Part, frozen=True, kw_only=True):
@@ -110,6 +124,7 @@ class OpenCall(Part, frozen=True, kw_only=True):
     began_ms: Annotated[int, Meta(ge=0)]
     began_at: Label
     time_trusted: bool
+    time_source: Label = ""
     answered_ms: Annotated[int, Meta(ge=0)] | None = None
     last_alive_ms: Annotated[int, Meta(ge=0)]
     product: Label = ""

@@ -12,7 +12,7 @@ import msgspec
 from agent.core.cdr import Cdr, OpenCall
 from agent.store.journal import Journal
 from agent.store.lines import MAX_IDS, Addition, Based, Kept, Line, Opened, Purged, Totals
-from agent.store.records import UsageRow, counted
+from agent.store.records import UsageRow, counted, taken_back
 
 COUNT = (
     "INSERT INTO usage(period, own_number, currency, calls, seconds, amount_micro) VALUES (?, ?, ?, ?, ?, ?) "
@@ -20,6 +20,15 @@ COUNT = (
     "seconds = seconds + excluded.seconds, amount_micro = amount_micro + excluded.amount_micro"
 )
 """Adds to a row of usage; see `count_parameters`."""
+
+INSERT_RECORD = (
+    "INSERT INTO cdr(seq, id, body, sha256, state, reason, acknowledged_ms, periods) VALUES "
+    "((SELECT nullif(?, 0) WHERE NOT EXISTS (SELECT 1 FROM cdr WHERE seq = ?)), ?, ?, ?, ?, ?, ?, ?)"
+)
+"""Brings a record back under its number, given twice, unless another one has it; 0: under a new number."""
+
+DROP_EMPTY = "DELETE FROM usage WHERE calls = 0 AND seconds = 0 AND amount_micro = 0"
+"""A period from which a correction has taken its only call is as if nobody had called in it."""
 
 _CHUNK = 500
 _open_call_decoder = msgspec.json.Decoder(OpenCall)
@@ -49,11 +58,12 @@ def statements(db: sqlite3.Connection) -> Iterator[Line]:
                                     seconds=row[4], amount_micro=row[5]) for row in rows])  # fmt: skip
     for rows in _chunks(db.execute("SELECT id FROM purged ORDER BY seq"), MAX_IDS):
         yield Purged(ids=[row[0] for row in rows])
-    records = db.execute("SELECT id, body, periods, state, reason, acknowledged_ms FROM cdr ORDER BY seq")
-    for cdr_id, body, periods, state, reason, acknowledged_ms in records:
+    records = db.execute("SELECT seq, id, body, periods, state, reason, acknowledged_ms FROM cdr ORDER BY seq")
+    for number, cdr_id, body, periods, state, reason, acknowledged_ms in records:
         split = periods.split()
-        yield Kept(id=cdr_id, cdr=raw(body), periods=split, usage=addition(body, split), state=state, reason=reason,
-                   acknowledged_ms=acknowledged_ms)  # fmt: skip
+        added, taken = additions(body, split)
+        yield Kept(id=cdr_id, cdr=raw(body), periods=split, usage=added, taken=taken, number=number, state=state,
+                   reason=reason, acknowledged_ms=acknowledged_ms)  # fmt: skip
     for body, answered_ms, last_alive_ms in db.execute("SELECT body, answered_ms, last_alive_ms FROM open_call"):
         try:
             call = _open_call_decoder.decode(body)
@@ -80,18 +90,25 @@ def raw(body: bytes) -> msgspec.Raw:
     return msgspec.Raw(body)
 
 
-def addition(body: bytes, periods: list[str]) -> Addition | None:
-    """What a stored record adds to usage in these periods."""
+def additions(body: bytes, periods: list[str]) -> tuple[Addition | None, Addition | None]:
+    """What a stored record adds to usage, and (a correction) takes from it: in the periods that begin with a minus."""
     try:
         cdr = _cdr_decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
-    return addition_of(counted(cdr), periods)
+        return None, None
+    return additions_of(cdr, periods)
+
+
+def additions_of(cdr: Cdr, periods: list[str]) -> tuple[Addition | None, Addition | None]:
+    """The same of a record."""
+    counted_in = [period for period in periods if not period.startswith("-")]
+    taken_from = [period.removeprefix("-") for period in periods if period.startswith("-")]
+    return addition_of(counted(cdr), counted_in), addition_of(taken_back(cdr), taken_from)
 
 
 def addition_of(row: UsageRow | None, periods: list[str]) -> Addition | None:
     """A row of usage as words of the journal."""
-    if row is None:
+    if row is None or not periods:
         return None
     return Addition(
         periods=periods, own_number=row.own_number, currency=row.currency, calls=row.calls, seconds=row.seconds,

@@ -75,12 +75,18 @@ class Addition(Words, frozen=True, kw_only=True):
 
 
 class Finished(Words, frozen=True, kw_only=True, tag="finished"):
-    """A call has its record (`cdr`: its bytes as stored): it is counted, queued, and no longer open."""
+    """A call has its record (`cdr`: its bytes as stored): it is counted, queued, and no longer open.
+
+    A correction counts in other periods than the record it corrects: those it is taken from begin with a minus in
+    `periods`, and `taken` is what goes there. `number`: the record's place in the queue, kept where a store is rebuilt.
+    """
 
     id: str
     cdr: Raw
     periods: list[str]
     usage: Addition | None = None
+    taken: Addition | None = None
+    number: int = 0
 
 
 class Acknowledged(Words, frozen=True, kw_only=True, tag="acknowledged"):
@@ -97,6 +103,12 @@ class Quarantined(Words, frozen=True, kw_only=True, tag="quarantined"):
     reason: str
 
 
+class Requeued(Words, frozen=True, kw_only=True, tag="requeued"):
+    """Records that were set apart wait for the operator again."""
+
+    ids: list[str]
+
+
 class Purged(Words, frozen=True, kw_only=True, tag="purged"):
     """These records are deleted; their identities are remembered."""
 
@@ -110,6 +122,8 @@ class Kept(Words, frozen=True, kw_only=True, tag="kept"):
     cdr: Raw
     periods: list[str]
     usage: Addition | None = None
+    taken: Addition | None = None
+    number: int = 0
     state: str = "pending"
     reason: str = ""
     acknowledged_ms: int | None = None
@@ -122,7 +136,8 @@ class Totals(Words, frozen=True, kw_only=True, tag="totals"):
 
 
 Line = (
-    Begun | Based | Opened | Answered | Alive | Finished | Acknowledged | Quarantined | Purged | Kept | Totals
+    Begun | Based | Opened | Answered | Alive | Finished | Acknowledged | Quarantined | Requeued | Purged | Kept
+    | Totals
 )  # fmt: skip
 
 _encoder = msgspec.json.Encoder()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+
+import msgspec
 
 from agent.core.cdr import Cdr
 from agent.core.events import Direction
@@ -55,6 +57,16 @@ def counted(cdr: Cdr) -> UsageRow | None:
         amount_micro=price.amount_micro if price else 0,
         currency=price.currency if price else "",
     )
+
+
+def taken_back(cdr: Cdr) -> UsageRow | None:
+    """What a correction takes from the usage of the periods in which the corrected record counted: below nothing."""
+    if cdr.superseded is None:
+        return None
+    row = counted(msgspec.structs.replace(cdr, price=cdr.superseded.price))
+    if row is None:
+        return None
+    return replace(row, **{one.name: -getattr(row, one.name) for one in fields(row) if one.type == "int"})
 
 
 def merged(rows: list[UsageRow]) -> list[UsageRow]:

@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from agent.store import salvage
-from agent.store.base import COUNT, count_parameters, is_open_call, write_base
+from agent.store.base import COUNT, DROP_EMPTY, INSERT_RECORD, count_parameters, is_open_call, write_base
 from agent.store.errors import Repair
 from agent.store.journal import Journal, Survey, last_named, read
 from agent.store.lines import (
@@ -29,6 +29,7 @@ from agent.store.lines import (
     Opened,
     Purged,
     Quarantined,
+    Requeued,
     Totals,
 )
 
@@ -90,6 +91,8 @@ class _Told:
     """Calls that were opened, and whether they were answered."""
     settled: set[str] = field(default_factory=set)
     """Records that were acknowledged or set apart."""
+    requeued: dict[str, int] = field(default_factory=dict)
+    """Serial of the last line by which a record that was set apart waits again: what set it apart before is over."""
     usage: dict[UsageKey, list[int]] = field(default_factory=lambda: defaultdict(lambda: [0, 0, 0]))
 
 
@@ -132,6 +135,9 @@ def _gather(folder: Path) -> _Told:
                 told.settled.update(line.ids)
             case Quarantined():
                 told.settled.add(line.id)
+            case Requeued():
+                told.settled.difference_update(line.ids)
+                told.requeued.update(dict.fromkeys(line.ids, serial))
             case Purged():
                 for cdr_id in line.ids:
                     told.last.setdefault(cdr_id, 0)
@@ -159,11 +165,12 @@ def _bring_in(db: sqlite3.Connection, folder: Path, told: _Told, recovery: Recov
 
 
 def _sum_up(told: _Told, serial: int, line: Line) -> None:
-    if isinstance(line, Finished) and line.usage is not None and told.last[line.id] == serial:
-        for period in line.usage.periods:
-            row = told.usage[period, line.usage.own_number, line.usage.currency]
-            for place, more in enumerate((line.usage.calls, line.usage.seconds, line.usage.amount_micro)):
-                row[place] += more
+    if isinstance(line, Finished) and told.last[line.id] == serial:
+        for addition in filter(None, (line.usage, line.taken)):
+            for period in addition.periods:
+                row = told.usage[period, addition.own_number, addition.currency]
+                for place, more in enumerate((addition.calls, addition.seconds, addition.amount_micro)):
+                    row[place] += more
     elif isinstance(line, Totals):
         for total in line.rows:
             told.usage[total.periods[0], total.own_number, total.currency] = [
@@ -185,18 +192,23 @@ def _apply(db: sqlite3.Connection, told: _Told, serial: int, line: Line, recover
         case Finished() if told.last[line.id] == serial:
             recovery.corrected += _keep(db, line, "pending", "", None, counting=not recovery.empty)
         case Kept():
-            recovery.corrected += _keep(
-                db, line, line.state, line.reason, line.acknowledged_ms, counting=not recovery.empty
-            )
+            over = line.state == "quarantined" and serial < told.requeued.get(line.id, 0)
+            state, reason = ("pending", "") if over else (line.state, line.reason)
+            recovery.corrected += _keep(db, line, state, reason, line.acknowledged_ms, counting=not recovery.empty)
         case Acknowledged():
             db.executemany(
                 "UPDATE cdr SET state = 'acknowledged', acknowledged_ms = ? WHERE id = ? AND state = 'pending'",
                 [(line.at_ms, cdr_id) for cdr_id in line.ids],
             )
-        case Quarantined():
+        case Quarantined() if serial > told.requeued.get(line.id, 0):
             db.execute(
                 "UPDATE cdr SET state = 'quarantined', reason = ? WHERE id = ? AND state = 'pending'",
                 (line.reason, line.id),
+            )
+        case Requeued():
+            db.executemany(
+                "UPDATE cdr SET state = 'pending', reason = '' WHERE id = ? AND state = 'quarantined'",
+                [(cdr_id,) for cdr_id in line.ids if told.requeued[cdr_id] == serial and cdr_id not in told.settled],
             )
     changed = db.total_changes > before
     match line:
@@ -254,11 +266,13 @@ def _keep(
     if _known(db, line.id):
         return 0
     db.execute(
-        "INSERT INTO cdr(id, body, sha256, state, reason, acknowledged_ms, periods) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (line.id, body, digest, state, reason, acknowledged_ms, " ".join(line.periods)),
+        INSERT_RECORD,
+        (line.number, line.number, line.id, body, digest, state, reason, acknowledged_ms, " ".join(line.periods)),
     )
-    if counting and line.usage is not None:
-        db.executemany(COUNT, count_parameters(line.usage))
+    for addition in filter(None, (line.usage, line.taken)):
+        if counting:
+            db.executemany(COUNT, count_parameters(addition))
+            db.execute(DROP_EMPTY)
     return 0
 
 
@@ -276,6 +290,8 @@ def _known(db: sqlite3.Connection, call_id: str) -> bool:
 
 def _set_usage(db: sqlite3.Connection, usage: dict[UsageKey, list[int]]) -> int:
     """Make the table say what the journal says; how many rows said something else."""
+    db.execute(DROP_EMPTY)
+    usage = {key: row for key, row in usage.items() if any(row)}
     sql = "SELECT period, own_number, currency, calls, seconds, amount_micro FROM usage"
     there = {(row[0], row[1], row[2]): list(row[3:]) for row in db.execute(sql)}
     wrong = [key for key in there.keys() | usage.keys() if there.get(key) != usage.get(key)]

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from agent.store.base import COUNT, addition, count_parameters
+from agent.store.base import COUNT, INSERT_RECORD, additions, count_parameters
 from agent.store.errors import UNSOUND
 
 
@@ -52,7 +52,7 @@ def _documents(source: sqlite3.Connection) -> Iterator[tuple[str, bytes]]:
 
 
 def _records(source: sqlite3.Connection) -> Iterator[Sequence[Any]]:
-    sql = "SELECT id, body, sha256, state, reason, acknowledged_ms, periods FROM cdr ORDER BY seq"
+    sql = "SELECT id, body, sha256, state, reason, acknowledged_ms, periods, seq FROM cdr ORDER BY seq"
     for row in _readable(source, sql):
         if _matches(row[1], row[2]) and _id_in(row[1]) == row[0]:
             yield row
@@ -76,9 +76,9 @@ def _matches(body: object, digest: object) -> bool:
 
 
 def _take_record(db: sqlite3.Connection, row: Sequence[Any]) -> int:
-    cdr_id, body, digest, state, reason, acknowledged_ms, periods = row
+    cdr_id, body, digest, state, reason, acknowledged_ms, periods, number = row
     split = str(periods).split()
-    found = addition(body, split)
+    found = additions(body, split)
     known = "SELECT 1 FROM cdr WHERE id = ? UNION ALL SELECT 1 FROM purged WHERE id = ?"
     if db.execute(known, (cdr_id, cdr_id)).fetchone() is not None:
         return 0
@@ -89,14 +89,14 @@ def _take_record(db: sqlite3.Connection, row: Sequence[Any]) -> int:
     for attempt in states:
         with suppress(sqlite3.IntegrityError):
             db.execute(
-                "INSERT INTO cdr(id, body, sha256, state, reason, acknowledged_ms, periods) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (cdr_id, body, digest, attempt, str(reason or ""), acknowledged_ms, " ".join(split)),
+                INSERT_RECORD,
+                (number, number, cdr_id, body, digest, attempt, str(reason or ""), acknowledged_ms, " ".join(split)),
             )
             break
     else:
         return 0
     db.execute("DELETE FROM open_call WHERE id = ?", (cdr_id,))
-    if found is not None:
-        db.executemany(COUNT, count_parameters(found))
+    for one in found:
+        if one is not None:
+            db.executemany(COUNT, count_parameters(one))
     return 1

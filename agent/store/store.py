@@ -16,22 +16,21 @@ import msgspec
 import structlog
 
 from agent.core.cdr import Cdr, OpenCall
-from agent.store.base import COUNT, addition_of, count_parameters
+from agent.store.base import COUNT, DROP_EMPTY, additions_of, count_parameters
 from agent.store.database import Change, Database, open_writer
 from agent.store.errors import StoreDamaged, StoreError
 from agent.store.lines import (
     MAX_IDS,
     Acknowledged,
-    Addition,
     Alive,
     Answered,
     Finished,
     Opened,
     Purged,
     Quarantined,
+    Requeued,
 )
 from agent.store.reader import StoreReader, bounded, checked_day, checked_month, readable
-from agent.store.records import counted
 
 MAX_DOCUMENT = 1 << 20
 MAX_DOCUMENT_NAME = 64
@@ -157,23 +156,44 @@ class Store(StoreReader):
         counts in the month only. False: the record was already there, nothing is counted again. Raises ValueError.
         """
         periods = [checked_month(month)] + ([checked_day(day, month)] if day else [])
-        encoded = _encoder.encode(cdr)
-        addition = addition_of(counted(cdr), periods)
 
         async def body(change: Change) -> bool:
             await change.db.execute("DELETE FROM open_call WHERE id = ?", (cdr.id,))
-            if await _known(change.db, cdr.id):
-                return False
-            await change.db.execute(
-                "INSERT INTO cdr(id, body, sha256, periods) VALUES (?, ?, ?, ?)",
-                (cdr.id, encoded, hashlib.sha256(encoded).digest(), " ".join(periods)),
-            )
-            if addition is not None:
-                await _count(change.db, addition)
-            change.note(Finished(id=cdr.id, cdr=msgspec.Raw(encoded), periods=periods, usage=addition), durable=True)
-            return True
+            return await _keep(change, cdr, periods)
 
         return await self._database.write("store the call's record", body)
+
+    async def correct(self, cdr: Cdr, month: str, day: str) -> bool:
+        """Store a correction, count it in `month` and `day` instead of where its call counted before, and queue it.
+
+        One transaction. False: it was already there, or the record that it corrects is no longer. Raises ValueError.
+        """
+        periods = [checked_month(month), checked_day(day, month)]
+
+        async def body(change: Change) -> bool:
+            rows = list(await change.db.execute_fetchall("SELECT periods FROM cdr WHERE id = ?", (cdr.corrects,)))
+            # A record that an older version had counted nowhere is not taken from anywhere.
+            taken_from = [f"-{period}" for period in str(rows[0][0]).split()] if rows else []
+            return bool(rows) and await _keep(change, cdr, periods + taken_from)
+
+        return await self._database.write("store the correction of a record", body)
+
+    async def undated(self, after: str, limit: int) -> list[Cdr]:
+        """The next records, at most `limit`, whose beginning nobody vouches for: by id, after the id `after`.
+
+        Empty: there are no more. Those that were corrected since are among them.
+        """
+        while True:
+            rows = await self._database.read(
+                "look for undated records",
+                "SELECT id, body, sha256 FROM cdr WHERE instr(body, ?) AND id > ? ORDER BY id LIMIT ?",
+                (_UNDATED, after, bounded(limit)),
+            )
+            found = [readable(body, digest) for _, body, digest in rows]
+            readables = [cdr for cdr in found if cdr is not None]
+            if readables or not rows:
+                return readables
+            after = rows[-1][0]
 
     async def known(self, call_id: str) -> bool:
         """Whether the call has its record, even one that was purged since."""
@@ -234,6 +254,21 @@ class Store(StoreReader):
                 change.note(Quarantined(id=cdr_id, reason=reason[:MAX_REASON]))
 
         await self._database.write("quarantine a record", body)
+
+    async def requeue(self, ids: Sequence[str] | None = None) -> int:
+        """Let these records that were set apart, or (None) all of them, wait for the operator again; how many did."""
+
+        async def body(change: Change) -> int:
+            apart = await change.db.execute_fetchall("SELECT id FROM cdr WHERE state = 'quarantined' ORDER BY seq")
+            again = [str(row[0]) for row in apart if ids is None or row[0] in ids]
+            await change.db.executemany(
+                "UPDATE cdr SET state = 'pending', reason = '' WHERE id = ?", [(cdr_id,) for cdr_id in again]
+            )
+            for chunk in _chunks(again):
+                change.note(Requeued(ids=chunk))
+            return len(again)
+
+        return await self._database.write("queue records again", body)
 
     async def purge(self, before: str) -> int:
         """Delete what was acknowledged before `before` (RFC 3339), also from the journal; how many. Usage stays.
@@ -315,6 +350,9 @@ class Store(StoreReader):
         return [found[cdr_id] for cdr_id in ids] if all(cdr_id in found for cdr_id in ids) else []
 
 
+_UNDATED = b'"time_trusted":false'
+"""As it stands in an encoded record, and nowhere else: inside a text the quotes are escaped."""
+
 _KNOWN = "SELECT 1 FROM cdr WHERE id = ? UNION ALL SELECT 1 FROM purged WHERE id = ?"
 
 
@@ -322,8 +360,27 @@ async def _known(db: aiosqlite.Connection, call_id: str) -> bool:
     return bool(list(await db.execute_fetchall(_KNOWN, (call_id, call_id))))
 
 
-async def _count(db: aiosqlite.Connection, addition: Addition) -> None:
-    await db.executemany(COUNT, count_parameters(addition))
+async def _keep(change: Change, cdr: Cdr, periods: list[str]) -> bool:
+    """Store, count and queue a record; false where it was there. `periods`: see `Finished`."""
+    if await _known(change.db, cdr.id):
+        return False
+    encoded = _encoder.encode(cdr)
+    usage, taken = additions_of(cdr, periods)
+    cursor = await change.db.execute(
+        "INSERT INTO cdr(id, body, sha256, periods) VALUES (?, ?, ?, ?)",
+        (cdr.id, encoded, hashlib.sha256(encoded).digest(), " ".join(periods)),
+    )
+    for addition in filter(None, (usage, taken)):
+        await change.db.executemany(COUNT, count_parameters(addition))
+    if taken is not None:
+        await change.db.execute(DROP_EMPTY)
+    change.note(
+        Finished(
+            id=cdr.id, cdr=msgspec.Raw(encoded), periods=periods, usage=usage, taken=taken, number=cursor.lastrowid or 0
+        ),
+        durable=True,
+    )  # fmt: skip
+    return True
 
 
 def _chunks(ids: Sequence[str]) -> list[list[str]]:

@@ -12,10 +12,11 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Annotated, Any, Final, ParamSpec, TypeVar
 
 import msgspec
 from aiohttp import web
+from msgspec import Meta
 
 from agent.core.cdr import Cdr
 from agent.lab.operator.bodies import Problem
@@ -52,6 +53,7 @@ class _Envelope(msgspec.Struct, frozen=True, kw_only=True):
 
     epoch: str
     records: list[msgspec.Raw]
+    numbers: list[Annotated[int, Meta(ge=1, le=2**63 - 1)]] = []
 
 
 class _Identity(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,6 +152,11 @@ class OperatorApi:
         """Run a ledger call in the thread that owns the ledger."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._ledger_thread, functools.partial(call, *args, **kwargs))
+
+    @property
+    def device_id(self) -> str:
+        """The one device that the lab knows."""
+        return self._device.id
 
     @property
     def ledger(self) -> Ledger:
@@ -263,7 +270,12 @@ class OperatorApi:
         read = [self._read_record(index, raw) for index, raw in enumerate(envelope.records)]
         good = [record for record in read if isinstance(record, Cdr)]
         now = self._now()
-        kept = iter(await self.in_ledger_thread(self._ledger.receive, self._device.id, envelope.epoch, good, now))
+        if envelope.numbers and len(envelope.numbers) != len(read):
+            raise Refused(HTTPStatus.BAD_REQUEST, "there must be a number for each record, or none - at `$.numbers`")
+        verdicts = await self.in_ledger_thread(
+            self._ledger.receive, self._device.id, envelope.epoch, good, now, envelope.numbers
+        )
+        kept = iter(verdicts)
         results = []
         for record in read:
             if isinstance(record, CdrResult):

@@ -66,6 +66,20 @@ class LabCdr(_Control, frozen=True, kw_only=True):
     record: Cdr
 
 
+class LabGap(_Control, frozen=True, kw_only=True):
+    """Numbers of an epoch that never came, `first` to `last`, although later ones did."""
+
+    epoch: str
+    first: int
+    last: int
+
+
+class LabGaps(_Control, frozen=True, kw_only=True):
+    """What the ledger misses."""
+
+    gaps: list[LabGap]
+
+
 class LabCdrs(_Control, frozen=True, kw_only=True):
     """Everything the ledger holds, in the order of arrival."""
 

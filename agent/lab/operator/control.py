@@ -7,7 +7,7 @@ from http import HTTPStatus
 from aiohttp import web
 
 from agent.lab.operator.api import OperatorApi, Refused, answer, decode, read_body
-from agent.lab.operator.bodies import Faults, LabCdr, LabCdrs, SubscriptionChange
+from agent.lab.operator.bodies import Faults, LabCdr, LabCdrs, LabGap, LabGaps, SubscriptionChange
 from agent.lab.operator.config import LabConfigError
 from agent.lab.operator.desk import Desk
 from agent.lab.operator.published import Published, PublishError, price_list_name, shipped_price_list
@@ -30,6 +30,7 @@ class Control:
             web.post("/lab/faults", self.order_faults),
             web.get("/lab/faults", self.faults),
             web.get("/lab/cdrs", self.cdrs),
+            web.get("/lab/gaps", self.gaps),
         ]
 
     async def change_subscription(self, request: web.Request) -> web.StreamResponse:
@@ -60,6 +61,11 @@ class Control:
     async def faults(self, _request: web.Request) -> web.StreamResponse:
         """`GET /lab/faults`: what is left of them."""
         return answer(self._desk.faults)
+
+    async def gaps(self, _request: web.Request) -> web.StreamResponse:
+        """`GET /lab/gaps`: numbers that never came."""
+        found = await self._api.in_ledger_thread(self._api.ledger.gaps, self._api.device_id)
+        return answer(LabGaps(gaps=[LabGap(epoch=one.epoch, first=one.first, last=one.last) for one in found]))
 
     async def cdrs(self, _request: web.Request) -> web.StreamResponse:
         """`GET /lab/cdrs`: every received record."""

@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -23,6 +24,9 @@ _RFC3339 = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(?P<zone>Z|[+-][0-9]{2}:[0-9]{2})?"
 )
 
+_LONGEST_GAP = 1_000_000
+"""So far is looked beyond a number: one that jumps further is no gap but nonsense."""
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS record (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -36,9 +40,17 @@ CREATE TABLE IF NOT EXISTS record (
     calls INTEGER NOT NULL CHECK (calls IN (0, 1)),
     seconds INTEGER NOT NULL CHECK (seconds >= 0),
     amount_micro INTEGER NOT NULL CHECK (amount_micro >= 0),
+    corrects TEXT NOT NULL DEFAULT '',
     UNIQUE (device, id)
 ) STRICT;
 CREATE INDEX IF NOT EXISTS record_month ON record (device, month);
+CREATE INDEX IF NOT EXISTS record_corrects ON record (device, corrects) WHERE corrects <> '';
+CREATE TABLE IF NOT EXISTS number (
+    device TEXT NOT NULL,
+    epoch TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    PRIMARY KEY (device, epoch, number)
+) STRICT, WITHOUT ROWID;
 """
 
 
@@ -63,6 +75,15 @@ class Totals:
     calls: int
     seconds: int
     amount_micro: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Numbers of an epoch, `first` to `last`, that never came although later ones did: records that may be lost."""
+
+    epoch: str
+    first: int
+    last: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,15 +125,22 @@ class Ledger:
         """Close the database."""
         self._db.close()
 
-    def receive(self, device: str, epoch: str, records: Sequence[Cdr], now: datetime) -> list[tuple[Verdict, str]]:
+    def receive(
+        self, device: str, epoch: str, records: Sequence[Cdr], now: datetime, numbers: Sequence[int] = ()
+    ) -> list[tuple[Verdict, str]]:
         """Keep a batch in one transaction; return verdict and reason per record, after the commit. Raises LedgerError.
 
         The same id with the same content is a duplicate; with other content a conflict, and the first one stands.
+        `numbers` are those of all that came in the batch, whatever became of it.
         """
         try:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 verdicts = [self._keep(device, epoch, record, now) for record in records]
+                self._db.executemany(
+                    "INSERT OR IGNORE INTO number (device, epoch, number) VALUES (?, ?, ?)",
+                    [(device, epoch, number) for number in numbers],
+                )
                 self._db.execute("COMMIT")
             except BaseException:
                 self._db.execute("ROLLBACK")
@@ -122,16 +150,39 @@ class Ledger:
         return verdicts
 
     def totals(self, device: str, month: str) -> Totals:
-        """Return what a device has used in a month. Raises LedgerError."""
+        """Return what a device has used in a month; a corrected record's place is its correction's. LedgerError."""
         sql = (
             "SELECT coalesce(sum(calls), 0), coalesce(sum(seconds), 0), coalesce(sum(amount_micro), 0)"
-            " FROM record WHERE device = ? AND month = ?"
+            " FROM record WHERE device = ? AND month = ? AND NOT EXISTS"
+            " (SELECT 1 FROM record AS newer WHERE newer.device = record.device AND newer.corrects = record.id"
+            " AND newer.corrects <> '')"
         )
         try:
             calls, seconds, amount = self._db.execute(sql, (device, month)).fetchone()
         except sqlite3.Error as error:
             raise LedgerError(f"the ledger cannot be read: {error}") from error
         return Totals(calls, seconds, amount)
+
+    def gaps(self, device: str) -> list[Gap]:
+        """Return the numbers that never came, between the least and the greatest of each epoch. Raises LedgerError.
+
+        A device that lost its database goes on in a new epoch with the old numbers, so what came in another epoch is
+        not missed.
+        """
+        sql = "SELECT epoch, number FROM number WHERE device = ? ORDER BY epoch, number"
+        try:
+            rows = self._db.execute(sql, (device,)).fetchall()
+        except sqlite3.Error as error:
+            raise LedgerError(f"the ledger cannot be read: {error}") from error
+        came = {number for _, number in rows}
+        gaps: list[Gap] = []
+        for (epoch, before), (next_epoch, number) in pairwise(rows):
+            if epoch != next_epoch:
+                continue
+            missing = [one for one in range(before + 1, min(number, before + 1 + _LONGEST_GAP)) if one not in came]
+            if missing:
+                gaps.append(Gap(epoch, missing[0], missing[-1]))
+        return gaps
 
     def records(self) -> list[Received]:
         """Return everything that was received, in order. Raises LedgerError."""
@@ -150,8 +201,9 @@ class Ledger:
         amount = 0 if record.price is None else record.price.amount_micro
         counts = record.direction is Direction.OUTGOING and record.duration_ms > 0
         inserted = self._db.execute(
-            "INSERT INTO record (device, id, epoch, sha256, body, received_at, month, calls, seconds, amount_micro)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (device, id) DO NOTHING",
+            "INSERT INTO record"
+            " (device, id, epoch, sha256, body, received_at, month, calls, seconds, amount_micro, corrects)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (device, id) DO NOTHING",
             (
                 device,
                 record.id,
@@ -163,6 +215,7 @@ class Ledger:
                 int(counts),
                 -(-record.duration_ms // 1000) if counts else 0,
                 amount,
+                record.corrects,
             ),
         )
         if inserted.rowcount == 1:

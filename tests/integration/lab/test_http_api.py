@@ -397,3 +397,42 @@ def test_half_a_request_hinders_nobody(operator):
     with socket.create_connection((host, int(port)), timeout=10) as half:
         half.sendall(b"POST /v1/cdr HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
         assert operator.request("GET", "/v1/health")[0] == 200
+
+
+# --- corrections and gaps ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_correction_counts_instead_of_the_record_it_corrects_whichever_comes_first(operator, late):
+    own_month = f"20{30 + late}-07"
+    first = cdr(began_at="1970-01-01T00:10:00Z", time_trusted=False)
+    price = msgspec.structs.replace(first.price, amount_micro=2_000_000)
+    second = cdr(began_at=f"{own_month}-15T12:00:00Z", corrects=first.id, price=price)
+    both = [second, first] if late else [first, second]
+    before = operator.request("GET", "/v1/usage?month=1970-01")[2]
+    assert verdicts(operator, *both) == ["accepted", "accepted"]
+    month = msgspec.json.decode(operator.request("GET", f"/v1/usage?month={own_month}")[2], type=Usage)
+    assert (month.calls, month.amount_micro) == (1, 2_000_000)
+    assert operator.request("GET", "/v1/usage?month=1970-01")[2] == before
+    assert verdicts(operator, *both) == ["duplicate", "duplicate"]
+
+
+def test_numbers_that_never_came_are_told(operator):
+    def send(epoch: str, *numbers: int) -> None:
+        records = [cdr() for _ in numbers]
+        status, answer = upload(operator, msgspec.json.encode(CdrBatch(epoch=epoch, records=records, numbers=numbers)))
+        assert status == 200, answer
+
+    send("gap-1", 1001, 1002, 1005)
+    send("gap-2", 1004, 1009)
+    gaps = [gap for gap in json.loads(operator.request("GET", "/lab/gaps")[2])["gaps"] if gap["epoch"][:4] == "gap-"]
+    assert gaps == [
+        {"epoch": "gap-1", "first": 1003, "last": 1003},
+        {"epoch": "gap-2", "first": 1006, "last": 1008},
+    ]
+
+
+def test_numbers_without_records_are_refused(operator):
+    status, answer = upload(operator, msgspec.json.encode(CdrBatch(epoch="e1", records=[cdr()], numbers=[1, 2])))
+    assert status == 400
+    assert "$.numbers" in detail(answer)
