@@ -169,6 +169,22 @@ class RegistrationFailed:
     retry_after_s: int | None = None
 
 
+class NetworkChange(enum.StrEnum):
+    """What has changed between us and the operator."""
+
+    LINK_UP = "link_up"
+    ADDRESS = "address"
+    """Our own address is another one: the operator's binding leads nowhere, and so may a call's speech."""
+    DNS_BACK = "dns_back"
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkChanged:
+    """The network is not what it was: what failed a moment ago may work now."""
+
+    change: NetworkChange
+
+
 @dataclass(frozen=True, slots=True)
 class IncomingInvite:
     """An INVITE has arrived and waits for `Ringing`, `Answer` or `Reject`."""
@@ -249,7 +265,7 @@ class Tick:
 TelephoneEvent = (
     CardUp | CardDown | OffHook | OnHook | DigitDialled | HookFlash | ButtonPressed
     | SipReady | Registered | Unregistered | RegistrationFailed | IncomingInvite | Progress | CallAnswered | CallOver
-    | SlotsHeld | Tick
+    | SlotsHeld | NetworkChanged | Tick
 )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from agent.core import events
+from agent.core.beginning import Beginning
 from agent.core.events import MediaStats, Tone
 from agent.gateway.daemon.actions import AgentDown, AgentUp, Finished, Publish, Stop, SwitchEvent, UseConfiguration
 from agent.gateway.daemon.switch import Switch
@@ -88,9 +89,15 @@ class FakeGateway:
         max_calls: int = 4,
         boot_id: str = "00000000-0000-4000-8000-000000000001",
         on_record: Callable[[GatewayRecord], None] | None = None,
+        beginning: Beginning | None = None,
     ) -> None:
         self.now = start_ms
         self.registrar = RegistrarMood.ACCEPTS
+        self.refused: set[str] = set()
+        """Accounts that the registrar refuses, whatever its mood."""
+        self.registers: list[tuple[int, str]] = []
+        """Every REGISTER there has been: when, and of which account."""
+        self._beginning = beginning
         self.dead_slots = 0
         """Call slots that transactions with silent peers still hold."""
         self.records: list[GatewayRecord] = []
@@ -286,7 +293,7 @@ class FakeGateway:
 
     def _begin(self) -> _Process:
         return _Process(
-            Switch(self._new_id, self._random.random, len(self.phones)),
+            Switch(self._new_id, self._random.random, len(self.phones), self._beginning),
             uuid.UUID(int=self._random.getrandbits(128)).hex,
         )
 
@@ -384,7 +391,8 @@ class FakeGateway:
                 raise TypeError(f"the fake gateway can't perform {type(action).__name__}")
 
     def _register(self, account: str) -> None:
-        match self.registrar:
+        self.registers.append((self.now, account))
+        match RegistrarMood.REFUSES if account in self.refused else self.registrar:
             case RegistrarMood.ACCEPTS:
                 self._post(events.Registered(account, 300))
             case RegistrarMood.REFUSES:

@@ -12,7 +12,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
-from agent.core.events import CallKind, CallPhase, Cause, Direction, Party, Tone
+from agent.core.events import CallKind, CallPhase, Cause, Direction, NetworkChange, Party, Tone
+from agent.core.registration import Status
 
 PROTOCOL_VERSION = 1
 MAX_PACKET = 64 * 1024
@@ -83,6 +84,9 @@ class AccountState(Record, frozen=True, kw_only=True, tag="account"):
     since_ms: BootMs = 0
     next_attempt_ms: BootMs | None = None
     attempts: int = 0
+    status: Status = Status.INITIALIZING
+    target: Annotated[int, Meta(ge=0, le=15)] = 0
+    """Number of the target (of `Account.targets`) that is in use, or tried next."""
 
 
 class CallStats(Record, frozen=True, kw_only=True):
@@ -221,6 +225,8 @@ class Configure(Record, frozen=True, kw_only=True, tag="configure"):
     numbers: NumberFormat = msgspec.field(default_factory=NumberFormat)
     ask_timeout_ms: Annotated[int, Meta(ge=500, le=30_000)] = 4000
     ring_timeout_ms: Annotated[int, Meta(ge=5_000, le=600_000)] = 90_000
+    boot_spread_s: Annotated[int, Meta(ge=0, le=600)] = 0
+    """After the machine has started, the first REGISTER comes within this time, unless a handset is lifted."""
 
 
 class Decide(Record, frozen=True, kw_only=True, tag="decide"):
@@ -257,8 +263,14 @@ class Release(Record, frozen=True, kw_only=True, tag="release"):
     call_id: Short
 
 
+class NetworkNews(Record, frozen=True, kw_only=True, tag="network"):
+    """The agent has seen the network change: registrations that failed are worth another attempt."""
+
+    change: NetworkChange
+
+
 GatewayRecord = Hello | CardState | LineState | AccountState | CallState | Log
-AgentRecord = Configure | Decide | End | Exercise | Release
+AgentRecord = Configure | Decide | End | Exercise | Release | NetworkNews
 
 _encoder = msgspec.json.Encoder()
 _gateway_decoder = msgspec.json.Decoder(GatewayRecord)

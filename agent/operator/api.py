@@ -67,9 +67,11 @@ class OutgoingLine(Body, frozen=True, kw_only=True):
 
 
 class SipProfile(Body, frozen=True, kw_only=True):
-    """How the operator's platform wants numbers, as data."""
+    """How the operator's platform wants to be spoken to, as data."""
 
     number_format: Annotated[str, Meta(pattern="^(plus|digits|national)$")] = "plus"
+    boot_spread_s: Annotated[int, Meta(ge=0, le=600)] = 30
+    """After a power cut each adapter registers within this time, at random, or when a handset is lifted."""
 
 
 class FileInfo(Body, frozen=True, kw_only=True):

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
+
+from agent.core.beginning import Beginning
+from agent.core.credentials import Credential, RefusedCredentials
 from agent.core.dialplan import DialPlan, DialPlanError, compile_plan
-from agent.core.events import Register, Registered, RegistrationFailed, Unregister, Unregistered
+from agent.core.events import (
+    NetworkChange,
+    Register,
+    Registered,
+    RegistrationFailed,
+    Unregister,
+    Unregistered,
+)
+from agent.core.line import Line
 from agent.core.numbers import EMERGENCY
-from agent.core.registration import Registration
+from agent.core.registration import CREDENTIAL_REFUSED, Registration
 from agent.gateway.daemon.actions import UseConfiguration
 from agent.gateway.daemon.exchange import Exchange
 from agent.gateway.protocol import Account, Configure
@@ -16,9 +28,11 @@ from agent.gateway.protocol import Account, Configure
 class Accounts:
     """Configuration and registrations. `uniform` returns random numbers in 0 ≤ u < 1."""
 
-    def __init__(self, exchange: Exchange, uniform: Callable[[], float]) -> None:
+    def __init__(self, exchange: Exchange, uniform: Callable[[], float], beginning: Beginning) -> None:
         self._x = exchange
         self._uniform = uniform
+        self._beginning: Beginning | None = beginning
+        self._refused = RefusedCredentials()
         self._waiting: Configure | None = None
 
     def configure(self, configuration: Configure) -> None:
@@ -47,11 +61,16 @@ class Accounts:
         """Send the REGISTERs that are due."""
         if not self._x.sip_up or self._x.stopping:
             return
-        for account, registration in self._x.registrations.items():
-            registration.tick(self._x.now)
+        now = self._x.now
+        # Who has waited longest goes first: two that share a refused credential take turns.
+        waiting = sorted(self._x.registrations.items(), key=lambda item: item[1].begun_ms or 0)
+        for name, registration in waiting:
+            registration.tick(now)
             due = registration.next_attempt_ms
-            if due is not None and due <= self._x.now:
-                self._x.act(Register(account, registration.begin(self._x.now)))
+            if due is None or due > now:
+                continue
+            if self._refused.may_begin(self._credential(name), registration, now):
+                self._x.act(Register(name, registration.begin(now)))
 
     def heard(self, event: Registered | Unregistered | RegistrationFailed) -> None:
         """The outcome of a REGISTER."""
@@ -61,10 +80,27 @@ class Accounts:
         match event:
             case Registered(expires_s=expires_s):
                 registration.accepted(expires_s, self._x.now)
+                self._refused.accepted(self._credential(event.account))
             case Unregistered():
                 registration.removed(self._x.now)
             case RegistrationFailed(code=code, reason=reason, on_wire=on_wire, retry_after_s=retry_after_s):
                 registration.failed(code, reason, self._x.now, on_wire=on_wire, retry_after_s=retry_after_s)
+                until_ms = registration.next_attempt_ms
+                if on_wire and code in CREDENTIAL_REFUSED and until_ms is not None:
+                    self._refused.refused(self._credential(event.account), until_ms)
+
+    def network_changed(self, change: NetworkChange) -> None:
+        """The network is another one, or is back: register at once."""
+        self._x.log("info", "network_changed", change.value)
+        for registration in self._x.registrations.values():
+            registration.hurry(self._x.now)
+
+    def lifted(self, line: Line) -> None:
+        """A handset was lifted: its registration waits for nobody's sake."""
+        entry = self._x.entry(line.index)
+        registration = self._x.registrations.get(entry.account) if entry is not None else None
+        if registration is not None:
+            registration.lifted(self._x.now)
 
     def leave(self) -> None:
         """Remove every binding: the process is about to end."""
@@ -101,14 +137,28 @@ class Accounts:
             self._x.log("error", "digit_map_refused", str(error))
             return None if self._x.configuration is not None else self._x.plan
 
+    def _credential(self, name: str) -> Credential:
+        accounts = self._x.configuration.accounts if self._x.configuration is not None else []
+        return next((_credential(account) for account in accounts if account.id == name), Credential(name, "", ""))
+
     def _disturbs(self, configuration: Configure) -> bool:
-        """Whether a call that is up uses an account which is not the same in `configuration`."""
+        """Whether a call uses an account which is not the same in `configuration`.
+
+        Other targets disturb only a call that is still being set up: it counts on their order.
+        """
         current = self._x.configuration
         if current is None:
             return False
         kept = _by_id(configuration)
-        changed = {account.id for account in current.accounts if kept.get(account.id) != account}
-        return any(call.account in changed for call in self._x.calls.values() if call.live or call.holds_slot)
+        changed = {account.id for account in current.accounts if not _only_targets(account, kept.get(account.id))}
+        moved = {account.id for account in current.accounts if kept.get(account.id) != account}
+        for call in self._x.calls.values():
+            if call.account in changed and (call.live or call.holds_slot):
+                return True
+            setting_up = call.live and call.answered_ms is None
+            if setting_up and (call.account in moved or (call.emergency and moved)):
+                return True
+        return False
 
     def _apply(self, configuration: Configure, plan: DialPlan) -> None:
         x = self._x
@@ -122,9 +172,33 @@ class Accounts:
         x.configuration, x.plan, self._waiting = configuration, plan, None
         x.act(UseConfiguration(configuration))
         for account in configuration.accounts:
-            if account.register and before.get(account.id) != account:
-                x.registrations[account.id] = Registration(len(account.targets), self._uniform, x.now)
+            old = before.get(account.id)
+            if account.register and old != account:
+                self._register_anew(account, old)
+        self._beginning = None
+        self._refused.keep({_credential(account) for account in configuration.accounts})
         x.log("info", "configuration_in_force", configuration.revision)
+
+    def _register_anew(self, account: Account, old: Account | None) -> None:
+        x = self._x
+        registration = x.registrations.get(account.id)
+        if old is not None and registration is not None and _only_targets(old, account):
+            kept = [old.targets.index(target) if target in old.targets else None for target in account.targets]
+            registration.retarget(kept, x.now)
+            return
+        due_ms = None
+        if self._beginning is not None and x.configuration is not None:
+            due_ms = x.now + self._beginning.delay_ms(x.configuration.boot_spread_s * 1000, self._uniform)
+        x.registrations[account.id] = Registration(len(account.targets), self._uniform, x.now, due_ms)
+
+
+def _credential(account: Account) -> Credential:
+    return Credential(account.domain, account.auth_user, account.password)
+
+
+def _only_targets(old: Account, new: Account | None) -> bool:
+    """Whether the two are the same but for their targets."""
+    return new is not None and msgspec.structs.replace(old, targets=new.targets) == new
 
 
 def _by_id(configuration: Configure) -> dict[str, Account]:

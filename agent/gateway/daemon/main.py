@@ -40,6 +40,7 @@ from agent.gateway.daemon.line_trace import LineTrace
 from agent.gateway.daemon.log_lines import LogLines
 from agent.gateway.daemon.server import AgentServer, own_uids
 from agent.gateway.daemon.sip import SipError, SipStack
+from agent.gateway.daemon.starts import Starts
 from agent.gateway.daemon.switch import Switch
 from agent.gateway.protocol import PROTOCOL_VERSION, Configure, Hello, Log
 from agent.notify import notify
@@ -103,7 +104,9 @@ class Gateway:
         self._trace_writer: threading.Thread | None = None
         self._port = port = options.sip_port or self._kept.sip_port(*options.sip_ports)
         audio = tuple(LineAudio() for _ in range(options.lines))
-        self._switch = Switch(uuid7, random.SystemRandom().random, options.lines)
+        self._starts = Starts(options.state)
+        beginning = self._starts.begin(clock.boot_id(), clock.boot_ms())
+        self._switch = Switch(uuid7, random.SystemRandom().random, options.lines, beginning)
         self._sip = SipStack(
             bind=options.bind, port=port, rtp_port=options.rtp_port, audio=audio,
             post=self._inbox.append, new_call_id=uuid7, clock=clock.boot_ms, log=self._log,
@@ -144,6 +147,7 @@ class Gateway:
             self._keep(clock.boot_ms())
             self._server.stop()
             self._kept.release()
+        self._starts.ended(clock.boot_id())
         return EXIT_OK
 
     def _loop(self) -> None:

@@ -114,6 +114,7 @@ def account_state(account: str, registration: Registration) -> AccountState:
         account=account, registered=registration.registered, code=registration.code,
         reason=registration.reason[:_TEXT], on_wire=registration.on_wire, since_ms=registration.since_ms,
         next_attempt_ms=registration.next_attempt_ms, attempts=registration.attempts,
+        status=registration.status, target=registration.target,
     )  # fmt: skip
 
 

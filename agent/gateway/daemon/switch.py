@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from agent.core import events
+from agent.core.beginning import Beginning
 from agent.core.call import Call
 from agent.core.events import Cause, Party
 from agent.core.line import Dialled, Line, LineDecision, Misdialled
@@ -20,7 +21,7 @@ from agent.gateway.daemon.exchange import Exchange
 from agent.gateway.daemon.incoming import Incoming
 from agent.gateway.daemon.outgoing import Outgoing
 from agent.gateway.daemon.records import Records
-from agent.gateway.protocol import CardState, Configure, Decide, End, Exercise, GatewayRecord, Release
+from agent.gateway.protocol import CardState, Configure, Decide, End, Exercise, GatewayRecord, NetworkNews, Release
 
 STOP_PATIENCE_MS: Final = 3_000
 """How long a stopping gateway waits for calls and registrations to end."""
@@ -34,11 +35,17 @@ _DIGITS: Final = frozenset("0123456789*#ABCD")
 class Switch:
     """The decisions of one gateway. `new_id` makes call ids, `uniform` random numbers in 0 ≤ u < 1."""
 
-    def __init__(self, new_id: Callable[[], str], uniform: Callable[[], float], lines: int = 2) -> None:
+    def __init__(
+        self,
+        new_id: Callable[[], str],
+        uniform: Callable[[], float],
+        lines: int = 2,
+        beginning: Beginning | None = None,
+    ) -> None:
         self._x = Exchange(min(max(lines, 1), MAX_LINES))
         self._outgoing = Outgoing(self._x, new_id)
         self._incoming = Incoming(self._x)
-        self._accounts = Accounts(self._x, uniform)
+        self._accounts = Accounts(self._x, uniform, beginning or Beginning())
         self._records = Records(self._x)
         self._stop_ends_ms: int | None = None
         self._finished = False
@@ -89,6 +96,8 @@ class Switch:
                 self._hear_call(event)
             case events.Registered() | events.Unregistered() | events.RegistrationFailed():
                 self._accounts.heard(event)
+            case events.NetworkChanged(change=change) | NetworkNews(change=change):
+                self._accounts.network_changed(change)
             case events.SipReady():
                 self._x.sip_up = True
                 self._x.max_calls = max(1, event.max_calls)
@@ -110,6 +119,7 @@ class Switch:
         call = self._x.call_of(line)
         match event:
             case events.OffHook():
+                self._accounts.lifted(line)
                 if call is not None and line.ringing:
                     self._incoming.lifted(line, call)
                 else:

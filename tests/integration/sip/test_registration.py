@@ -42,3 +42,33 @@ def test_a_call_can_start_without_registration(endpoint, registrar):
     ola.send(call={"from": "1001", "to": "1002"})
     assert kari.wait("invite")["caller"] == "1001"
     ola.wait("answered")
+
+
+def test_a_longer_interval_that_the_registrar_asks_for_is_used_and_one_of_years_is_not_believed(script):
+    result = script("""
+driver, peer = with_peer(expires_s=60)
+def expires(request):
+    found = re.search(rb"^Expires: (\\d+)", request, re.MULTILINE)
+    return int(found[1])
+driver.stack.perform(events.Register("1001"))
+first = peer.receive(b"REGISTER")
+peer.answer(first, b"423 Interval Too Brief\\r\\nMin-Expires: 120")
+second = peer.receive(b"REGISTER")
+contact = head(second, b"Contact")
+peer.answer(second, b"200 OK\\r\\nX-Bound: " + contact + b"\\r\\nExpires: 120")
+granted = driver.wait((events.Registered, events.Unregistered))
+driver.stack.perform(events.Register("1001"))
+third = peer.receive(b"REGISTER")
+answers = 0
+while third and answers < 9:
+    answers += 1
+    peer.answer(third, b"423 Interval Too Brief\\r\\nMin-Expires: 4000000000")
+    third = peer.receive(b"REGISTER", 1500)
+failed = driver.wait(events.RegistrationFailed)
+driver.stack.close()
+say("done", asked=[expires(first), expires(second)], answers=answers, code=failed.code, on_wire=failed.on_wire,
+    granted=repr(granted))
+""")
+    assert result["asked"] == [60, 120]
+    assert (result["code"], result["on_wire"]) == (423, True)
+    assert result["answers"] <= 4

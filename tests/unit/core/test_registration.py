@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from agent.core.registration import ATTEMPT_TIMEOUT_MS, MAX_DELAY_MS, MAX_RETRY_AFTER_MS, Registration
+from agent.core.credentials import Credential, RefusedCredentials
+from agent.core.registration import (
+    ATTEMPT_TIMEOUT_MS,
+    CALM_MS,
+    HURRY_MS,
+    MAX_DELAY_MS,
+    MAX_RETRY_AFTER_MS,
+    REFUSED_DELAY_MS,
+    Registration,
+    Status,
+)
 
 
 def _registration(uniform: float = 0.5, targets: int = 2) -> Registration:
@@ -39,7 +52,7 @@ def test_a_refused_credential_is_tried_every_20_minutes_only(code):
 
 @pytest.mark.parametrize(("asked_s", "least_ms"), [(120, 120_000), (0, 0), (-5, 0), (10**9, MAX_RETRY_AFTER_MS)])
 def test_retry_after_is_obeyed_within_reason(asked_s, least_ms):
-    registration = _registration()
+    registration = _registration(targets=1)
     registration.begin(1000)
     registration.failed(503, "overload", 2000, on_wire=True, retry_after_s=asked_s)
 
@@ -156,3 +169,279 @@ def test_whatever_happens_there_is_always_a_next_attempt(outcomes, uniform, targ
                 registration.failed(500, "", now, on_wire=True)
         assert registration.next_attempt_ms - now <= max(MAX_RETRY_AFTER_MS + 10_000, 100_000_000)
         assert registration.next_attempt_ms - now >= 250
+
+
+def test_retry_after_binds_the_target_that_said_it_and_another_is_asked_meanwhile():
+    registration = _registration(targets=2)
+    registration.begin(1000)
+    registration.failed(503, "overload", 1000, on_wire=True, retry_after_s=120)
+    assert (registration.target, registration.next_attempt_ms) == (1, 2000)
+
+    registration.begin(2000)
+    registration.failed(503, "overload", 2000, on_wire=True, retry_after_s=60)
+    assert registration.target == 1
+    assert registration.next_attempt_ms == 2000 + 65_000
+
+
+def test_a_refused_credential_is_not_hurried_by_a_short_retry_after():
+    registration = _registration()
+    registration.begin(1000)
+    registration.failed(403, "no", 2000, on_wire=True, retry_after_s=1)
+
+    assert registration.next_attempt_ms - 2000 >= REFUSED_DELAY_MS
+
+
+def test_a_changed_network_is_tried_at_once_with_new_patience():
+    registration = _registration()
+    for _ in range(20):
+        registration.begin(1000)
+        registration.failed(408, "", 1000, on_wire=False)
+    waits = registration.next_attempt_ms
+    registration.hurry(60_000)
+
+    assert waits > 100_000
+    assert 60_000 <= registration.next_attempt_ms <= 60_000 + HURRY_MS
+    registration.begin(60_500)
+    registration.failed(408, "", 60_500, on_wire=False)
+    assert registration.next_attempt_ms <= 60_500 + 4_000
+
+
+def test_a_registered_line_is_registered_anew_when_the_network_changes():
+    registration = _registration()
+    registration.begin(1000)
+    registration.accepted(300, 1000)
+    registration.hurry(100_000)
+
+    assert registration.registered
+    assert registration.next_attempt_ms <= 100_000 + HURRY_MS
+
+
+@pytest.mark.parametrize(("code", "retry_after_s"), [(401, None), (403, None), (407, 5), (503, 600), (404, 600)])
+def test_no_change_of_the_network_overrules_what_the_operator_said(code, retry_after_s):
+    registration = _registration(targets=1)
+    registration.begin(1000)
+    registration.failed(code, "no", 1000, on_wire=True, retry_after_s=retry_after_s)
+    waits = registration.next_attempt_ms
+    registration.hurry(2000)
+    registration.lifted(2000)
+    registration.removed(2000)
+
+    assert registration.next_attempt_ms >= waits - 10_000 >= 500_000
+
+
+def test_a_change_during_an_attempt_is_followed_by_another_whatever_its_outcome():
+    for fails in (True, False):
+        registration = _registration()
+        registration.begin(1000)
+        registration.hurry(2000)
+        if fails:
+            registration.failed(408, "", 32_000, on_wire=False)
+        else:
+            registration.accepted(3600, 32_000)
+        assert 32_000 <= registration.next_attempt_ms <= 32_000 + HURRY_MS
+
+
+def test_a_network_that_flaps_makes_no_storm():
+    registration = _registration(0.0)
+    begun = []
+    now = 0
+    for now in range(0, 60_000, 100):
+        registration.hurry(now)
+        if registration.next_attempt_ms is not None and registration.next_attempt_ms <= now:
+            registration.begin(now)
+            registration.accepted(300, now)
+            begun.append(now)
+
+    assert len(begun) <= 1 + now // CALM_MS
+
+
+def test_the_first_register_may_wait_for_a_spread_but_not_once_a_handset_is_lifted():
+    registration = Registration(1, lambda: 0.5, 1000, due_ms=31_000)
+    assert (registration.next_attempt_ms, registration.status) == (31_000, Status.INITIALIZING)
+    registration.lifted(5000)
+    assert registration.next_attempt_ms == 5000
+
+
+def test_a_lifted_handset_hastens_nothing_but_courtesy():
+    registration = Registration(1, lambda: 0.5, 1000, due_ms=31_000)
+    registration.begin(31_000)
+    registration.failed(408, "", 63_000, on_wire=False)
+    waits = registration.next_attempt_ms
+    registration.lifted(63_000)
+    assert registration.next_attempt_ms == waits
+
+
+def test_other_targets_leave_a_binding_alone_that_still_has_its_own():
+    registration = _registration(targets=2)
+    registration.begin(1000)
+    registration.failed(408, "", 1000, on_wire=False)
+    registration.begin(2000)
+    registration.accepted(300, 2000)
+    waits = registration.next_attempt_ms
+    registration.retarget([None, None, 1], 3000)
+    assert (registration.target, registration.next_attempt_ms, registration.registered) == (2, waits, True)
+
+    registration.retarget([0, 1], 4000)
+    assert registration.target == 0
+    assert registration.next_attempt_ms <= 4000 + CALM_MS
+    assert registration.begin(7000) == 0
+
+
+def test_a_preferred_target_that_answers_again_is_moved_to_unless_it_said_when():
+    registration = _registration(targets=2)
+    registration.begin(1000)
+    registration.failed(503, "", 1000, on_wire=True, retry_after_s=600)
+    registration.begin(2000)
+    registration.accepted(300, 2000)
+    registration.prefer(0, 10_000)
+    assert registration.target == 1
+    registration.prefer(0, 700_000)
+    assert registration.target == 0
+    assert registration.next_attempt_ms <= 700_000 + HURRY_MS
+
+
+def test_states_are_named_as_tr_104_names_them():
+    registration = _registration(targets=1)
+    seen = [registration.status]
+    registration.begin(1000)
+    seen.append(registration.status)
+    registration.failed(0, "no such account", 1000, on_wire=False)
+    seen.append(registration.status)
+    registration.begin(2000)
+    registration.failed(408, "Request Timeout", 2000, on_wire=False)
+    seen.append(registration.status)
+    registration.begin(3000)
+    registration.failed(403, "Forbidden", 3000, on_wire=True)
+    seen.append(registration.status)
+    registration.begin(4_000_000)
+    registration.accepted(300, 4_000_000)
+    registration.begin(4_200_000)
+    registration.failed(408, "Request Timeout", 4_200_000, on_wire=False)
+    seen.append(registration.status)
+
+    assert [str(one) for one in seen] == [
+        "Initializing", "Registering", "Error_Misconfigured", "Error_Network", "Error_Registration", "Up",
+    ]  # fmt: skip
+
+
+def test_a_grant_of_years_is_refreshed_within_a_day():
+    registration = _registration(0.999)
+    registration.begin(1000)
+    registration.accepted(2**31 - 1, 1000)
+    assert registration.next_attempt_ms - 1000 <= 86_400_000
+
+
+class Machine(RuleBasedStateMachine):
+    """Two registrations with one credential, one of its own, two to three targets each, in virtual time."""
+
+    @initialize(data=st.data())
+    def start(self, data):
+        self.now = 0
+        self.draw = random.Random(data.draw(st.integers(0, 2**32))).random
+        self.refused = RefusedCredentials()
+        shared, own = Credential("d", "a", "x"), Credential("d", "b", "y")
+        self.lines = [(Registration(2, self.draw, 0), shared), (Registration(3, self.draw, 0), shared),
+                      (Registration(1, self.draw, 0), own)]  # fmt: skip
+        self.rests = {}
+        self.barred = {}
+        self.expires = {}
+
+    def _attempt(self, index):
+        registration, credential = self.lines[index]
+        if not self.refused.may_begin(credential, registration, self.now):
+            assert not registration.registered
+            assert registration.next_attempt_ms > self.now
+            return
+        target = registration.begin(self.now)
+        assert self.barred.get((index, target), 0) <= self.now
+        if not registration.registered:
+            assert self.rests.get(credential, 0) <= self.now
+            if credential in self.rests:
+                self.rests[credential] = self.now + REFUSED_DELAY_MS
+
+    @rule(ms=st.one_of(st.integers(1, 1000), st.integers(1000, 4_000_000)))
+    def time_passes(self, ms):
+        """Every deadline on the way is served, as the Switch serves it."""
+        end = self.now + ms
+        while True:
+            wanted = [at for one, _ in self.lines for at in (one.deadline(), one.next_attempt_ms) if at is not None]
+            at = min((at for at in wanted if at <= end), default=None)
+            if at is None:
+                break
+            self.now = max(self.now, at)
+            for index in sorted(range(3), key=lambda index: self.lines[index][0].begun_ms or 0):
+                registration = self.lines[index][0]
+                registration.tick(self.now)
+                due = registration.next_attempt_ms
+                if due is not None and due <= self.now:
+                    self._attempt(index)
+        self.now = end
+
+    def _under_way(self, index):
+        return self.lines[index][0].next_attempt_ms is None
+
+    @rule(index=st.integers(0, 2), granted=st.integers(-5, 2**31))
+    def accepted(self, index, granted):
+        if self._under_way(index):
+            registration, credential = self.lines[index]
+            self.barred.pop((index, registration.target), None)
+            registration.accepted(granted, self.now)
+            self.refused.accepted(credential)
+            self.rests.pop(credential, None)
+            assert registration.registered
+            least = self.now + max(1, min(granted, 86_400)) * 500
+            assert least <= registration.next_attempt_ms or registration.next_attempt_ms <= self.now + CALM_MS
+
+    @rule(index=st.integers(0, 2), code=st.sampled_from([401, 403, 404, 407, 423, 480, 500, 503, 600]),
+          retry_after_s=st.none() | st.integers(-10, 10**9))  # fmt: skip
+    def refused_on_wire(self, index, code, retry_after_s):
+        if self._under_way(index):
+            registration, credential = self.lines[index]
+            target = registration.target
+            registration.failed(code, "", self.now, on_wire=True, retry_after_s=retry_after_s)
+            if code in (401, 403, 407):
+                assert not registration.registered
+                assert registration.next_attempt_ms >= self.now + REFUSED_DELAY_MS
+                self.refused.refused(credential, registration.next_attempt_ms)
+                self.rests[credential] = registration.next_attempt_ms
+            elif retry_after_s is not None and retry_after_s > 0:
+                self.barred[index, target] = self.now + min(retry_after_s * 1000, MAX_RETRY_AFTER_MS)
+
+    @rule(index=st.integers(0, 2), code=st.sampled_from([0, 403, 408, 502, 503]))
+    def nobody_answered(self, index, code):
+        if self._under_way(index):
+            registration = self.lines[index][0]
+            stood = registration.registered
+            registration.failed(code, "", self.now, on_wire=False)
+            assert registration.registered is stood
+            assert registration.status is not Status.ERROR_REGISTRATION
+
+    @rule(index=st.integers(0, 2))
+    def hurried(self, index):
+        self.lines[index][0].hurry(self.now)
+
+    @rule(index=st.integers(0, 2))
+    def lifted(self, index):
+        self.lines[index][0].lifted(self.now)
+
+    @rule(index=st.integers(0, 2))
+    def removed(self, index):
+        self.lines[index][0].removed(self.now)
+
+    @rule(index=st.integers(0, 2), better=st.integers(0, 2))
+    def preferred(self, index, better):
+        if better < (2, 3, 1)[index]:
+            self.lines[index][0].prefer(better, self.now)
+
+    @invariant()
+    def it_never_gives_up(self):
+        for registration, _ in getattr(self, "lines", []):
+            due = registration.next_attempt_ms
+            if due is None:
+                assert registration.deadline() <= self.now + 45_000
+            else:
+                assert due <= self.now + max(86_400_000, MAX_RETRY_AFTER_MS + 10_000)
+
+
+TestMachine = Machine.TestCase
+TestMachine.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
 import pjsua2 as pj
 
 from agent.gateway import protocol
@@ -113,9 +114,11 @@ class SipAccount(pj.Account):
         if record == self.record:
             return
         self.targets = _targets(record)
+        # The library keeps the credentials of a registration until that ends; its target is compared by itself.
+        self._stale = self._stale or msgspec.structs.replace(self.record, targets=record.targets) != record
         self.record = record
-        self._route = self.targets[0]
-        self._stale = True
+        if self._route not in self.targets:
+            self._route = self.targets[0]
         self.modify(self._configuration())
 
     def route_to(self, target: int) -> None:

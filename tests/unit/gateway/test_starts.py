@@ -1,0 +1,46 @@
+"""How a gateway that has just begun knows what came before it."""
+
+import pytest
+
+from agent.core.beginning import CRASH_MEMORY_MS, Beginning
+from agent.core.registration import HURRY_MS, MAX_DELAY_MS
+from agent.gateway.daemon.starts import Starts
+
+
+def test_the_first_start_after_the_machine_came_up_is_cold_and_the_next_is_not(tmp_path):
+    starts = Starts(tmp_path)
+    assert starts.begin("boot a", 1000) == Beginning(cold=True, crashes=0)
+    starts.ended("boot a")
+    assert starts.begin("boot a", 9000) == Beginning(cold=False, crashes=0)
+    assert starts.begin("boot b", 500) == Beginning(cold=True, crashes=0)
+
+
+def test_ends_without_a_goodbye_are_counted_for_ten_minutes(tmp_path):
+    starts = Starts(tmp_path)
+    found = [starts.begin("boot a", at).crashes for at in (1000, 2000, 3000, 2000 + CRASH_MEMORY_MS)]
+    assert found == [0, 1, 2, 1]
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b'{"boot_id": 1}', b"[]", b"\xff", b'{"boot_id":"a","began_ms":[-1]}'])
+def test_a_damaged_file_is_a_cold_start(tmp_path, body):
+    (tmp_path / "starts.json").write_bytes(body)
+    assert Starts(tmp_path).begin("boot a", 1000) == Beginning(cold=True)
+    assert Starts(tmp_path).begin("boot a", 2000) == Beginning(crashes=1)
+
+
+def test_a_folder_that_cannot_be_written_stops_nothing(tmp_path):
+    starts = Starts(tmp_path / "missing")
+    assert starts.begin("boot a", 1000) == Beginning(cold=True)
+    starts.ended("boot a")
+
+
+def test_only_a_cold_start_is_spread_and_only_crash_after_crash_waits_longer():
+    def longest(beginning):
+        return beginning.delay_ms(30_000, lambda: 0.999_999)
+
+    assert 29_000 < longest(Beginning(cold=True)) <= 30_000
+    assert longest(Beginning()) == 0
+    assert longest(Beginning(crashes=1)) <= HURRY_MS
+    waits = [longest(Beginning(crashes=count)) for count in range(2, 20)]
+    assert waits == sorted(waits)
+    assert (waits[0], waits[-1]) == (3999, MAX_DELAY_MS - 1)

@@ -1,0 +1,115 @@
+"""When the telephone registers: at start, when the network changes, with other targets, with a refused credential."""
+
+from __future__ import annotations
+
+import itertools
+
+import msgspec
+import pytest
+
+from agent.core.beginning import Beginning
+from agent.core.events import NetworkChange
+from agent.core.registration import REFUSED_DELAY_MS, Status
+from agent.gateway.fake import FakeGateway, RegistrarMood
+from agent.gateway.protocol import AccountState, Configure, Decide, NetworkNews
+
+
+def _state(gateway: FakeGateway, account: str = "home") -> AccountState:
+    found = [one for one in gateway.records if isinstance(one, AccountState) and one.account == account]
+    return found[-1]
+
+
+def _cold(configuration: Configure, **fields: object) -> FakeGateway:
+    gateway = FakeGateway(beginning=Beginning(cold=True))
+    gateway.connect()
+    gateway.send(msgspec.structs.replace(configuration, boot_spread_s=30, **fields))
+    return gateway
+
+
+def test_after_a_power_cut_a_street_of_adapters_does_not_come_back_in_step(configuration):
+    gateway = _cold(configuration)
+    assert _state(gateway).status is Status.INITIALIZING
+    due = [_state(gateway, name).next_attempt_ms for name in ("home", "other")]
+    assert due[0] != due[1]
+    assert all(gateway.now < at <= gateway.now + 30_000 for at in due)
+    gateway.advance(30_000)
+    assert [at for at, _ in gateway.registers] == sorted(due)
+    assert _state(gateway).registered
+
+
+def test_who_lifts_a_handset_after_a_power_cut_is_registered_at_once(configuration):
+    gateway = _cold(configuration)
+    gateway.lift(0)
+    assert _state(gateway).registered
+    assert not _state(gateway, "other").registered
+
+
+def test_another_configuration_after_the_start_waits_for_nothing(configuration):
+    gateway = _cold(configuration)
+    account = msgspec.structs.replace(configuration.accounts[0], password="corrected")
+    gateway.send(msgspec.structs.replace(configuration, revision="2", accounts=[account, configuration.accounts[1]]))
+    assert _state(gateway).registered
+
+
+@pytest.mark.parametrize("change", list(NetworkChange))
+def test_when_the_network_is_back_the_registration_is_too(gateway, change):
+    gateway.registrar = RegistrarMood.SILENT
+    gateway.advance(3_600_000)
+    assert _state(gateway).status is Status.ERROR_NETWORK
+    gateway.advance(10_000)
+    gateway.registrar = RegistrarMood.ACCEPTS
+    gateway.send(NetworkNews(change=change))
+    gateway.advance(5_000)
+    assert _state(gateway).status is Status.UP
+
+
+def test_lines_that_share_a_refused_credential_ask_once_in_twenty_minutes_and_take_turns(configuration):
+    gateway = FakeGateway()
+    gateway.registrar = RegistrarMood.REFUSES
+    shared = [msgspec.structs.replace(one, auth_user="same", password="wrong") for one in configuration.accounts]
+    gateway.connect()
+    gateway.send(msgspec.structs.replace(configuration, accounts=shared))
+    begun = len(gateway.registers)
+    gateway.advance(REFUSED_DELAY_MS * 6)
+    later = gateway.registers[begun:]
+    assert 4 <= len(later) <= 6
+    assert {name for _, name in later} == {"home", "other"}
+    assert all(second - first >= REFUSED_DELAY_MS for (first, _), (second, _) in itertools.pairwise(later))
+
+
+def test_a_registered_line_is_refreshed_while_the_other_ones_credential_rests(configuration):
+    gateway = FakeGateway()
+    shared = [msgspec.structs.replace(one, auth_user="same", password="same") for one in configuration.accounts]
+    gateway.connect()
+    gateway.send(msgspec.structs.replace(configuration, accounts=shared))
+    gateway.refused = {"other"}
+    gateway.advance(REFUSED_DELAY_MS)
+    assert _state(gateway, "other").status is Status.ERROR_REGISTRATION
+    assert _state(gateway).status is Status.UP
+
+
+def test_other_targets_in_another_order_leave_a_registration_alone(gateway, configuration):
+    first, second = configuration.accounts
+    before = len(gateway.registers)
+    turned = msgspec.structs.replace(first, targets=["192.0.2.9:5060;transport=udp", *first.targets])
+    gateway.send(msgspec.structs.replace(configuration, revision="2", accounts=[turned, second]))
+    gateway.advance(6_000)
+    assert len(gateway.registers) == before
+    assert (_state(gateway).registered, _state(gateway).target) == (True, 1)
+
+    elsewhere = msgspec.structs.replace(first, targets=["192.0.2.9:5060;transport=udp"])
+    gateway.send(msgspec.structs.replace(configuration, revision="3", accounts=[elsewhere, second]))
+    gateway.advance(6_000)
+    assert len(gateway.registers) == before + 1
+    assert (_state(gateway).registered, _state(gateway).target) == (True, 0)
+
+
+def test_other_targets_wait_for_a_call_that_is_being_set_up_but_not_for_one_that_goes_on(gateway, configuration):
+    call_id = gateway.call_number("22334455")
+    first, second = configuration.accounts
+    turned = msgspec.structs.replace(first, targets=["192.0.2.9:5060;transport=udp", *first.targets])
+    gateway.send(Decide(call_id=call_id, granted=True))
+    gateway.send(msgspec.structs.replace(configuration, revision="2", accounts=[turned, second]))
+    assert gateway.kept.revision == "1"
+    gateway.peer_answers(call_id)
+    assert gateway.kept.revision == "2"
