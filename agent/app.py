@@ -136,7 +136,10 @@ class Agent:
         self._texts = Texts.load()
         self._random = random.SystemRandom()
         self.plan = Plan(
-            Shipped(load_products(), load_numbering(), load_tones(), frozenset(config.emergency.extra)),
+            Shipped(
+                load_products(), load_numbering().with_map(config.dialling.map), load_tones(),
+                frozenset(config.emergency.extra),
+            ),
             self._zone, self._old_table,
         )  # fmt: skip
         self._gateway = GatewayClient(Path(config.gateway.socket), on_record=self._heard, on_lost=self._lost)

@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from agent.cli_deck import deck_app
+from agent.cli_dialplan import dialplan_app
 from agent.texts import Language
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ app = typer.Typer(
 cdr_app = typer.Typer(no_args_is_help=True, help="Call records in the adapter's store.")
 app.add_typer(cdr_app, name="cdr")
 app.add_typer(deck_app, name="deck")
+app.add_typer(dialplan_app, name="dialplan")
 line_app = typer.Typer(no_args_is_help=True, help="The line card and its serial link.")
 app.add_typer(line_app, name="line")
 

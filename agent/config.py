@@ -22,6 +22,9 @@ import msgspec
 from msgspec import Meta, Struct
 
 from agent.config_check import problems, show
+from agent.core.dialplan import DialPlanError, compile_plan
+from agent.core.foreign_map import MAX_MAP, read_map
+from agent.core.numbers import EMERGENCY
 from agent.files import write_whole
 from agent.texts import Language
 from agent.toml_file import TomlFileError, parse_toml, read_bytes
@@ -197,6 +200,19 @@ class EmergencySection(Section, frozen=True, kw_only=True):
     ] = []
 
 
+class DiallingSection(Section, frozen=True, kw_only=True):
+    """When a dialled number is whole."""
+
+    map: Annotated[
+        str,
+        Meta(
+            description="A digit map of one's own in place of the shipped one: (..|..) as Sipura, {..|..} as "
+            "Grandstream, or patterns with | between them; empty: the shipped one. Emergency numbers stand apart.",
+            max_length=MAX_MAP,
+        ),
+    ] = ""
+
+
 class Config(Section, frozen=True, kw_only=True):
     """Settings of the IPlink agent (agent.toml)."""
 
@@ -207,6 +223,7 @@ class Config(Section, frozen=True, kw_only=True):
     log: LogSection = LogSection()
     general: GeneralSection = GeneralSection()
     emergency: EmergencySection = EmergencySection()
+    dialling: DiallingSection = DiallingSection()
 
 
 def parse(body: bytes, name: str) -> Config:
@@ -323,6 +340,11 @@ def _meaning_problems(config: Config) -> list[str]:
             f"general.time_zone: found {show(config.general.time_zone)}; allowed is a zone of the IANA database;"
             f" write Europe/Oslo"
         )
+    try:
+        if config.dialling.map:
+            compile_plan(read_map(config.dialling.map).patterns, sorted(EMERGENCY | set(config.emergency.extra)))
+    except DialPlanError as error:
+        found.append(f"dialling.map: {error}; iplink-agent dialplan check tells more")
     return found
 
 

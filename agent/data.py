@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 
 from agent.core.catalogue import Catalogue, CatalogueError
 from agent.core.events import Tone
+from agent.core.foreign_map import read_map
 from agent.gateway.protocol import DigitMap, NumberFormat, ToneSpec
 from agent.paths import data_dir
 from agent.toml_file import TomlFileError, read_toml
@@ -31,6 +32,16 @@ class Numbering:
 
     digit_map: DigitMap
     numbers: NumberFormat
+
+    def with_map(self, text: str) -> Numbering:
+        """The same with a user's own map in place of the shipped patterns; empty: unchanged. Raises DialPlanError.
+
+        Emergency numbers and timers stay.
+        """
+        if not text:
+            return self
+        patterns = read_map(text, timer_s=self.digit_map.timer_ms // 1000).patterns
+        return Numbering(msgspec.structs.replace(self.digit_map, patterns=list(patterns)), self.numbers)
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,7 @@ def test_every_setting_is_in_the_sample_with_a_comment():
             OPERATOR + "[pages]\nport = 80",
             (
                 "pages: found an unknown section; allowed are [operator], [gateway], [store], [page], [log],"
-                " [general], [emergency]; did you mean page?"
+                " [general], [emergency], [dialling]; did you mean page?"
             ),
         ),
         (
@@ -92,6 +92,13 @@ def test_every_setting_is_in_the_sample_with_a_comment():
             (
                 'log.level: found "loud"; allowed is one of debug, info, warning, error; correct it, or remove'
                 ' the line for the default "info"'
+            ),
+        ),
+        (
+            OPERATOR + "[dialling]\nmap = '(2xx|2x)'",
+            (
+                "dialling.map: 20 is a whole number by '2x' and the beginning of one by '2xx': it would dial at once,"
+                " and nobody could dial the longer one; iplink-agent dialplan check tells more"
             ),
         ),
         (

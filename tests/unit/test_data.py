@@ -91,3 +91,14 @@ def test_a_file_with_changed_bytes_loads_or_is_refused(tmp_path_factory, name, p
     (folder / name).write_bytes(body[:position] + change + body[position + len(change) :])
     with contextlib.suppress(DataError):
         LOADERS[name](folder)
+
+
+def test_a_map_of_ones_own_takes_the_place_of_the_patterns_and_leaves_emergency_and_timers():
+    shipped = load_numbering()
+    own = shipped.with_map("(2xxxxxxx|00xx.)")
+
+    assert own.digit_map.patterns == ["2xxxxxxx", "00x."]
+    assert (own.digit_map.emergency, own.digit_map.timer_ms) == (
+        shipped.digit_map.emergency, shipped.digit_map.timer_ms
+    )  # fmt: skip
+    assert shipped.with_map("") is shipped

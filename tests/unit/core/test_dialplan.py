@@ -9,7 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.core.dialplan import MAX_DIGITS, MAX_PATTERN, DialPlan, DialPlanError, Match, Outcome, compile_plan
+from agent.core.dialplan import (
+    MAX_DIGITS,
+    MAX_PATTERN,
+    DialPlan,
+    DialPlanError,
+    Match,
+    Outcome,
+    compile_plan,
+    explain,
+)
+from agent.core.digit_pattern import read_patterns
 from agent.paths import data_dir
 
 COMPLETE, MORE, NO, CODE = Outcome.COMPLETE, Outcome.NEED_MORE, Outcome.IMPOSSIBLE, Outcome.SERVICE_CODE
@@ -138,6 +148,42 @@ def test_sets_ranges_repeats_and_timers_mean_what_the_syntax_says():
     assert plan.match("112").emergency
 
 
+def test_what_is_dialled_is_replaced_and_what_is_barred_is_not_called():
+    plan = compile_plan(["<9:00>[1-35-8]xxxx.S2", "2<34:>5", "<:22>6xxx", "9[04]x.", "94xx!"], ["112"])
+
+    assert plan.match("913812#") == Match(COMPLETE, "0013812")
+    assert plan.match("2345").number == "25"
+    assert plan.match("6123").number == "226123"
+    assert plan.match("9412") == Match(NO, barred=True)
+    assert plan.match("90123#").number == "90123"
+
+
+def test_what_is_replaced_by_an_emergency_number_is_one():
+    plan = compile_plan(["<911:112>", "9[02-9]xxxxxx"], ["112"])
+
+    assert plan.match("911") == Match(COMPLETE, "112", emergency=True)
+
+
+def test_a_bar_never_takes_an_emergency_number():
+    plan = compile_plan(["11x!", "0047<national>", "004711x!"], ["112"])
+
+    assert plan.match("112").emergency
+    assert plan.match("0047112").emergency
+    assert plan.match("113").barred
+
+
+def test_an_explanation_names_the_patterns_that_still_fit_and_stops_where_the_telephone_does():
+    patterns = ["2xx", "3x.S3", "21x!"]
+    steps = explain(compile_plan(patterns, ["112"]), read_patterns(patterns, ["112"]), "2199")
+
+    assert [(step.digits, step.match.outcome, step.patterns) for step in steps] == [
+        ("2", MORE, ("2xx", "21x!")),
+        ("21", MORE, ("2xx", "21x!")),
+        ("219", NO, ("2xx", "21x!")),
+    ]
+    assert steps[-1].match.barred
+
+
 @pytest.mark.parametrize(
     ("patterns", "emergency", "sentence"),
     [
@@ -164,7 +210,14 @@ def test_sets_ranges_repeats_and_timers_mean_what_the_syntax_says():
         (["x<national>"], ["112"], "must follow digits"),
         (["1" * (MAX_DIGITS + 1)], ["112"], f"no number has more than {MAX_DIGITS}"),
         (["1" * (MAX_PATTERN + 1)], ["112"], f"at most {MAX_PATTERN} are allowed"),
-        (["0x"], ["112"], "ends inside the international prefix 00"),
+        (["12<3"], ["112"], "character 3: '<' begins a substitution"),
+        (["12<:>"], ["112"], "character 3: '<' begins a substitution"),
+        (["1x.<2:3>"], ["112"], "character 4: a substitution must stand before '.'"),
+        (["1<2:3>."], ["112"], "character 7: '.' must follow"),
+        (["!"], ["112"], "matches no digit"),
+        (["1!"], ["112"], "'1!' bars 1: emergency number '112' begins so"),
+        (["11x!"], ["1123"], "'11x!' bars 112: emergency number '1123' begins so"),
+        (["0x", "0047<national>"], ["112"], "ends inside the international prefix 00"),
     ],
 )
 def test_a_map_that_would_reach_somebody_else_is_refused_with_a_sentence(patterns, emergency, sentence):
@@ -180,7 +233,7 @@ def test_a_map_that_would_eat_the_memory_is_refused():
         compile_plan(patterns, [])
 
 
-@given(st.lists(st.text(alphabet="0123456789x[]-.S<national>*# ", max_size=12), max_size=6))
+@given(st.lists(st.text(alphabet="0123456789x[]-.S<national>*# :!", max_size=12), max_size=6))
 @settings(max_examples=300, deadline=None)
 def test_any_text_is_compiled_or_refused_never_worse(patterns):
     try:
