@@ -11,6 +11,7 @@ from firmware_bridge.card_events import (
     Flash,
     Hook,
     LampState,
+    SpeechFrame,
 )
 from firmware_bridge.messages import MessageError, ToneProgram, ToneSegment
 from firmware_bridge.terms import HostLease
@@ -31,6 +32,7 @@ __all__ = [
     "LeaseAction",
     "LineCard",
     "MessageError",
+    "SpeechFrame",
     "ToneProgram",
     "ToneSegment",
 ]

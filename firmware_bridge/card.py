@@ -11,14 +11,25 @@ from collections.abc import Callable, Sequence
 
 from firmware_bridge import g711
 from firmware_bridge import messages as m
-from firmware_bridge.card_events import Button, CardDown, CardEvent, CardStats, CardUp, Digit, Flash, Hook, LampState
+from firmware_bridge.card_events import (
+    Button,
+    CardDown,
+    CardEvent,
+    CardStats,
+    CardUp,
+    Digit,
+    Flash,
+    Hook,
+    LampState,
+    SpeechFrame,
+)
 from firmware_bridge.link_events import Answered, AudioReceived, DownReason, LinkDown, LinkEvent, LinkUp, Received
 from firmware_bridge.messages import ToneProgram
 from firmware_bridge.port import PortThread
 from firmware_bridge.reliable import LinkBusyError
 from firmware_bridge.session import HostLink
 from firmware_bridge.terms import HostLease
-from firmware_bridge.vocabulary import Capability, LampColour, LampPattern, ResetMode, Status
+from firmware_bridge.vocabulary import AudioFlag, Capability, LampColour, LampPattern, ResetMode, Status
 
 DEFAULT_BAUD = 1_000_000
 DEFAULT_LEASE = HostLease()
@@ -27,6 +38,7 @@ SILENCE_FRAME = bytes([g711.SILENCE]) * m.AUDIO_BYTES
 _CALLER_BYTES = 32
 _OUTBOX = 256
 _FRAME_SAMPLES = m.AUDIO_BYTES
+ANSWERED_LOST = 8
 _LATE_SAMPLES = 8000
 """A counter that is further behind is one that began anew."""
 
@@ -42,8 +54,9 @@ class LineCard:
     """The client of a line card on a serial port.
 
     All methods may be called from any thread and return at once. `on_event` and `on_audio` are called on the card's
-    thread and must not block: `on_audio(line, alaw)` gets 10 ms of A-law (80 bytes) and returns the 10 ms to send
-    back, None for silence; exactly one frame goes back for each received, so that the line's clock rules.
+    thread and must not block: `on_audio(frame)` gets 10 ms of A-law and returns the 10 ms (80 bytes) to send back, None
+    for silence; exactly one frame goes back for each of the line's clock, also for one that was lost on its way here
+    (up to `ANSWERED_LOST` at once: behind a longer gap the telephone's buffer is empty anyway).
     A command given while the card is away, or before it came back, is dropped: the owner orders anew after CardUp.
     What the card cannot do (`capabilities`) is not asked of it.
 
@@ -56,7 +69,7 @@ class LineCard:
         path: str,
         *,
         on_event: Callable[[CardEvent], None],
-        on_audio: Callable[[int, bytes], bytes | None],
+        on_audio: Callable[[SpeechFrame], bytes | None],
         baud: int = DEFAULT_BAUD,
         software: str = "iplink",
         lease: HostLease = DEFAULT_LEASE,
@@ -264,16 +277,23 @@ class LineCard:
             return
         missing = (frame.counter - expected) & 0xFFFFFFFF
         if missing < 1 << 31:
-            self._audio_lost += missing // _FRAME_SAMPLES
+            lost = missing // _FRAME_SAMPLES
+            self._audio_lost += lost
+            for back in range(min(lost, ANSWERED_LOST), 0, -1):
+                self._exchange(link, (frame.counter - back * _FRAME_SAMPLES) & 0xFFFFFFFF, SpeechFrame(line, None))
         self._expected_counter[line] = (frame.counter + _FRAME_SAMPLES) & 0xFFFFFFFF
+        self._exchange(link, frame.counter, SpeechFrame(line, frame.data, bool(frame.flags & AudioFlag.DTMF)))
+
+    def _exchange(self, link: HostLink, counter: int, frame: SpeechFrame) -> None:
+        """Give a frame to the owner, and the owner's to the card."""
         try:
-            answer = self._on_audio(line, frame.data)
+            answer = self._on_audio(frame)
         except Exception:  # noqa: BLE001 -- a fault of the owner must not silence the other line
             self._callback_failed()
             answer = None
         if answer is None or len(answer) != m.AUDIO_BYTES:
             answer = SILENCE_FRAME
-        link.send_audio(line, frame.counter, 0, answer)
+        link.send_audio(frame.line, counter, 0, answer)
 
     def _received(self, received: Received) -> None:
         line, at_ms = received.line, received.at_ms

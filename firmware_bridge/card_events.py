@@ -61,6 +61,18 @@ class Flash:
 
 
 @dataclass(frozen=True, slots=True)
+class SpeechFrame:
+    """10 ms of a line's speech: 80 bytes of A-law, None where they were lost on the wire.
+
+    `dtmf`: the card says that a key is held down.
+    """
+
+    line: int
+    alaw: bytes | None
+    dtmf: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Button:
     """The adapter's button was released after `held_ms`."""
 

@@ -16,6 +16,13 @@ FULL_SCALE_DBM0 = 3.14
 SILENCE_DBM0 = -120.0
 """The level reported where there is nothing to measure."""
 
+DTMF_HZ = {
+    key: (low, high)
+    for low, row in ((697, "123A"), (770, "456B"), (852, "789C"), (941, "*0#D"))
+    for key, high in zip(row, (1209, 1336, 1477, 1633), strict=True)
+}
+"""The two frequencies of each key (ITU-T Q.23)."""
+
 _FULL_SCALE = 32_768
 _SAMPLE_MAX = 32_767
 

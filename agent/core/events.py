@@ -77,6 +77,20 @@ class Party(enum.StrEnum):
     SYSTEM = "system"
 
 
+class LineProfile(enum.StrEnum):
+    """What is connected to a line. Machines want their sound unchanged: see `is_data`."""
+
+    PHONE = "phone"
+    FAX = "fax"
+    ALARM = "alarm"
+    CARD_TERMINAL = "card_terminal"
+
+    @property
+    def is_data(self) -> bool:
+        """Whether a machine speaks: no echo control, no tone in the conversation, no adaptive buffer."""
+        return self is not LineProfile.PHONE
+
+
 # --- events: the line card -------------------------------------------------------------------------------------------
 
 
@@ -221,6 +235,37 @@ class CallAnswered:
 
 
 @dataclass(frozen=True, slots=True)
+class SpeechCounters:
+    """One direction of a line's speech, in frames of 10 ms.
+
+    `slips` and `inserts` follow the drift of two clocks; `forced` of them, or after a hold-up, fell into speech.
+    `underruns` are gaps, `concealed` the frames that were made up in them or for lost ones.
+    """
+
+    frames: int = 0
+    slips: int = 0
+    inserts: int = 0
+    forced: int = 0
+    underruns: int = 0
+    concealed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStats:
+    """What happened to a call's speech between line and RTP, in frames of 10 ms.
+
+    `lost`: never came from the card. `data`: a machine's profile or tone took away all that changes the sound.
+    """
+
+    to_sip: SpeechCounters = SpeechCounters()
+    to_card: SpeechCounters = SpeechCounters()
+    lost: int = 0
+    bad_frames: int = 0
+    digits_muted: int = 0
+    data: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class MediaStats:
     """RTP statistics of a call, accumulated over its streams; milliseconds and packets."""
 
@@ -231,6 +276,7 @@ class MediaStats:
     rx_jitter_ms: int = 0
     rtt_ms: int = 0
     codec: str = ""
+    speech: SpeechStats | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -199,11 +199,15 @@ class SimulatedCard:
             case m.ToneStop():
                 line.stop_tone()
             case m.AudioStart():
-                line.open_audio()
+                line.open_audio(order)
             case m.AudioStop():
                 line.close_audio()
             case m.GetStatus():
                 self._emit(line.status(self._now), line.index)
+            case m.DtmfSend():
+                status = line.send_digits(order)
+            case m.SetGain():
+                line.use_gain(order)
             case m.SetProfile():
                 self.profiles[line.index] = order
             case m.SetLinefeed(linefeed=Linefeed.RINGING):

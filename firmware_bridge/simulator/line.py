@@ -10,11 +10,23 @@ from dataclasses import dataclass
 
 from firmware_bridge import messages as m
 from firmware_bridge import tonemeter
-from firmware_bridge.g711 import SILENCE, encode_alaw
-from firmware_bridge.simulator.player import RATE, SILENT_TICK, TICK_MS, TICK_SAMPLES, Playout, TonePlayer
+from firmware_bridge.g711 import SILENCE, decode_alaw, encode_alaw
+from firmware_bridge.simulator.player import (
+    RATE,
+    SILENT_TICK,
+    TICK_MS,
+    TICK_SAMPLES,
+    Playout,
+    TonePlayer,
+    amplified,
+    dtmf_program,
+    key_press,
+)
 from firmware_bridge.vocabulary import AudioFlag, DoneResult, HookCause, Linefeed, Status
 
 SPEECH_DBM0 = -10
+DETECT_MS = 30
+"""How long a key is down before the decoder believes it: until then its tone is in the speech like any other sound."""
 _SILENT_ALAW = bytes([SILENCE]) * TICK_SAMPLES
 _HEARD_TICKS = 40
 _SAMPLE_MIN, _SAMPLE_MAX = -32_768, 32_767
@@ -90,8 +102,11 @@ class SimulatedLine:
         self._awaited: int | None = None
         self._voice = b""
         self._voice_at = 0
+        self.tx_cdb = self.rx_cdb = 0
+        self.echo_canceller = True
         self._key = ""
         self._pressed_ms = 0
+        self._detected = False
 
     # --- the card's half ---
 
@@ -102,6 +117,7 @@ class SimulatedLine:
         self.ringing = self._burst_on = False
         self.player = None
         self.playout = None
+        self.tx_cdb = self.rx_cdb = 0
 
     def ring(self, order: m.RingStart, now: int) -> Status:
         """Begin to ring."""
@@ -129,14 +145,27 @@ class SimulatedLine:
         self._note(self.index, "tone begins")
         return Status.OK
 
+    def send_digits(self, order: m.DtmfSend) -> Status:
+        """Play digits to the telephone, instead of any tone."""
+        if not order.digits or not set(order.digits) <= tonemeter.DTMF_HZ.keys() or not order.on_ms:
+            return Status.INVALID
+        self.player = TonePlayer(dtmf_program(order.digits, order.on_ms, order.off_ms), 0)
+        self._note(self.index, f"digits {order.digits} are played")
+        return Status.OK
+
+    def use_gain(self, order: m.SetGain) -> None:
+        """Amplify what is said and what is heard."""
+        self.tx_cdb, self.rx_cdb = order.tx_cdb, order.rx_cdb
+
     def stop_tone(self) -> None:
         """Stop the tone."""
         if self.player is not None:
             self.player = None
             self._note(self.index, "tone ends")
 
-    def open_audio(self) -> None:
-        """Let speech flow; a second order changes nothing."""
+    def open_audio(self, order: m.AudioStart) -> None:
+        """Let speech flow; a second order changes nothing but the echo canceller."""
+        self.echo_canceller = order.echo_canceller
         if self.playout is None:
             self.playout = Playout()
             self._awaited = None
@@ -189,6 +218,7 @@ class SimulatedLine:
             step = self.script.popleft()
             self._perform(step, now)
             self._busy_until = now + step.ms
+        self._detect(now)
         self._tick_ring(now)
         self._tick_earpiece(now)
         if self.playout is not None:
@@ -208,11 +238,12 @@ class SimulatedLine:
                 self._note(self.index, "on-hook")
                 self._emit(m.HookEvent(t_us, off_hook=False), self.index)
             case Act.PRESS if self.off_hook:
-                self._key, self._pressed_ms = step.digit, now
+                self._key, self._pressed_ms, self._detected = step.digit, now, False
                 self._note(self.index, f"digit {step.digit}")
-                self._emit(m.DigitEvent(t_us, step.digit), self.index)
             case Act.RELEASE if self._key:
-                self._emit(m.DigitEndEvent(t_us, self._key, now - self._pressed_ms), self.index)
+                self._detect(now)
+                if self._detected:
+                    self._emit(m.DigitEndEvent(t_us, self._key, now - self._pressed_ms), self.index)
                 self._key = ""
             case Act.FLASH_END if self.off_hook:
                 self._note(self.index, "flash")
@@ -221,6 +252,11 @@ class SimulatedLine:
                 self._note(self.index, f"{step.act.value} ignored: the handset is on the hook")
             case _:
                 pass
+
+    def _detect(self, now: int) -> None:
+        if self._key and not self._detected and now - self._pressed_ms >= DETECT_MS:
+            self._detected = True
+            self._emit(m.DigitEvent(self._pressed_ms * 1000, self._key), self.index)
 
     def _tick_ring(self, now: int) -> None:
         if not self.ringing:
@@ -242,7 +278,7 @@ class SimulatedLine:
             self._emit(m.RingPhaseEvent(now * 1000, self.bursts, on), self.index)
 
     def _tick_earpiece(self, now: int) -> None:
-        pcm = SILENT_TICK if self.playout is None else self.playout.tick()
+        pcm = SILENT_TICK if self.playout is None else amplified(self.playout.tick(), self.rx_cdb)
         if self.player is not None:
             pcm = _add(pcm, self.player.tick())
             if self.player.done:
@@ -252,10 +288,14 @@ class SimulatedLine:
 
     def _tick_microphone(self) -> None:
         alaw = _SILENT_ALAW
-        if self._voice and self.off_hook:
-            alaw = self._voice[self._voice_at : self._voice_at + TICK_SAMPLES]
+        voice = key_press(self._key) if self._key else self._voice
+        if voice and self.off_hook:
+            alaw = voice[self._voice_at : self._voice_at + TICK_SAMPLES]
+            if self.tx_cdb:
+                alaw = encode_alaw(amplified(decode_alaw(alaw), self.tx_cdb))
             self._voice_at = (self._voice_at + TICK_SAMPLES) % RATE
-        flags = (AudioFlag.OFF_HOOK if self.off_hook else 0) | (AudioFlag.DTMF if self._key else 0)
+        detected = bool(self._key) and self._detected
+        flags = (AudioFlag.OFF_HOOK if self.off_hook else 0) | (AudioFlag.DTMF if detected else 0)
         self._speak(self.index, self._counter, flags, alaw)
         self._counter = (self._counter + TICK_SAMPLES) & 0xFFFFFFFF
         self.frames_out += 1

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import array
 import functools
 from collections import deque
 
 from firmware_bridge import tonemeter
-from firmware_bridge.g711 import decode_alaw
-from firmware_bridge.messages import ToneProgram
+from firmware_bridge.g711 import decode_alaw, encode_alaw
+from firmware_bridge.messages import ToneProgram, ToneSegment
 
 RATE = 8000
+DTMF_DBM0 = -10
+"""The level of each of the two tones of a key (ITU-T Q.23; telephones send -4 to -11)."""
 TICK_MS = 10
 TICK_SAMPLES = RATE * TICK_MS // 1000
 SILENT_TICK = bytes(2 * TICK_SAMPLES)
@@ -21,6 +24,29 @@ _PLAYOUT_LIMIT = 8
 def _second(frequencies: tuple[int, ...], level_dbm0: int) -> bytes:
     """One second of a tone: whole hertz fit it without a seam, so that it can be played round and round."""
     return tonemeter.mix(frequencies, RATE, level_dbm0)
+
+
+def dtmf_program(digits: str, on_ms: int, off_ms: int) -> ToneProgram:
+    """Keys one after the other, as a tone to play once. Raises KeyError where there is no such key."""
+    parts = [
+        (ToneSegment(tonemeter.DTMF_HZ[digit], on_ms), ToneSegment((), off_ms)) for digit in digits
+    ]  # fmt: skip
+    return ToneProgram(DTMF_DBM0, tuple(segment for pair in parts for segment in pair), once=True)
+
+
+@functools.lru_cache(maxsize=16)
+def key_press(digit: str) -> bytes:
+    """One second of a key that is held down, as A-law."""
+    return encode_alaw(tonemeter.mix(tonemeter.DTMF_HZ[digit], RATE, DTMF_DBM0))
+
+
+def amplified(pcm: bytes, cdb: int) -> bytes:
+    """PCM louder by `cdb` hundredths of a decibel, clipped."""
+    if not cdb:
+        return pcm
+    factor = 10 ** (cdb / 2000)
+    samples = array.array("h", pcm)
+    return array.array("h", [max(-32_768, min(32_767, round(factor * sample))) for sample in samples]).tobytes()
 
 
 class TonePlayer:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from firmware_bridge import CardEvent, LineCard
+from firmware_bridge import CardEvent, LineCard, SpeechFrame
 from firmware_bridge.g711 import encode_alaw
 from firmware_bridge.simulator import PtyCard
 from firmware_bridge.tonemeter import tone
@@ -18,6 +18,7 @@ class Owner:
     condition: threading.Condition = field(default_factory=threading.Condition)
     events: list[CardEvent] = field(default_factory=list)
     audio: dict[int, list[bytes]] = field(default_factory=dict)
+    lost: dict[int, int] = field(default_factory=dict)
     voice: bytes | None = None
     voice_at: int = 0
 
@@ -26,9 +27,12 @@ class Owner:
             self.events.append(event)
             self.condition.notify_all()
 
-    def on_audio(self, line: int, alaw: bytes) -> bytes | None:
+    def on_audio(self, frame: SpeechFrame) -> bytes | None:
         with self.condition:
-            self.audio.setdefault(line, []).append(alaw)
+            if frame.alaw is None:
+                self.lost[frame.line] = self.lost.get(frame.line, 0) + 1
+            else:
+                self.audio.setdefault(frame.line, []).append(frame.alaw)
             self.condition.notify_all()
             if self.voice is None:
                 return None

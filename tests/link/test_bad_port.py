@@ -22,7 +22,7 @@ import sys, threading
 from firmware_bridge import CardUp, HostLease, LeaseAction, LineCard, ToneProgram, ToneSegment
 up = threading.Event()
 card = LineCard(sys.argv[1], on_event=lambda event: isinstance(event, CardUp) and up.set(),
-                on_audio=lambda line, alaw: alaw, lease=HostLease(int(sys.argv[2]), LeaseAction(int(sys.argv[3]))))
+                on_audio=lambda frame: frame.alaw, lease=HostLease(int(sys.argv[2]), LeaseAction(int(sys.argv[3]))))
 card.start()
 up.wait()
 card.ring(0, [1000, 4000], "")
@@ -99,7 +99,7 @@ def test_a_reader_that_steals_bytes_costs_repeats_but_no_digit(up, pty_card, own
         phone = pty_card.phones[0]
         phone.off_hook()
         assert owner.wait_event(Hook(0, off_hook=True))
-        phone.dial("1234567890", 20, 20)
+        phone.dial("1234567890", 40, 20)
         end = time.monotonic() + 5.0
         # A few bytes at a time: so many that no frame gets through for long would rightly end the session.
         while len(owner.of(Digit)) < 10 and stolen < 12 and time.monotonic() < end:
@@ -125,7 +125,7 @@ def test_noise_from_the_card_is_counted_and_survived(up, pty_card, owner, noise)
     before = up.stats()
     pty_card.babble(noise)
     pty_card.phones[0].off_hook()
-    pty_card.phones[0].dial("7", 20, 20)
+    pty_card.phones[0].dial("7", 40, 20)
     assert owner.wait_event(Digit(0, "7"))
     assert not owner.of(CardDown)
     after = up.stats()

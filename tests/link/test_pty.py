@@ -218,7 +218,7 @@ def test_a_port_without_a_card_is_told_after_three_seconds(owner):
 
 def test_the_trace_tells_frames_but_never_digits(up, pty_card, owner):
     pty_card.phones[0].off_hook()
-    pty_card.phones[0].dial("7", 20, 20)
+    pty_card.phones[0].dial("7", 40, 20)
     up.ring(1, [1000, 4000], "+4798765432")
     assert owner.wait_event(Digit(0, "7"))
     trace = "\n".join(up.trace())
@@ -228,7 +228,7 @@ def test_the_trace_tells_frames_but_never_digits(up, pty_card, owner):
 
 
 def test_a_fault_in_the_owner_does_not_stop_the_card(pty_card, owner):
-    def fails(line, alaw):
+    def fails(frame):
         raise RuntimeError("owner")
 
     client = LineCard(pty_card.path, on_event=owner.on_event, on_audio=fails)

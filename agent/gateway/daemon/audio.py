@@ -1,95 +1,58 @@
-"""Speech of one analog line between the card's clock and the media clock: two bounded buffers, nothing else.
+"""Speech of one analog line between the card's clock and the media clock: two buffers, and what is done to the frames.
 
-The two clocks are independent crystals, so each way needs a little room (2-3 media frames, 40-60 ms) and an answer to
-drift: an overfull buffer drops its oldest frame (a slip), an empty one plays silence and fills up again before it
-speaks (an underrun). Every operation is one atomic step of a deque: no lock is held by a frame callback.
+The two clocks are independent crystals; `speech_buffer` follows their drift, `buffer_plan` has the figures.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass
+from collections.abc import Callable
+from typing import Final
 
-from firmware_bridge.g711 import SILENCE, decode_alaw, encode_alaw
+from agent.core.events import LineProfile, SpeechStats
+from agent.gateway.daemon.buffer_plan import CARD_FRAME, DATA, MEDIA_FRAME, SPEECH
+from agent.gateway.daemon.conceal import SILENT_FRAME
+from agent.gateway.daemon.modem_tone import ModemToneWatch
+from agent.gateway.daemon.speech_buffer import SpeechBuffer
+from firmware_bridge.g711 import decode_alaw, encode_alaw
 
-CARD_FRAME = 80
-"""Bytes of one A-law frame of the card: 10 ms at 8000 samples per second."""
-MEDIA_FRAME = 320
-"""Bytes of one frame of the media bridge: 20 ms of 16-bit little-endian PCM at 8000 samples per second."""
-CAPACITY = 6
-"""Card frames that one direction holds at most: 60 ms, three media frames."""
-PRIME = 3
-"""Card frames that must wait before speech starts again: covers one media frame and the usual lateness of a tick."""
-
-_SILENT_ALAW = bytes([SILENCE]) * CARD_FRAME
-_SILENT_PCM = bytes(MEDIA_FRAME)
-
-
-@dataclass(frozen=True, slots=True)
-class AudioCounters:
-    """What happened to the speech of a line since it was opened, in card frames (10 ms)."""
-
-    to_sip_slips: int
-    to_sip_underruns: int
-    to_card_slips: int
-    to_card_underruns: int
-    bad_frames: int
-
-
-class _Buffer:
-    """One direction, one producer thread, one consumer thread."""
-
-    def __init__(self) -> None:
-        self._frames: deque[bytes] = deque()
-        self._primed = False
-        self.slips = 0
-        self.underruns = 0
-
-    def clear(self) -> None:
-        self._frames.clear()
-        self._primed = False
-        self.slips = 0
-        self.underruns = 0
-
-    def put(self, frame: bytes) -> None:
-        self._frames.append(frame)
-        while len(self._frames) > CAPACITY:
-            try:
-                self._frames.popleft()
-            except IndexError:  # the consumer was quicker: there is room again
-                break
-            self.slips += 1
-
-    def take(self, count: int) -> bytes | None:
-        """`count` frames joined, or None (counted once per gap) until enough have come again."""
-        if len(self._frames) < (count if self._primed else max(PRIME, count)):
-            if self._primed:
-                self.underruns += 1
-                self._primed = False
-            return None
-        self._primed = True
-        try:
-            return b"".join([self._frames.popleft() for _ in range(count)])
-        except IndexError:  # the producer dropped the oldest, or the line was just closed
-            return None
+_SILENT_PCM: Final = bytes(MEDIA_FRAME)
 
 
 class LineAudio:
-    """The speech of one line. `card_frame` belongs to the card's thread, `media_*` to the media clock's thread."""
+    """The speech of one line. `card_frame` belongs to the card's thread, `media_*` to the media clock's thread.
 
-    def __init__(self) -> None:
+    `clock_us`: a monotonic clock in microseconds, the same for both.
+    """
+
+    def __init__(self, clock_us: Callable[[], int]) -> None:
         self._open = False
-        self._bad_frames = 0
-        self._to_sip = _Buffer()
-        self._to_card = _Buffer()
+        self._profile = LineProfile.PHONE
+        self._data = False
+        self._from_line_tone = ModemToneWatch()
+        self._from_far_tone = ModemToneWatch()
+        self._dialling = False
+        self._bad_frames = self._lost = self._digits = 0
+        self._to_sip = SpeechBuffer(clock_us)
+        self._to_card = SpeechBuffer(clock_us)
+        self._sip_fixed = self._card_fixed = False
+
+    def use(self, profile: LineProfile) -> None:
+        """What is connected to the line; from the next `open` on."""
+        self._profile = profile
 
     def open(self) -> None:
         """Let speech flow, from empty buffers and counters; opening an open line changes nothing."""
         if self._open:
             return
-        self._to_sip.clear()
-        self._to_card.clear()
-        self._bad_frames = 0
+        self._data = self._profile.is_data
+        plan = DATA if self._data else SPEECH
+        self._to_sip.clear(plan)
+        self._to_card.clear(plan)
+        self._sip_fixed = self._card_fixed = self._data
+        self._from_line_tone.reset()
+        self._from_far_tone.reset()
+        self._dialling = False
+        self._bad_frames = self._lost = self._digits = 0
         self._open = True
 
     def close(self) -> None:
@@ -97,36 +60,62 @@ class LineAudio:
         self._open = False
 
     @property
-    def counters(self) -> AudioCounters:
-        """Slips and underruns since `open`."""
-        return AudioCounters(
-            self._to_sip.slips, self._to_sip.underruns, self._to_card.slips, self._to_card.underruns, self._bad_frames
-        )
+    def stats(self) -> SpeechStats:
+        """What happened to the speech since `open`."""
+        return SpeechStats(
+            to_sip=self._to_sip.counters, to_card=self._to_card.counters, lost=self._lost,
+            bad_frames=self._bad_frames, digits_muted=self._digits, data=self._data,
+        )  # fmt: skip
 
-    def card_frame(self, alaw: bytes) -> bytes | None:
-        """Take 10 ms of A-law from the line and return 10 ms for it; None while the line is closed.
+    # --- the card's thread -------------------------------------------------------------------------------------------
 
-        A frame that is not `CARD_FRAME` bytes long is dropped and counted; it still gets its answer.
+    def card_frame(self, alaw: bytes | None, *, dtmf: bool = False) -> bytes | None:
+        """Take 10 ms of A-law from the line (None: they were lost) and return 10 ms for it; None while closed.
+
+        `dtmf`: a key is held down. It travels as a telephone-event (RFC 4733), so it is muted here, and what has not
+        been sent of it yet with it. A frame that is not `CARD_FRAME` bytes long is dropped, counted and answered.
         """
         if not self._open:
             return None
-        if len(alaw) == CARD_FRAME:
-            self._to_sip.put(alaw)
-        else:
+        if alaw is None:
+            self._lost += 1
+            self._to_sip.put(None)
+        elif len(alaw) != CARD_FRAME:
             self._bad_frames += 1
-        return self._to_card.take(1) or _SILENT_ALAW
+        else:
+            self._to_sip.put(SILENT_FRAME if self._muted(dtmf=dtmf) else alaw)
+            if not self._data and self._from_line_tone.heard(alaw):
+                self._data = True
+        if self._data and not self._card_fixed:
+            self._card_fixed = True
+            self._to_card.follow(DATA)
+        return self._to_card.take(1) or SILENT_FRAME
+
+    def _muted(self, *, dtmf: bool) -> bool:
+        if dtmf and not self._dialling:
+            self._digits += 1
+            self._to_sip.silence_waiting()
+        self._dialling = dtmf
+        return dtmf
+
+    # --- the media clock's thread ------------------------------------------------------------------------------------
 
     def media_put(self, pcm: bytes) -> None:
         """Take 20 ms of PCM from SIP; an empty or odd frame (a gap in the stream) is nothing to play."""
         if not self._open or len(pcm) != MEDIA_FRAME:
             return
         alaw = encode_alaw(pcm)
-        self._to_card.put(alaw[:CARD_FRAME])
-        self._to_card.put(alaw[CARD_FRAME:])
+        first, second = alaw[:CARD_FRAME], alaw[CARD_FRAME:]
+        self._to_card.put(first, second)
+        if not self._data and (self._from_far_tone.heard(first) or self._from_far_tone.heard(second)):
+            self._data = True
 
     def media_get(self) -> bytes:
         """20 ms of PCM for SIP; silence while the line is closed or has nothing to say."""
         if not self._open:
             return _SILENT_PCM
+        if self._data and not self._sip_fixed:
+            self._sip_fixed = True
+            self._to_sip.follow(DATA)
         alaw = self._to_sip.take(MEDIA_FRAME // 2 // CARD_FRAME)
         return _SILENT_PCM if alaw is None else decode_alaw(alaw)

@@ -89,8 +89,10 @@ class Card:
             case events.SetLamp(line, lamp):
                 self._card.lamp(line, bridge.LampState(lamp.value))
 
-    def _speech(self, line: int, alaw: bytes) -> bytes | None:
-        return self._audio[line].card_frame(alaw) if line < len(self._audio) else None
+    def _speech(self, frame: bridge.SpeechFrame) -> bytes | None:
+        if frame.line >= len(self._audio):
+            return None
+        return self._audio[frame.line].card_frame(frame.alaw, dtmf=frame.dtmf)
 
     def _heard(self, event: bridge.CardEvent) -> None:
         match event:

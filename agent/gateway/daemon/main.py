@@ -103,7 +103,7 @@ class Gateway:
         self._trace_wanted = False
         self._trace_writer: threading.Thread | None = None
         self._port = port = options.sip_port or self._kept.sip_port(*options.sip_ports)
-        audio = tuple(LineAudio() for _ in range(options.lines))
+        audio = tuple(LineAudio(clock.boot_us) for _ in range(options.lines))
         self._starts = Starts(options.state)
         beginning = self._starts.begin(clock.boot_id(), clock.boot_ms())
         self._switch = Switch(uuid7, random.SystemRandom().random, options.lines, beginning)

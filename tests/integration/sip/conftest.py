@@ -233,7 +233,7 @@ def pair(endpoint):
 
 HARNESS = """
 import gc, itertools, json, os, re, resource, socket, sys
-from agent.clock import boot_ms
+from agent.clock import boot_ms, boot_us
 from agent.core import events
 from agent.gateway import protocol
 from agent.gateway.daemon.audio import LineAudio
@@ -253,8 +253,9 @@ class Driver:
     def __init__(self):
         self.seen, self.logs = [], []
         self.stack = SipStack(
-            bind="127.0.0.1", port=0, rtp_port=40000, audio=[LineAudio(), LineAudio()], post=self.seen.append,
-            new_call_id=lambda: f"in-{next(ids)}", clock=boot_ms, log=lambda *line: self.logs.append(line),
+            bind="127.0.0.1", port=0, rtp_port=40000, audio=[LineAudio(boot_us) for _ in range(2)],
+            post=self.seen.append, new_call_id=lambda: f"in-{next(ids)}",
+            clock=boot_ms, log=lambda *line: self.logs.append(line),
         )
         self.stack.start()
 

@@ -6,10 +6,12 @@ import pytest
 
 from firmware_bridge import messages as m
 from firmware_bridge.framing import Decoder, Frame, encode_frame
+from firmware_bridge.g711 import decode_alaw
 from firmware_bridge.link_events import Answered, AudioReceived, Received
 from firmware_bridge.session import HostLink
 from firmware_bridge.simulator import SimulatedCard, SimulatedPhone
-from firmware_bridge.vocabulary import Kind, LineTest, ResetMode, Status
+from firmware_bridge.tonemeter import level_dbm0
+from firmware_bridge.vocabulary import AudioFlag, Kind, LineTest, ResetMode, Status
 
 DIAL = m.ToneStart(m.ToneProgram(-10, (m.ToneSegment((425,), 0),)))
 BUSY = m.ToneProgram(-10, (m.ToneSegment((425,), 250), m.ToneSegment((), 250)))
@@ -229,3 +231,50 @@ def test_a_card_has_one_to_eight_lines(lines):
 def test_a_telephone_has_only_its_keys(bench):
     with pytest.raises(ValueError, match="'E'"):
         bench.phones[0].dial("1E")
+
+
+def speech(bench):
+    return [event for event in bench.seen if isinstance(event, AudioReceived)]
+
+
+def test_a_key_is_in_the_speech_before_the_decoder_has_found_it(bench):
+    bench.phones[0].off_hook()
+    bench.order(m.AudioStart())
+    bench.phones[0].dial("5", on_ms=80, gap_ms=80)
+    bench.run(300)
+    loud = [event for event in speech(bench) if level_dbm0(decode_alaw(event.data), 770) > -20]
+    flagged = [event for event in speech(bench) if event.flags & AudioFlag.DTMF]
+    assert len(loud) == 8
+    assert len(flagged) == 5
+    assert all(event in loud for event in flagged)
+
+
+def test_a_key_that_is_only_brushed_is_no_digit(bench):
+    bench.phones[0].off_hook()
+    bench.phones[0].dial("5", on_ms=20, gap_ms=80)
+    bench.run(300)
+    assert bench.messages(m.DigitEvent) == bench.messages(m.DigitEndEvent) == []
+
+
+def test_digits_are_played_to_the_telephone_one_after_the_other(bench):
+    bench.phones[0].off_hook()
+    bench.run(20)
+    assert bench.order(m.DtmfSend("5", on_ms=200, off_ms=50)) is Status.OK
+    bench.run(150)
+    assert bench.phones[0].hears(770, 100) == pytest.approx(-10, abs=0.5)
+    assert bench.phones[0].hears(1336, 100) == pytest.approx(-10, abs=0.5)
+    bench.run(300)
+    assert bench.phones[0].hears(770, 100) < -80
+    assert bench.order(m.DtmfSend("E")) is Status.INVALID
+
+
+def test_gains_make_both_ways_louder_and_weaker(bench):
+    phone = bench.phones[0]
+    phone.off_hook()
+    phone.speak(1000)
+    bench.order(m.AudioStart())
+    assert bench.order(m.SetGain(tx_cdb=-600, rx_cdb=300)) is Status.OK
+    bench.run(600)
+    said = b"".join(decode_alaw(event.data) for event in speech(bench)[-20:])
+    assert level_dbm0(said, 1000) == pytest.approx(-16, abs=0.3)
+    assert phone.hears(1000, 200) == pytest.approx(-13, abs=0.3)

@@ -12,6 +12,7 @@ from agent.gateway.daemon.audio import LineAudio
 from agent.gateway.daemon.card import Card
 from agent.gateway.protocol import Configure, ProtocolError, ToneSegment, ToneSpec, decode_agent_record, encode
 
+CLOCK = lambda: 0  # noqa: E731  nothing is spoken here
 NO_CARD = "/nonexistent"
 
 SEGMENTS = st.builds(
@@ -47,7 +48,9 @@ def test_whatever_configuration_is_accepted_every_action_can_be_told_to_the_card
         return
     assert isinstance(accepted, Configure)
     said: list[str] = []
-    card = Card(NO_CARD, [LineAudio()] * 8, lambda _event: None, log=lambda _level, event, _detail: said.append(event))
+    card = Card(
+        NO_CARD, [LineAudio(CLOCK)] * 8, lambda _event: None, log=lambda _level, event, _detail: said.append(event)
+    )
     card.use(accepted)
     for action in actions:
         card.perform(action)
@@ -62,7 +65,7 @@ def test_a_cadence_that_no_card_can_ring_is_refused(configuration: Configure, ca
 
 def test_an_action_that_the_card_has_no_words_for_is_logged(configuration: Configure) -> None:
     said: list[str] = []
-    card = Card(NO_CARD, [LineAudio()], lambda _event: None, log=lambda _level, event, _detail: said.append(event))
+    card = Card(NO_CARD, [LineAudio(CLOCK)], lambda _event: None, log=lambda _level, event, _detail: said.append(event))
     card.use(msgspec.structs.replace(configuration, ring_cadence_ms=[70_000, 4000]))
     card.perform(events.Ring(0, "22334455"))
     assert said == ["card_action_impossible"]
