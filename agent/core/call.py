@@ -67,6 +67,29 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
+class Lease:
+    """How long a call may last: until a moment of the boot clock, and so much answered time; None: not limited.
+
+    Each has the moment of its own warning. `limit` names what the answered time comes from.
+    """
+
+    until_ms: int | None = None
+    warn_at_ms: int | None = None
+    max_talk_ms: int | None = None
+    warn_talk_ms: int | None = None
+    limit: str = ""
+
+    def end(self, answered_ms: int | None) -> tuple[int | None, int | None, str]:
+        """The moment at which the call ends, that of the warning, and the limit that sets them."""
+        if self.max_talk_ms is None or answered_ms is None:
+            return self.until_ms, self.warn_at_ms, ""
+        talked_ms = answered_ms + self.max_talk_ms
+        if self.until_ms is not None and self.until_ms <= talked_ms:
+            return self.until_ms, self.warn_at_ms, ""
+        return talked_ms, answered_ms + self.warn_talk_ms if self.warn_talk_ms is not None else None, self.limit
+
+
+@dataclass(frozen=True, slots=True)
 class Hear:
     """The line of the call hears `tone` (None: silence) until told otherwise."""
 
@@ -159,6 +182,8 @@ class Call:
         self.cause: Cause | None = None
         self.released_by: Party | None = None
         self.refusal = ""
+        self.limit = ""
+        """What ended the call, where its answered time came to an end."""
         self.sip_code = 0
         self.stats: MediaStats | None = None
         self._attempts = tuple(attempts)
@@ -167,6 +192,9 @@ class Call:
         self._leg_ends_ms: int | None = None
         self._deadline_ms: int | None = None
         self._warn_at_ms: int | None = None
+        self._lease = Lease()
+        self._warned_of_ms: int | None = None
+        """The end of which the caller has been warned."""
         self._early_media = False
         self._abandoning = False
         self._started_ms = now
@@ -210,11 +238,17 @@ class Call:
         """The agent has been asked and has this long."""
         self._deadline_ms = self.asked_ms + timeout_ms
 
-    def grant(self, until_ms: int | None, warn_at_ms: int | None, now: int) -> list[CallDecision]:
+    @property
+    def max_talk_ms(self) -> int | None:
+        """The answered time that is granted; None: it is not limited."""
+        return self._lease.max_talk_ms
+
+    def grant(self, lease: Lease, now: int) -> list[CallDecision]:
         """The agent's grant; for a call that is already going on, its new lease."""
         if not self.live:
             return []
-        self.until_ms, self._warn_at_ms = until_ms, warn_at_ms
+        self._lease = lease
+        self._apply_lease()
         return self.start(now) if self.phase is CallPhase.ASKED else []
 
     def refuse(self, code: str, tone: Tone, now: int) -> list[CallDecision]:
@@ -301,6 +335,7 @@ class Call:
             return []
         self.phase = CallPhase.ANSWERED
         self.answered_ms = at_ms
+        self._apply_lease()
         self._deadline_ms = None
         return [Speak()]
 
@@ -359,16 +394,22 @@ class Call:
         if not self.live:
             return []
         if self._expired(now):
+            self.limit = self._lease.end(self.answered_ms)[2]
             return self.clear(Cause.LIMIT_REACHED, Party.SYSTEM, now)
         if self._deadline_ms is not None and now >= self._deadline_ms:
             self._deadline_ms = None
             return self._impatient(now)
         if self.phase is CallPhase.ANSWERED and self._warn_at_ms is not None and now >= self._warn_at_ms:
-            self._warn_at_ms = None
+            self._warn_at_ms, self._warned_of_ms = None, self.until_ms
             return [Warn()]
         return []
 
     # --- inside ------------------------------------------------------------------------------------------------------
+
+    def _apply_lease(self) -> None:
+        self.until_ms, self._warn_at_ms, _ = self._lease.end(self.answered_ms)
+        if self.until_ms is not None and self.until_ms == self._warned_of_ms:
+            self._warn_at_ms = None
 
     def _expired(self, now: int) -> bool:
         return self.until_ms is not None and now >= self.until_ms - EARLY_HANG_UP_MS

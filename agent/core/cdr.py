@@ -23,6 +23,23 @@ class Step(Part, frozen=True, kw_only=True):
     values: dict[str, str]
 
 
+class PackTake(Part, frozen=True, kw_only=True):
+    """Seconds that a call took from one minute pack in one civil month (`2026-11`)."""
+
+    pack: Label
+    month: Annotated[str, Meta(pattern="^[0-9]{4}-[0-9]{2}$")]
+    seconds: Annotated[int, Meta(ge=1, le=10**9)]
+
+
+class PriceListUse(Part, frozen=True, kw_only=True):
+    """A price list and product that price a call from the civil day `from_day` (`2019-01-01`; empty: at once) on."""
+
+    from_day: Label = ""
+    product: Label
+    price_list: Label
+    version: Label
+
+
 class Price(Part, frozen=True, kw_only=True):
     """What a call costs and why. `amount_micro` is rounded once; `exact` is `numerator/denominator`, unrounded."""
 
@@ -43,6 +60,10 @@ class Price(Part, frozen=True, kw_only=True):
     """Of the billed seconds those that came from minute packs."""
     paid_s: Annotated[int, Meta(ge=0)] = 0
     """Of the billed seconds those that cost money; the rest was free."""
+    packs: Annotated[list[PackTake], Meta(max_length=64)] = []
+    """Which packs these seconds came from, in the order of their use."""
+    lists: Annotated[list[PriceListUse], Meta(max_length=8)] = []
+    """Where the call ran over a change of price list or product: all of them, in order; empty where one priced it."""
     steps: list[Step]
 
 
@@ -94,6 +115,8 @@ class Cdr(Part, frozen=True, kw_only=True):
     cause: Cause
     released_by: Party
     refusal: Label = ""
+    limit: Label = ""
+    """Where `cause` is `limit_reached`: the cap that ended the call (`agent.core.budget.Cap`), if it was one."""
     sip_code: int = 0
     recovered: bool = False
     """The end was not seen: the duration reaches to the last moment at which the call was known to be alive."""
@@ -106,6 +129,28 @@ class Cdr(Part, frozen=True, kw_only=True):
     """Id of the record in whose place this one counts: the same call, its beginning and price set right."""
     superseded: Superseded | None = None
     """Of a correction, and of no other record: what it takes back."""
+
+
+class Basis(Part, frozen=True, kw_only=True):
+    """What prices a call from a civil day (`2019-01-01`) on: the product, and the price list by its digest."""
+
+    from_day: Label
+    product: Label
+    price_list_sha256: Label
+
+
+class HeldPack(Part, frozen=True, kw_only=True):
+    """A minute pack that held for the number of a call when it began; amounts in micro-units, see `core.packs.Pack`."""
+
+    id: Label
+    prefix: Label
+    """The beginning of the number by which the pack holds."""
+    seconds: Annotated[int, Meta(ge=1)]
+    increment_s: Annotated[int, Meta(ge=1)] = 1
+    connect_fee_micro: Micro = 0
+    order: int = 0
+    first_month: Label = ""
+    last_month: Label = ""
 
 
 class OpenCall(Part, frozen=True, kw_only=True):
@@ -130,3 +175,7 @@ class OpenCall(Part, frozen=True, kw_only=True):
     product: Label = ""
     price_list_sha256: Label = ""
     """Digest of the price list that was installed when the call began: it prices the call whatever comes later."""
+    later: Annotated[list[Basis], Meta(max_length=8)] = []
+    """What was known, when the call began, to price it from a later midnight on."""
+    packs: Annotated[list[HeldPack], Meta(max_length=64)] = []
+    """The customer's minute packs that held for the number then."""

@@ -124,6 +124,10 @@ class CallState(Record, frozen=True, kw_only=True, tag="call"):
     released_by: Party | None = None
     refusal: Short = ""
     """The code of the agent's refusal, where `cause` is `refused`."""
+    max_talk_ms: BootMs | None = None
+    """Answered time that is granted; `until_ms` counts it from the answer on."""
+    limit: Short = ""
+    """Where `cause` is `limit_reached`: what the granted time of speech came from."""
     sip_code: int = 0
     stats: CallStats | None = None
 
@@ -230,12 +234,22 @@ class Configure(Record, frozen=True, kw_only=True, tag="configure"):
 
 
 class Decide(Record, frozen=True, kw_only=True, tag="decide"):
-    """The agent's answer to an asked call: a grant until a moment (None: no limit), or a refusal with its tone."""
+    """The agent's answer to an asked call: a grant until a moment (None: no limit), or a refusal with its tone.
+
+    Sent again for a call in progress it is the call's new grant, whole. What is granted by time of speech counts from
+    the answer, which the gateway alone sees as it happens: it applies that itself, whether the agent lives or not.
+    """
 
     call_id: Short
     granted: bool
     until_ms: BootMs | None = None
     warn_at_ms: BootMs | None = None
+    max_talk_ms: BootMs | None = None
+    """Longest answered time; None: not limited."""
+    warn_talk_ms: BootMs | None = None
+    """Answered time after which the warning sounds; None: it ends without, or is renewed before."""
+    limit: Short = ""
+    """What `max_talk_ms` comes from: one of `agent.core.budget.Cap`."""
     refusal: Short = ""
     tone: Tone = Tone.SPECIAL
     announcement: Short = ""

@@ -20,7 +20,13 @@ MAX_FILE = 16 << 20
 
 Name = Annotated[str, Meta(min_length=1, max_length=128)]
 E164 = Annotated[str, Meta(pattern=r"^\+[1-9][0-9]{3,14}$")]
+Amount = Annotated[str, Meta(pattern=r"^(0|[1-9][0-9]{0,8})(\.[0-9]{1,6})?$")]
+"""Currency units, an exact decimal: digits, a point, at most six decimals."""
+Month = Annotated[str, Meta(pattern="^[0-9]{4}-(0[1-9]|1[0-2])$")]
+Prefix = Annotated[str, Meta(pattern="^[1-9][0-9]{0,14}$")]
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+
+Tally = Annotated[int, Meta(ge=0, le=10**15)]
 
 
 class Body(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -83,6 +89,53 @@ class FileInfo(Body, frozen=True, kw_only=True):
     sha256: Sha256
 
 
+class PackName(Body, frozen=True, kw_only=True):
+    """A name in both languages."""
+
+    nb: Name
+    en: Name
+
+
+class MinutePack(Body, frozen=True, kw_only=True):
+    """A minute pack of the customer: `seconds` in each calendar month to the numbers it names.
+
+    Seconds are counted in whole increments of `increment_s`. Several packs are used up by `order`, then by `id`.
+    """
+
+    id: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+    name: PackName
+    prefixes: Annotated[list[Prefix], Meta(min_length=1, max_length=1000)]
+    """Beginnings of numbers, digits from the country code on."""
+    excluded: Annotated[list[Prefix], Meta(max_length=1000)] = []
+    """Longer beginnings for which it does not hold."""
+    seconds: Annotated[int, Meta(ge=1, le=2_678_400_000)]
+    increment_s: Annotated[int, Meta(ge=1, le=86_400)] = 1
+    connect_fee: Amount = "0"
+    """In place of the price list's, for a call that begins in the pack."""
+    monthly_fee: Amount = "0"
+    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")] = "NOK"
+    vat: Annotated[str, Meta(pattern="^(included|excluded|not_stated)$")] = "not_stated"
+    order: Annotated[int, Meta(ge=0, le=10_000)] = 0
+    first_month: Month | None = None
+    last_month: Month | None = None
+
+
+class CostLimits(Body, frozen=True, kw_only=True):
+    """Caps on what calls may cost, in units of the price list's currency, as exact decimal strings; absent: none.
+
+    Incoming, emergency and toll-free calls have none. Hour and day are the last 60 minutes and the last 24 hours.
+    """
+
+    month: Amount | None = None
+    abroad: Amount | None = None
+    """Of the month's: calls to numbers outside Norway."""
+    premium: Amount | None = None
+    """Of the month's: calls to premium-rate numbers."""
+    call: Amount | None = None
+    hour: Amount | None = None
+    day: Amount | None = None
+
+
 class Subscription(Body, frozen=True, kw_only=True):
     """What the customer has: product, registrations, numbers, lines, and the price list that rates its calls."""
 
@@ -96,6 +149,10 @@ class Subscription(Body, frozen=True, kw_only=True):
     next_price_list: FileInfo | None = None
     """The list of the product that the customer has next: fetched ahead, in force from the turn of the product."""
     profile: SipProfile = SipProfile()
+    packs: Annotated[list[MinutePack], Meta(max_length=64)] = []
+    limits: CostLimits = CostLimits()
+    prepaid: bool = False
+    """Calls are paid from a balance, which `GET /v1/usage` tells; without one known no call that costs may start."""
     active: bool = True
     notice: dt.date | None = None
     """Civil day on which the customer gave notice for all of it."""
@@ -137,16 +194,39 @@ class CdrBatchResult(Body, frozen=True, kw_only=True):
     results: list[CdrResult]
 
 
-class Usage(Body, frozen=True, kw_only=True):
-    """The operator's own count of a calendar month (Europe/Oslo): answered outgoing calls, their seconds and cost.
+class PackSeconds(Body, frozen=True, kw_only=True):
+    """Seconds that were used of one minute pack in the month."""
 
-    Seconds are answered time, each call rounded up to a whole second.
+    pack: Name
+    seconds: Tally
+
+
+class UsageCount(Body, frozen=True, kw_only=True):
+    """Answered outgoing calls, their seconds and cost; of that abroad and on premium numbers; and of which packs.
+
+    Seconds are answered time, each call rounded up to a whole second; those of packs are their whole increments.
+    """
+
+    calls: Tally
+    seconds: Tally
+    amount_micro: Tally
+    abroad_micro: Tally = 0
+    premium_micro: Tally = 0
+    packs: Annotated[list[PackSeconds], Meta(max_length=256)] = []
+
+
+class Usage(UsageCount, frozen=True, kw_only=True):
+    """The operator's own count of a calendar month (Europe/Oslo), over all that the customer calls from.
+
+    `device` is the part of it that came from the adapter which asks, in records that the operator has accepted: the
+    rest was used elsewhere.
     """
 
     month: Annotated[str, Meta(pattern="^[0-9]{4}-[0-9]{2}$")]
-    calls: int
-    seconds: int
-    amount_micro: int
+    device: UsageCount | None = None
+    """None: the operator does not tell its devices apart, and all of the month counts as this one's."""
+    balance_micro: Annotated[int, Meta(ge=-(10**15), le=10**15)] | None = None
+    """Prepaid money that is left after all records accepted so far, in millionths; None: billed in arrears."""
 
 
 class Health(Body, frozen=True, kw_only=True):

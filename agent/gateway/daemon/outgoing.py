@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from agent.core.call import Attempt, Call
+from agent.core.call import Attempt, Call, Lease
 from agent.core.events import CallKind, CallPhase, Cause, Direction, Party, Tone
 from agent.core.line import Dialled, Line
 from agent.core.numbers import normalise, render
@@ -44,7 +44,7 @@ class Outgoing:
             return
         asked = call.phase is CallPhase.ASKED
         if decision.granted:
-            self._x.carry_out(call, call.grant(decision.until_ms, decision.warn_at_ms, self._x.now))
+            self._x.carry_out(call, call.grant(_lease(decision), self._x.now))
         elif asked:
             self._x.carry_out(call, call.refuse(decision.refusal, decision.tone, self._x.now))
 
@@ -183,6 +183,13 @@ class Outgoing:
             self._new_id(), Direction.OUTGOING, kind, account=entry.account if entry else "", number=number,
             own_number=entry.number if entry else "", now=self._x.now, lines=(line.index,), attempts=attempts,
         )  # fmt: skip
+
+
+def _lease(decision: Decide) -> Lease:
+    return Lease(
+        until_ms=decision.until_ms, warn_at_ms=decision.warn_at_ms, max_talk_ms=decision.max_talk_ms,
+        warn_talk_ms=decision.warn_talk_ms, limit=decision.limit,
+    )  # fmt: skip
 
 
 def _user_part(number: str, configuration: Configure) -> str:

@@ -126,7 +126,8 @@ def call_state(call: Call) -> CallState:
         account=call.account[:_SHORT], number=call.number[:_SHORT], own_number=call.own_number,
         asked_ms=call.asked_ms, invited_ms=call.invited_ms, ringing_ms=call.ringing_ms, answered_ms=call.answered_ms,
         until_ms=call.until_ms, ended_ms=call.ended_ms if ended else None, cause=call.cause if ended else None,
-        released_by=call.released_by if ended else None, refusal=call.refusal, sip_code=call.sip_code,
+        released_by=call.released_by if ended else None, refusal=call.refusal,
+        max_talk_ms=call.max_talk_ms, limit=call.limit if ended else "", sip_code=call.sip_code,
         stats=_stats(call.stats) if call.stats is not None else None,
     )  # fmt: skip
 

@@ -31,7 +31,6 @@ from agent.operator.api import (
     CdrBatchResult,
     CdrResult,
     Health,
-    Usage,
     Verdict,
 )
 
@@ -257,8 +256,9 @@ class OperatorApi:
         month = request.query.get("month", "")
         if not _MONTH.fullmatch(month):
             raise Refused(HTTPStatus.BAD_REQUEST, "month must be YYYY-MM")
-        totals = await self.in_ledger_thread(self._ledger.totals, self._device.id, month)
-        return answer(Usage(month=month, calls=totals.calls, seconds=totals.seconds, amount_micro=totals.amount_micro))
+        count = await self.in_ledger_thread(self._ledger.usage, self._device.id, month)
+        spent_micro = await self.in_ledger_thread(self._ledger.spent_micro, self._device.id)
+        return answer(self._desk.usage(month, count, spent_micro))
 
     async def cdr(self, request: web.Request) -> web.StreamResponse:
         """`POST /v1/cdr`: one verdict per record, given after the commit."""

@@ -7,7 +7,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from agent.core.cdr import Cdr
-from agent.operator.api import Name, Number, OutgoingLine
+from agent.operator.api import Amount, CostLimits, MinutePack, Name, Number, OutgoingLine, UsageCount
 
 Count = Annotated[int, Meta(ge=0, le=10_000)]
 
@@ -55,6 +55,17 @@ class SubscriptionChange(_Control, frozen=True, kw_only=True):
     registrations: Annotated[list[Name], Meta(max_length=32)] | None = None
     numbers: Annotated[list[Number], Meta(max_length=64)] | None = None
     lines: Annotated[list[OutgoingLine], Meta(max_length=16)] | None = None
+    packs: Annotated[list[MinutePack], Meta(max_length=64)] | None = None
+    limits: CostLimits | None = None
+    prepaid: bool | None = None
+
+
+class UsageChange(_Control, frozen=True, kw_only=True):
+    """What the customer has used from elsewhere in the running month, and paid in; what is absent stays."""
+
+    elsewhere: UsageCount | None = None
+    paid_in: Amount | None = None
+    """Prepaid money in all, before any call."""
 
 
 class LabCdr(_Control, frozen=True, kw_only=True):

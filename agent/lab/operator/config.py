@@ -13,7 +13,7 @@ from msgspec import Meta, Struct
 
 from agent.core.numbers import EMERGENCY, normalise
 from agent.lab.operator.digest import Algorithm
-from agent.operator.api import Name, Number, OutgoingLine, SipProfile
+from agent.operator.api import Amount, CostLimits, MinutePack, Name, Number, OutgoingLine, SipProfile
 
 _MAX_CONFIG = 1 << 20
 
@@ -71,6 +71,11 @@ class LabSubscription(_Section, frozen=True, kw_only=True):
     lines: Annotated[list[OutgoingLine], Meta(max_length=16)]
     revision: Name = "1"
     profile: SipProfile = SipProfile(boot_spread_s=0)
+    packs: Annotated[list[MinutePack], Meta(max_length=64)] = []
+    limits: CostLimits = CostLimits()
+    prepaid: bool = False
+    paid_in: Amount = "0"
+    """Prepaid money, before any call; what calls have cost is taken from it."""
     active: bool = True
     expires_s: Annotated[int, Meta(ge=10, le=86_400)] = 300
 

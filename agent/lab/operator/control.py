@@ -7,7 +7,7 @@ from http import HTTPStatus
 from aiohttp import web
 
 from agent.lab.operator.api import OperatorApi, Refused, answer, decode, read_body
-from agent.lab.operator.bodies import Faults, LabCdr, LabCdrs, LabGap, LabGaps, SubscriptionChange
+from agent.lab.operator.bodies import Faults, LabCdr, LabCdrs, LabGap, LabGaps, SubscriptionChange, UsageChange
 from agent.lab.operator.config import LabConfigError
 from agent.lab.operator.desk import Desk
 from agent.lab.operator.published import Published, PublishError, price_list_name, shipped_price_list
@@ -26,6 +26,7 @@ class Control:
         """Return the routes of `/lab/`."""
         return [
             web.post("/lab/subscription", self.change_subscription),
+            web.post("/lab/usage", self.note_usage),
             web.post("/lab/files/{name}", self.publish),
             web.post("/lab/faults", self.order_faults),
             web.get("/lab/faults", self.faults),
@@ -43,6 +44,12 @@ class Control:
         except (LabConfigError, PublishError) as error:
             raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from error
         return await self._api.subscription(request)
+
+    async def note_usage(self, request: web.Request) -> web.StreamResponse:
+        """`POST /lab/usage`: UsageChange in, the same out."""
+        change = decode(await read_body(request), UsageChange)
+        self._desk.note_usage(change)
+        return answer(change)
 
     async def publish(self, request: web.Request) -> web.StreamResponse:
         """`POST /lab/files/{name}?version=…`: the bytes in, FileInfo out; it is the current version from now on."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
-from agent.lab.operator.bodies import Faults, SubscriptionChange
+from agent.core.money import parse_amount
+from agent.lab.operator.bodies import Faults, SubscriptionChange, UsageChange
 from agent.lab.operator.config import LabConfig, LabConfigError, LabSubscription, check
 from agent.lab.operator.published import Published, price_list_name
 from agent.lab.operator.sip_faults import SipFaults
-from agent.operator.api import FileInfo, Registration, Subscription
+from agent.operator.api import FileInfo, PackSeconds, Registration, Subscription, Usage, UsageCount
 
 
 class Desk:
@@ -22,6 +23,7 @@ class Desk:
         self._changes = 0
         self._sip_faults = sip_faults
         self._faults = Faults()
+        self._elsewhere = UsageCount(calls=0, seconds=0, amount_micro=0)
 
     @property
     def faults(self) -> Faults:
@@ -51,6 +53,9 @@ class Desk:
             lines=plan.lines,
             price_list=price_list,
             profile=plan.profile,
+            packs=plan.packs,
+            limits=plan.limits,
+            prepaid=plan.prepaid,
             active=plan.active,
         )
 
@@ -67,6 +72,33 @@ class Desk:
             raise LabConfigError(f"product: no price list {price_list_name(plan.product)} is published")
         self._plan = plan
         self._changes += 1
+
+    def note_usage(self, change: UsageChange) -> None:
+        """Take what was used elsewhere, and what was paid in."""
+        if change.elsewhere is not None:
+            self._elsewhere = change.elsewhere
+        if change.paid_in is not None:
+            self._plan = msgspec.structs.replace(self._plan, paid_in=change.paid_in)
+
+    def usage(self, month: str, device: UsageCount, spent_micro: int) -> Usage:
+        """Return the count of a month from that of the device, and the balance after all that it has spent."""
+        other = self._elsewhere
+        packs: dict[str, int] = {}
+        for use in (*device.packs, *other.packs):
+            packs[use.pack] = packs.get(use.pack, 0) + use.seconds
+        return Usage(
+            month=month,
+            calls=device.calls + other.calls,
+            seconds=device.seconds + other.seconds,
+            amount_micro=device.amount_micro + other.amount_micro,
+            abroad_micro=device.abroad_micro + other.abroad_micro,
+            premium_micro=device.premium_micro + other.premium_micro,
+            packs=[PackSeconds(pack=pack, seconds=seconds) for pack, seconds in sorted(packs.items())],
+            device=device,
+            balance_micro=(
+                parse_amount(self._plan.paid_in) - spent_micro - other.amount_micro if self._plan.prepaid else None
+            ),
+        )
 
     def take(self, fault: str) -> bool:
         """Whether a counted fault strikes now; one of its count is used up."""

@@ -16,7 +16,8 @@ import msgspec
 
 from agent.core.cdr import Cdr
 from agent.core.events import Direction
-from agent.operator.api import Verdict
+from agent.core.numbers import NumberClass, classify
+from agent.operator.api import PackSeconds, UsageCount, Verdict
 
 _OSLO = ZoneInfo("Europe/Oslo")
 
@@ -53,6 +54,12 @@ CREATE TABLE IF NOT EXISTS number (
 ) STRICT, WITHOUT ROWID;
 """
 
+_STANDS = (
+    "NOT EXISTS (SELECT 1 FROM record AS newer WHERE newer.device = record.device AND newer.corrects = record.id"
+    " AND newer.corrects <> '')"
+)
+"""Of a record that no other one corrects."""
+
 
 class LedgerError(Exception):
     """The ledger cannot be opened, read or written; nothing of the batch was kept."""
@@ -66,15 +73,6 @@ class Received:
     received_at: str
     sha256: str
     record: Cdr
-
-
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """Answered outgoing calls of a month: how many, seconds (each call rounded up), cost in micro-units."""
-
-    calls: int
-    seconds: int
-    amount_micro: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,19 +147,45 @@ class Ledger:
             raise LedgerError(f"the ledger cannot be written: {error}") from error
         return verdicts
 
-    def totals(self, device: str, month: str) -> Totals:
-        """Return what a device has used in a month; a corrected record's place is its correction's. LedgerError."""
-        sql = (
-            "SELECT coalesce(sum(calls), 0), coalesce(sum(seconds), 0), coalesce(sum(amount_micro), 0)"
-            " FROM record WHERE device = ? AND month = ? AND NOT EXISTS"
-            " (SELECT 1 FROM record AS newer WHERE newer.device = record.device AND newer.corrects = record.id"
-            " AND newer.corrects <> '')"
-        )
+    def usage(self, device: str, month: str) -> UsageCount:
+        """Return what a device has used in a month; a corrected record's place is its correction's.
+
+        A pack's seconds count in the month of the talk. Raises LedgerError.
+        """
+        sql = f"SELECT month, calls, seconds, amount_micro, body FROM record WHERE device = ? AND {_STANDS}"  # noqa: S608 - constant
+        calls = seconds = amount = abroad = premium = 0
+        packs: dict[str, int] = {}
         try:
-            calls, seconds, amount = self._db.execute(sql, (device, month)).fetchone()
+            for of, some_calls, some_seconds, micro, body in self._db.execute(sql, (device,)):
+                record = msgspec.json.decode(body, type=Cdr)
+                for take in record.price.packs if record.price is not None else ():
+                    if take.month == month:
+                        packs[take.pack] = packs.get(take.pack, 0) + take.seconds
+                if of != month:
+                    continue
+                calls, seconds, amount = calls + some_calls, seconds + some_seconds, amount + micro
+                match classify(record.number):
+                    case NumberClass.INTERNATIONAL:
+                        abroad += micro
+                    case NumberClass.PREMIUM:
+                        premium += micro
         except sqlite3.Error as error:
             raise LedgerError(f"the ledger cannot be read: {error}") from error
-        return Totals(calls, seconds, amount)
+        return UsageCount(
+            calls=calls, seconds=seconds, amount_micro=amount, abroad_micro=abroad, premium_micro=premium,
+            packs=[PackSeconds(pack=pack, seconds=used) for pack, used in sorted(packs.items())],
+        )  # fmt: skip
+
+    def spent_micro(self, device: str) -> int:
+        """Return what all calls of a device have cost. Raises LedgerError."""
+        try:
+            (amount,) = self._db.execute(
+                f"SELECT coalesce(sum(amount_micro), 0) FROM record WHERE device = ? AND {_STANDS}",  # noqa: S608 - constant
+                (device,),
+            ).fetchone()
+        except sqlite3.Error as error:
+            raise LedgerError(f"the ledger cannot be read: {error}") from error
+        return int(amount)
 
     def gaps(self, device: str) -> list[Gap]:
         """Return the numbers that never came, between the least and the greatest of each epoch. Raises LedgerError.

@@ -364,9 +364,28 @@ def test_usage_counts_each_answered_outgoing_call_once_in_its_month(operator):
     next_month = cdr(began_at="2026-03-31T23:30:00Z")
     verdicts(operator, one, incoming, next_month)
     verdicts(operator, one)
-    assert usage(operator, "2026-03") == Usage(month="2026-03", calls=1, seconds=62, amount_micro=1_500_000)
-    assert usage(operator, "2026-04") == Usage(month="2026-04", calls=1, seconds=62, amount_micro=1_500_000)
-    assert usage(operator, "2026-05") == Usage(month="2026-05", calls=0, seconds=0, amount_micro=0)
+    for month, calls, seconds, micro in [("03", 1, 62, 1_500_000), ("04", 1, 62, 1_500_000), ("05", 0, 0, 0)]:
+        told = usage(operator, f"2026-{month}")
+        assert (told.calls, told.seconds, told.amount_micro) == (calls, seconds, micro)
+        assert told.device is not None
+        assert (told.device.calls, told.device.amount_micro) == (calls, micro), "nothing was used elsewhere"
+        assert told.balance_micro is None
+
+
+def test_usage_tells_this_adapter_from_others_and_what_is_left_of_prepaid_money(operator):
+    operator.request("POST", "/lab/subscription", b'{"prepaid": true, "limits": {"month": "150", "premium": "0"}}')
+    limits = subscription(operator).limits
+    assert (limits.month, limits.premium, limits.abroad) == ("150", "0", None)
+    elsewhere = b'{"elsewhere": {"calls": 2, "seconds": 60, "amount_micro": 4000000, "abroad_micro": 4000000,'
+    elsewhere += b'"packs": [{"pack": "norden", "seconds": 30}]}, "paid_in": "20"}'
+    assert operator.request("POST", "/lab/usage", elsewhere)[0] == 200
+    verdicts(operator, cdr(number="+4681234567"))
+    told = usage(operator, "2026-03")
+    assert (told.calls, told.amount_micro, told.abroad_micro) == (3, 5_500_000, 5_500_000)
+    assert told.device is not None
+    assert (told.device.calls, told.device.abroad_micro, told.device.packs) == (1, 1_500_000, [])
+    assert [(one.pack, one.seconds) for one in told.packs] == [("norden", 30)]
+    assert told.balance_micro == 14_500_000
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from agent.core.call import (
     Attempt,
     Call,
     Hear,
+    Lease,
     Leave,
     Speak,
     Warn,
@@ -58,7 +59,7 @@ def test_asked_granted_rung_answered_warned_limited():
     call = _outgoing()
     call.ask(4000)
     assert call.deadline() == 4000
-    assert call.grant(60_000, 40_000, 100) == [Invite("c", "home", "+4722334455", 0)]
+    assert call.grant(Lease(60_000, 40_000), 100) == [Invite("c", "home", "+4722334455", 0)]
     assert call.progress(180, 200, early_media=False) == [Hear(Tone.RINGBACK)]
     assert call.answered(300) == [Speak()]
     assert call.deadline() == 40_000
@@ -75,7 +76,7 @@ def test_asked_granted_rung_answered_warned_limited():
 
 def test_a_warning_that_was_due_while_it_rang_comes_with_the_answer():
     call = _outgoing()
-    call.grant(60_000, 1000, 100)
+    call.grant(Lease(60_000, 1000), 100)
     assert call.tick(2000) == []
     call.answered(5000)
 
@@ -84,7 +85,7 @@ def test_a_warning_that_was_due_while_it_rang_comes_with_the_answer():
 
 def test_the_record_waits_for_statistics_but_not_for_ever_and_the_slot_longer():
     call = _outgoing()
-    call.grant(None, None, 0)
+    call.grant(Lease(), 0)
     call.answered(10)
     call.clear(Cause.NORMAL, Party.LOCAL, 1000)
     assert not call.finished
@@ -101,7 +102,7 @@ def test_the_record_waits_for_statistics_but_not_for_ever_and_the_slot_longer():
 def test_an_answer_that_crossed_our_cancel_counts_a_later_one_does_not():
     for at_ms, answered in ((900, 900), (1100, None)):
         call = _outgoing()
-        call.grant(None, None, 0)
+        call.grant(Lease(), 0)
         call.clear(Cause.CANCELLED, Party.LOCAL, 1000)
         assert call.answered(at_ms) == []
         call.over(GONE, 1200)
@@ -221,7 +222,7 @@ def test_in_whatever_order_things_happen_a_call_leaves_its_line_once_and_ends_on
 def _take_step(call: Call, step: str, now: int):
     match step:
         case "grant":
-            return call.grant(now + 5000, now + 2000, now) if call.direction is Direction.OUTGOING else []
+            return call.grant(Lease(now + 5000, now + 2000), now) if call.direction is Direction.OUTGOING else []
         case "refuse":
             return call.refuse("x", Tone.BUSY, now)
         case "ring180":
@@ -240,3 +241,55 @@ def _take_step(call: Call, step: str, now: int):
             return call.clear(Cause.NORMAL, Party.LOCAL, now)
         case _:
             return call.tick(now)
+
+
+# --- time of speech ---------------------------------------------------------------------------------------------------
+
+
+def talking(lease: Lease, answered: int = 10_000) -> Call:
+    call = _outgoing()
+    call.grant(lease, 0)
+    call.answered(answered)
+    return call
+
+
+def test_granted_speech_counts_from_the_answer_and_says_what_it_came_from():
+    call = talking(Lease(3_600_000, 3_000_000, 60_000, 40_000, "month"))
+    assert (call.until_ms, call.deadline()) == (70_000, 50_000)
+    assert call.tick(50_000) == [Warn()]
+    assert call.tick(69_799) == []
+    assert HangUp("c") in call.tick(69_800)
+    assert (call.cause, call.limit) == (Cause.LIMIT_REACHED, "month")
+
+
+def test_the_moment_ends_the_call_where_it_comes_before_the_speech_is_used_up():
+    call = talking(Lease(20_000, 15_000, 60_000, 40_000, "month"))
+    assert call.deadline() == 15_000
+    call.tick(15_000)
+    call.tick(19_800)
+    assert (call.cause, call.limit) == (Cause.LIMIT_REACHED, "")
+
+
+def test_ringing_uses_no_speech_up():
+    call = _outgoing()
+    call.grant(Lease(max_talk_ms=5_000, limit="hour"), 0)
+    assert call.tick(60_000) == []
+    assert (call.live, call.until_ms) == (True, None)
+
+
+def test_a_renewed_lease_lengthens_the_call_and_the_same_end_is_warned_of_once():
+    call = talking(Lease(max_talk_ms=60_000, warn_talk_ms=30_000, limit="day"))
+    assert call.tick(40_000) == [Warn()]
+    call.grant(Lease(max_talk_ms=60_000, warn_talk_ms=30_000, limit="day"), 41_000)
+    assert call.tick(41_000) == []
+    call.grant(Lease(max_talk_ms=90_000, warn_talk_ms=60_000, limit="day"), 42_000)
+    assert call.tick(69_999) == []
+    assert call.tick(70_000) == [Warn()]
+    assert call.live
+
+
+def test_a_lease_shorter_than_what_was_spoken_ends_the_call_now():
+    call = talking(Lease(max_talk_ms=60_000, limit="lease"))
+    call.grant(Lease(max_talk_ms=20_000, limit="balance"), 50_000)
+    assert HangUp("c") in call.tick(50_000)
+    assert call.limit == "balance"

@@ -22,7 +22,7 @@ from agent.gateway.protocol import (
 )
 
 
-def _granted(gateway: FakeGateway, line: int = 0, **grant: int) -> str:
+def _granted(gateway: FakeGateway, line: int = 0, **grant: object) -> str:
     call_id = gateway.call_number("22334455", line)
     gateway.send(Decide(call_id=call_id, granted=True, **grant))
     return call_id
@@ -237,6 +237,20 @@ def test_a_silent_agent_is_congestion_and_its_late_answer_is_ignored(gateway):
 
     assert not gateway.legs
     assert gateway.phones[0].tone is Tone.CONGESTION
+
+
+def test_granted_speech_ends_200_ms_early_after_a_warning_even_with_the_agent_gone(gateway):
+    call_id = _granted(gateway, max_talk_ms=60_000, warn_talk_ms=30_000, limit="month")
+    gateway.advance(20_000)
+    gateway.peer_answers(call_id)
+    gateway.disconnect()
+    gateway.advance(59_799)
+    assert gateway.call(call_id).phase is CallPhase.ANSWERED
+    gateway.advance(1)
+
+    ended = gateway.call(call_id)
+    assert (ended.cause, ended.limit, ended.max_talk_ms) == (Cause.LIMIT_REACHED, "month", 60_000)
+    assert ended.ended_ms - ended.answered_ms == 59_800
 
 
 def test_the_call_is_ended_200_ms_before_its_limit_after_a_warning_even_with_the_agent_gone(gateway):
