@@ -137,8 +137,8 @@ class Agent:
         self._random = random.SystemRandom()
         self.plan = Plan(
             Shipped(
-                load_products(), load_numbering().with_map(config.dialling.map), load_tones(),
-                frozenset(config.emergency.extra),
+                load_products(), load_numbering().with_map(config.dialling.map),
+                load_tones(country=config.general.tones), frozenset(config.emergency.extra),
             ),
             self._zone, self._old_table,
         )  # fmt: skip
@@ -385,11 +385,15 @@ def _operator_client(config: Config) -> OperatorClient:
 
 
 def try_out(config: Config) -> None:
-    """Raise ConfigError where the secret, the operator's address or the store's folder can't be worked with."""
+    """Raise ConfigError where the secret, the operator's address, the tones or the store can't be worked with."""
     try:
         _operator_client(config)
     except (OperatorError, ValueError) as error:
         raise ConfigError(f"operator: {error}; correct url, device_id or credential_file") from error
+    try:
+        load_tones(country=config.general.tones)
+    except DataError as error:
+        raise ConfigError(f"general.tones: {error}") from error
     folder = Path(config.store.folder)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -187,6 +187,14 @@ class GeneralSection(Section, frozen=True, kw_only=True):
             longest=64,
         ),
     ] = "Europe/Oslo"
+    tones: Annotated[
+        str,
+        _text(
+            "Tones and ringing: a country that is shipped (no, se, dk, fi, gb), or a file of your own.",
+            "no, se, dk, fi, gb, or an absolute path (it begins with /)",
+            pattern="^(no|se|dk|fi|gb)$|^/.",
+        ),
+    ] = "no"
 
 
 class EmergencySection(Section, frozen=True, kw_only=True):

@@ -15,9 +15,12 @@ class Tone(enum.StrEnum):
     """A tone a telephone can play; its frequencies and cadence are data (`config/tones.toml`, ITU-T E.180)."""
 
     DIAL = "dial"
+    RECALL = "recall"
+    """Dial tone that says that something waits."""
     RINGBACK = "ringback"
     BUSY = "busy"
     CONGESTION = "congestion"
+    CALL_WAITING = "call_waiting"
     SPECIAL = "special"
     HOWLER = "howler"
     WARNING = "warning"

@@ -36,6 +36,20 @@ def test_every_tone_is_there_and_ringing_has_a_cadence():
     assert tones.tones[Tone.DIAL].segments[0].frequencies == [425]
 
 
+@pytest.mark.parametrize("country", ["se", "dk", "fi", "gb"])
+def test_other_countries_have_every_tone_of_their_own(country):
+    tones = load_tones(country=country)
+    assert set(tones.tones) == set(Tone)
+    assert tones != load_tones()
+
+
+def test_a_file_of_ones_own_may_bring_the_tones(tmp_path: Path):
+    text = (data_dir() / "tones.toml").read_text(encoding="utf-8")
+    (tmp_path / "mine.toml").write_text(text.replace("425@-10; *(*/0/1)", "400@-12; *(*/0/1)"), encoding="utf-8")
+    dial = load_tones(country=str(tmp_path / "mine.toml")).tones[Tone.DIAL]
+    assert (dial.level_dbm0, dial.segments[0].frequencies) == (-12, [400])
+
+
 @pytest.mark.parametrize(
     ("name", "old", "new", "sentence"),
     [
@@ -45,7 +59,8 @@ def test_every_tone_is_there_and_ringing_has_a_cadence():
         ("products.toml", 'id = "bedrift"', 'id = "privat"', "product privat is there twice"),
         ("products.toml", "effective_from = 2019-01-01", 'effective_from = "soon"', "effective_from: Invalid"),
         ("numbering.toml", '"1412"]', '""]\nextra = 1', "digit_map: Object contains unknown field"),
-        ("tones.toml", "[tones.howler]", "[tones.growler]", "tones"),
+        ("tones.toml", "howler =", "growler =", "tones"),
+        ("tones.toml", "*(.5/.5/1)", "*(.5/.5/2)", "tones.busy: part '.5/.5/2': there are frequencies 1 to 1"),
         ("tones.toml", "ring_cadence_ms = [1000, 4000]", "ring_cadence_ms = [1000, 0]", "ring_cadence_ms[1]: Expected"),
     ],
 )
@@ -60,10 +75,9 @@ def test_a_wrong_entry_is_named_with_file_and_key(tmp_path: Path, name, old, new
 
 
 def test_a_tone_that_lacks_is_named(tmp_path: Path):
-    lines = (data_dir() / "tones.toml").read_text(encoding="utf-8")
-    start = lines.index("[tones.warning]")
-    following = lines.find("\n[tones.", start)
-    (tmp_path / "tones.toml").write_text(lines[:start] + (lines[following:] if following > 0 else ""), encoding="utf-8")
+    lines = (data_dir() / "tones.toml").read_text(encoding="utf-8").splitlines()
+    kept = [line for line in lines if not line.startswith("warning")]
+    (tmp_path / "tones.toml").write_text("\n".join(kept), encoding="utf-8")
     with pytest.raises(DataError, match="tones: warning not there"):
         load_tones(tmp_path)
 

@@ -8,9 +8,9 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from agent.core.events import Tone
+from agent.data import load_tones
 from agent.gateway.fake import FakeGateway
-from agent.gateway.protocol import Account, Configure, DigitMap, Line, NumberFormat, Route, ToneSpec
+from agent.gateway.protocol import Account, Configure, DigitMap, Line, NumberFormat, Route
 from agent.paths import data_dir
 
 
@@ -21,7 +21,7 @@ def _toml(name: str) -> dict[str, object]:
 @pytest.fixture(scope="session")
 def configuration() -> Configure:
     """Two lines on an account with two targets, and a second account with one target."""
-    numbering, tones = _toml("numbering.toml"), _toml("tones.toml")
+    numbering, tones = _toml("numbering.toml"), load_tones()
     first = Account(
         id="home", user="u1", domain="example.net", auth_user="u1", password="secret",
         targets=["192.0.2.1:5060;transport=udp", "192.0.2.2:5060;transport=udp"],
@@ -42,8 +42,8 @@ def configuration() -> Configure:
             Route(number="+4722000002", account="home", lines=[0, 1]),
         ],
         digit_map=msgspec.convert(numbering["digit_map"], DigitMap),
-        tones=msgspec.convert(tones["tones"], dict[Tone, ToneSpec]),
-        ring_cadence_ms=msgspec.convert(tones["ring_cadence_ms"], list[int]),
+        tones=tones.tones,
+        ring_cadence_ms=list(tones.ring_cadence_ms),
         numbers=msgspec.convert(numbering["numbers"], NumberFormat),
     )
 

@@ -28,7 +28,7 @@ def test_what_a_newer_version_added_is_passed_over(tmp_path: Path, configuration
     body = msgspec.to_builtins(configuration)
     body["hold_music"] = True
     body["accounts"][0]["srtp"] = "required"
-    body["tones"]["recall"] = body["tones"]["dial"]
+    body["tones"]["lullaby"] = body["tones"]["dial"]
     body["tones"]["dial"]["segments"][0]["fade_ms"] = 5
     body["numbers"]["clir"] = "31"
     (tmp_path / FILE).write_text(json.dumps(body))

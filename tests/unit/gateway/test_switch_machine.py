@@ -24,6 +24,7 @@ from agent.core.events import (
     Tone,
     Unregistered,
 )
+from agent.data import load_tones
 from agent.gateway.fake import FakeGateway, RegistrarMood
 from agent.gateway.protocol import (
     MAX_UNRELEASED,
@@ -38,7 +39,6 @@ from agent.gateway.protocol import (
     LineState,
     Release,
     Route,
-    ToneSpec,
     decode_gateway_record,
     encode,
 )
@@ -53,7 +53,6 @@ _numbers = st.sampled_from(["22334455", "112", "01", "194", "22", "*21#", "00468
 
 def _configuration(revision: str, password: str = "p") -> Configure:
     numbering = tomllib.loads((data_dir() / "numbering.toml").read_text(encoding="utf-8"))
-    tones = tomllib.loads((data_dir() / "tones.toml").read_text(encoding="utf-8"))
     targets = ["192.0.2.1:5060;transport=udp", "192.0.2.2:5060;transport=udp"]
     account = Account(id="home", user="u", domain="example.net", auth_user="u", password=password, targets=targets)
     numbers = [f"+472200000{index}" for index in range(LINES)]
@@ -66,7 +65,7 @@ def _configuration(revision: str, password: str = "p") -> Configure:
             Route(number=numbers[1], account="home", lines=[0, 1, 2]),
         ],
         digit_map=msgspec.convert(numbering["digit_map"], DigitMap),
-        tones=msgspec.convert(tones["tones"], dict[Tone, ToneSpec]),
+        tones=load_tones().tones,
         ring_cadence_ms=[1000, 4000],
     )
 
