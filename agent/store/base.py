@@ -10,6 +10,7 @@ from typing import TypeVar
 import msgspec
 
 from agent.core.cdr import Cdr, OpenCall
+from agent.store.details import details_in, stated
 from agent.store.journal import Journal
 from agent.store.lines import MAX_IDS, Addition, Based, Kept, Line, Opened, Purged, Totals
 from agent.store.records import UsageRow, counted, taken_back
@@ -56,14 +57,17 @@ def statements(db: sqlite3.Connection) -> Iterator[Line]:
     for rows in _chunks(usage, MAX_IDS):
         yield Totals(rows=[Addition(periods=[row[0]], own_number=row[1], currency=row[2], calls=row[3],
                                     seconds=row[4], amount_micro=row[5]) for row in rows])  # fmt: skip
+    for details in _chunks(stated(db), MAX_IDS):
+        yield Totals(rows=[], details=details)
     for rows in _chunks(db.execute("SELECT id FROM purged ORDER BY seq"), MAX_IDS):
         yield Purged(ids=[row[0] for row in rows])
     records = db.execute("SELECT seq, id, body, periods, state, reason, acknowledged_ms FROM cdr ORDER BY seq")
     for number, cdr_id, body, periods, state, reason, acknowledged_ms in records:
         split = periods.split()
         added, taken = additions(body, split)
-        yield Kept(id=cdr_id, cdr=raw(body), periods=split, usage=added, taken=taken, number=number, state=state,
-                   reason=reason, acknowledged_ms=acknowledged_ms)  # fmt: skip
+        yield Kept(id=cdr_id, cdr=raw(body), periods=split, usage=added, taken=taken, number=number,
+                   details=details_in(body, split), state=state, reason=reason,
+                   acknowledged_ms=acknowledged_ms)  # fmt: skip
     for body, answered_ms, last_alive_ms in db.execute("SELECT body, answered_ms, last_alive_ms FROM open_call"):
         try:
             call = _open_call_decoder.decode(body)

@@ -194,7 +194,7 @@ class Journal:
             self._descriptor = os.open(path, flags, 0o600)
             sync_folder(self._folder)
         self._segment_bytes = 0
-        self._write_packed([Begun(base=base)])
+        self._write_packed([Begun(base=base, details=base)])
         return path
 
     def sync(self) -> None:

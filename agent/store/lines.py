@@ -34,9 +34,13 @@ class Words(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Begun(Words, frozen=True, kw_only=True, tag="begun"):
-    """First line of a segment. `base`: from here to the next `Based` line all that the store knows is stated anew."""
+    """First line of a segment. `base`: from here to the next `Based` line all that the store knows is stated anew.
+
+    `details`: with that, the usage by class and by pack.
+    """
 
     base: bool = False
+    details: bool = False
 
 
 class Based(Words, frozen=True, kw_only=True, tag="based"):
@@ -74,6 +78,18 @@ class Addition(Words, frozen=True, kw_only=True):
     amount_micro: int
 
 
+class Detail(Words, frozen=True, kw_only=True):
+    """What a record adds to (or a correction takes from) the usage of a class of numbers or of a pack in a month."""
+
+    period: str
+    kind: str
+    name: str
+    currency: str = ""
+    calls: int = 0
+    seconds: int = 0
+    amount_micro: int = 0
+
+
 class Finished(Words, frozen=True, kw_only=True, tag="finished"):
     """A call has its record (`cdr`: its bytes as stored): it is counted, queued, and no longer open.
 
@@ -86,6 +102,7 @@ class Finished(Words, frozen=True, kw_only=True, tag="finished"):
     periods: list[str]
     usage: Addition | None = None
     taken: Addition | None = None
+    details: list[Detail] = []
     number: int = 0
 
 
@@ -123,6 +140,7 @@ class Kept(Words, frozen=True, kw_only=True, tag="kept"):
     periods: list[str]
     usage: Addition | None = None
     taken: Addition | None = None
+    details: list[Detail] = []
     number: int = 0
     state: str = "pending"
     reason: str = ""
@@ -130,9 +148,10 @@ class Kept(Words, frozen=True, kw_only=True, tag="kept"):
 
 
 class Totals(Words, frozen=True, kw_only=True, tag="totals"):
-    """Of a base: rows of usage as they stand, each with one period."""
+    """Of a base: rows of usage as they stand, each with one period, and rows of its details."""
 
     rows: list[Addition]
+    details: list[Detail] = []
 
 
 Line = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Self
 
@@ -12,11 +13,14 @@ import structlog
 
 from agent.core.cdr import Cdr
 from agent.store.database import Database, open_for_reading
-from agent.store.records import OutboxState, StoredCdr, UsageRow, merged
+from agent.store.details import DetailKind
+from agent.store.records import OutboxState, StoredCdr, UsageDetails, UsageRow, merged
 
 _MONTH = re.compile(r"[0-9]{4}-[0-9]{2}")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _MAX_ROWS = 100_000
+_MAX_PRICED = 2_000
+_PRICED = b'"amount_micro":'
 
 _decoder = msgspec.json.Decoder(Cdr)
 _log = structlog.get_logger(__name__)
@@ -66,6 +70,47 @@ class StoreReader:
     async def usage_day(self, day: str) -> list[UsageRow]:
         """Usage of a civil day `YYYY-MM-DD`."""
         return await self._usage(checked_period(day, _DAY))
+
+    async def usage_details(self, month: str) -> UsageDetails:
+        """Usage of a civil month by class of number and by minute pack."""
+        rows = await self._database.read(
+            "read the usage's details",
+            "SELECT kind, name, calls, seconds, amount_micro FROM detail WHERE period = ? ORDER BY name, currency",
+            (checked_period(month, _MONTH),),
+        )
+        classes: dict[str, int] = {}
+        packs: dict[str, int] = {}
+        for kind, name, _calls, seconds, amount_micro in rows:
+            if kind == DetailKind.PACK:
+                packs[name] = packs.get(name, 0) + seconds
+            else:
+                classes[name] = classes.get(name, 0) + amount_micro
+        return UsageDetails(classes, packs)
+
+    async def priced_since(self, at: datetime) -> list[tuple[datetime, int]]:
+        """When the calls that ended after `at` did, as far as anybody vouches for it, and their micro-units.
+
+        Only what was not purged; a corrected record's place is its correction's.
+        """
+        rows = await self._database.read(
+            "read the newest prices",
+            "SELECT body, sha256 FROM cdr WHERE instr(body, ?) ORDER BY seq DESC LIMIT ?",
+            (_PRICED, _MAX_PRICED),
+        )
+        found = [cdr for body, digest in rows if (cdr := readable(body, digest)) is not None]
+        corrected = {cdr.corrects for cdr in found}
+        result = []
+        for cdr in found:
+            if cdr.price is None or not cdr.price.amount_micro or not cdr.time_trusted or cdr.id in corrected:
+                continue
+            talked = timedelta(milliseconds=cdr.duration_ms)
+            try:
+                ended = datetime.fromisoformat(cdr.answered_at or cdr.began_at) + talked
+            except (ValueError, OverflowError):
+                continue
+            if ended > at:
+                result.append((ended, cdr.price.amount_micro))
+        return result
 
     async def pending_count(self) -> int:
         """How many records wait for the operator."""

@@ -42,6 +42,14 @@ class UsageRow:
     currency: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class UsageDetails:
+    """A month's cost in micro-units by `NumberClass`, and the seconds used of each minute pack by its id."""
+
+    classes: dict[str, int]
+    packs: dict[str, int]
+
+
 def counted(cdr: Cdr) -> UsageRow | None:
     """What a record adds to the usage of its own number; None for a call that was incoming or never answered.
 

@@ -17,12 +17,14 @@ import msgspec
 
 from agent.store import salvage
 from agent.store.base import COUNT, DROP_EMPTY, INSERT_RECORD, count_parameters, is_open_call, write_base
+from agent.store.details import COUNT_DETAIL, DROP_EMPTY_DETAILS, ToldDetails, count_anew, parameters
 from agent.store.errors import Repair
 from agent.store.journal import Journal, Survey, last_named, read
 from agent.store.lines import (
     Acknowledged,
     Alive,
     Answered,
+    Begun,
     Finished,
     Kept,
     Line,
@@ -93,6 +95,7 @@ class _Told:
     """Records that were acknowledged or set apart."""
     requeued: dict[str, int] = field(default_factory=dict)
     """Serial of the last line by which a record that was set apart waits again: what set it apart before is over."""
+    details: ToldDetails = field(default_factory=ToldDetails)
     usage: dict[UsageKey, list[int]] = field(default_factory=lambda: defaultdict(lambda: [0, 0, 0]))
 
 
@@ -106,7 +109,8 @@ def recover(db: sqlite3.Connection, folder: Path, damaged: Path | None) -> tuple
     recovery = Recovery(survey, empty=_is_empty(db))
     _bring_in(db, folder, told, recovery, damaged)
     recovery.journal_behind = not _holds_all(db, told)
-    if survey.flawless and survey.last_base is not None and not recovery.journal_behind and _is_up_to_date(db, told):
+    sound = survey.flawless and not recovery.journal_behind and bool(told.details.whole)
+    if sound and survey.last_base is not None and _is_up_to_date(db, told):
         resume = None if survey.torn else survey.last_path
         journal = Journal(folder, survey.last_serial, size=survey.size, resume=resume)
         journal.drop_before(survey.last_base)
@@ -152,10 +156,15 @@ def _bring_in(db: sqlite3.Connection, folder: Path, told: _Told, recovery: Recov
             _apply(db, told, serial, line, recovery)
         if recovery.empty:
             _set_usage(db, told.usage)
+            told.details.put_into(db)
         if damaged is not None:
             recovery.salvaged = salvage.take_over(db, damaged)
         elif not recovery.empty and recovery.survey.flawless and _holds_all(db, told):
             recovery.corrected += _set_usage(db, told.usage)
+            if told.details.whole:
+                recovery.corrected += told.details.put_into(db)
+        if not told.details.whole:
+            count_anew(db)
         _renew_epoch(db, set_back=recovery.lag > _ORDINARY_LAG)
         db.execute("COMMIT")
     except BaseException:
@@ -165,13 +174,17 @@ def _bring_in(db: sqlite3.Connection, folder: Path, told: _Told, recovery: Recov
 
 
 def _sum_up(told: _Told, serial: int, line: Line) -> None:
-    if isinstance(line, Finished) and told.last[line.id] == serial:
+    if isinstance(line, Begun):
+        told.details.begin(base=line.base, details=line.details)
+    elif isinstance(line, Finished) and told.last[line.id] == serial:
+        told.details.add(line.details)
         for addition in filter(None, (line.usage, line.taken)):
             for period in addition.periods:
                 row = told.usage[period, addition.own_number, addition.currency]
                 for place, more in enumerate((addition.calls, addition.seconds, addition.amount_micro)):
                     row[place] += more
     elif isinstance(line, Totals):
+        told.details.state(line.details)
         for total in line.rows:
             told.usage[total.periods[0], total.own_number, total.currency] = [
                 total.calls, total.seconds, total.amount_micro,
@@ -273,6 +286,9 @@ def _keep(
         if counting:
             db.executemany(COUNT, count_parameters(addition))
             db.execute(DROP_EMPTY)
+    if counting:
+        db.executemany(COUNT_DETAIL, parameters(line.details))
+        db.execute(DROP_EMPTY_DETAILS)
     return 0
 
 

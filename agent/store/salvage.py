@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from agent.store.base import COUNT, INSERT_RECORD, additions, count_parameters
+from agent.store.details import COUNT_DETAIL, details_in, parameters
 from agent.store.errors import UNSOUND
 
 
@@ -99,4 +100,5 @@ def _take_record(db: sqlite3.Connection, row: Sequence[Any]) -> int:
     for one in found:
         if one is not None:
             db.executemany(COUNT, count_parameters(one))
+    db.executemany(COUNT_DETAIL, parameters(details_in(body, split)))
     return 1

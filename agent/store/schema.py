@@ -69,6 +69,23 @@ MIGRATIONS = (
             "ALTER TABLE document ADD COLUMN sha256 BLOB",
         ),
     ),
+    Migration(
+        version=3,
+        oldest_version=1,
+        statements=(
+            # Older software counts nothing here, and neither does its journal: see `agent.store.details`.
+            """CREATE TABLE detail(
+                 period TEXT NOT NULL,
+                 kind TEXT NOT NULL,
+                 name TEXT NOT NULL,
+                 currency TEXT NOT NULL,
+                 calls INTEGER NOT NULL,
+                 seconds INTEGER NOT NULL,
+                 amount_micro INTEGER NOT NULL,
+                 PRIMARY KEY (period, kind, name, currency)
+               ) STRICT, WITHOUT ROWID""",
+        ),
+    ),
 )
 
 VERSION = MIGRATIONS[-1].version

@@ -18,6 +18,7 @@ import structlog
 from agent.core.cdr import Cdr, OpenCall
 from agent.store.base import COUNT, DROP_EMPTY, additions_of, count_parameters
 from agent.store.database import Change, Database, open_writer
+from agent.store.details import COUNT_DETAIL, DROP_EMPTY_DETAILS, details_of, parameters
 from agent.store.errors import StoreDamaged, StoreError
 from agent.store.lines import (
     MAX_IDS,
@@ -372,11 +373,15 @@ async def _keep(change: Change, cdr: Cdr, periods: list[str]) -> bool:
     )
     for addition in filter(None, (usage, taken)):
         await change.db.executemany(COUNT, count_parameters(addition))
+    details = details_of(cdr, periods)
+    await change.db.executemany(COUNT_DETAIL, parameters(details))
     if taken is not None:
         await change.db.execute(DROP_EMPTY)
+        await change.db.execute(DROP_EMPTY_DETAILS)
     change.note(
         Finished(
-            id=cdr.id, cdr=msgspec.Raw(encoded), periods=periods, usage=usage, taken=taken, number=cursor.lastrowid or 0
+            id=cdr.id, cdr=msgspec.Raw(encoded), periods=periods, usage=usage, taken=taken, details=details,
+            number=cursor.lastrowid or 0,
         ),
         durable=True,
     )  # fmt: skip

