@@ -15,7 +15,7 @@ import random
 import signal
 import sys
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -24,7 +24,9 @@ import structlog
 from agent import clock, logs
 from agent.calls import Calls
 from agent.config import Config, ConfigError, KeptCopyError, load_or_last_good, read_credential
-from agent.core.cdr import Cdr
+from agent.core.cdr import Cdr, Price
+from agent.core.migration import day_of
+from agent.corrections import Corrections
 from agent.data import DataError, load_numbering, load_products, load_tones
 from agent.gateway.client import GatewayClient, GatewayUnavailableError
 from agent.gateway.protocol import (
@@ -47,11 +49,12 @@ from agent.operator.uploader import Uploader
 from agent.plan import Plan, Shipped
 from agent.rating.errors import DeckError, PriceListError
 from agent.rating.table import RateTable, open_or_build
-from agent.records import rfc3339
+from agent.records import reopened, rfc3339
 from agent.status.app import PageError, StatusServer
 from agent.store.errors import StoreError
 from agent.store.store import Store
 from agent.texts import TextError, Texts
+from agent.timekeeping import Timekeeper
 from agent.view import SeenGateway, StatusView
 
 EXIT_OK = 0
@@ -64,8 +67,6 @@ _PURGE_S = 6 * 3600.0
 _WATCHDOG_S = 10.0
 _DAY_CHECK_S = 5.0
 _PAGE_RETRY_S = 30.0
-_TIME_CHECK_S = 6 * 3600.0
-_TIME_RETRY_S = 300.0
 
 _log = structlog.get_logger("agent")
 
@@ -147,6 +148,7 @@ class Agent:
         self.calls = Calls(
             store=store, judge=self.plan, send=self._gateway.send, now=self._clock.now, zone=self._zone,
             recorded=self._recorded, troubles=(StoreError,), unsendable=GatewayUnavailableError,
+            anchor_of=self._clock.anchor_of,
         )  # fmt: skip
         self._operator = _operator_client(config)
         self._syncer = Syncer(
@@ -156,6 +158,13 @@ class Agent:
         )  # fmt: skip
         self._uploader = Uploader(
             store, self._operator, uniform=self._random.uniform, clock=self._clock.now, wake=self._upload_wake
+        )
+        self._corrections = Corrections(
+            store, anchor_of=self._clock.anchor_of, reprice=self._reprice, zone=self._zone, corrected=self._corrected,
+            troubles=(StoreError,),
+        )  # fmt: skip
+        self._timekeeper = Timekeeper(
+            self._clock, store, self._operators_time, uniform=self._random.uniform, known=self._time_known
         )
         self._view = StatusView(
             plan=self.plan, calls=self.calls, gateway=self._seen, store=store, syncer=self._syncer,
@@ -202,8 +211,8 @@ class Agent:
                 parts = (
                     self._serve_page(),
                     self._gateway.run(), self.calls.run(), self._syncer.run(), self._uploader.run(),
-                    self._purge(), self._check_time(), self._watchdog(), self._turn_days(), self._view.run(),
-                    self._store.fails(),
+                    self._purge(), self._timekeeper.run(), self._corrections.run(), self._watchdog(),
+                    self._turn_days(), self._view.run(), self._store.fails(),
                 )  # fmt: skip
                 tasks = [group.create_task(part) for part in parts]
                 yield
@@ -271,6 +280,7 @@ class Agent:
 
     async def _restore(self) -> None:
         """Put what was last known into force; before a new list's day, the list that was in force until then."""
+        await self._timekeeper.restore()
         await self._syncer.restore()
         if self.plan.table is None:
             earlier = await asyncio.to_thread(self._tables_on_disk)
@@ -309,6 +319,8 @@ class Agent:
     async def _recorded(self, cdr: Cdr) -> None:
         self._view.count(cdr)
         self._upload_wake.set()
+        if not cdr.time_trusted:
+            self._corrections.look_again()
 
     async def _serve_page(self) -> None:
         """Show the page; without its port the business goes on and the page is tried again."""
@@ -333,16 +345,25 @@ class Agent:
                     _log.error("purge_failed", detail=str(error))
             await asyncio.sleep(_PURGE_S)
 
-    async def _check_time(self) -> None:
-        while True:
-            try:
-                _, date = await self._operator.health()
-            except OperatorError:
-                await asyncio.sleep(_TIME_RETRY_S)
-                continue
-            if not self._clock.confirm(date):
-                _log.warning("clock_disagrees", operator=rfc3339(date), here=rfc3339(clock.wall()))
-            await asyncio.sleep(_TIME_CHECK_S)
+    async def _operators_time(self) -> datetime:
+        _, time = await self._operator.health()
+        return time
+
+    def _time_known(self) -> None:
+        self._corrections.look_again()
+        self._view.touch()
+
+    async def _reprice(self, cdr: Cdr, began_at: datetime) -> tuple[Price | None, str]:
+        """The price of a recorded call that began at another time than was thought."""
+        answered = began_at + timedelta(milliseconds=cdr.setup_ms)
+        earlier = await asyncio.to_thread(self._tables_on_disk)
+        product, sha256 = self.plan.basis_on(day_of(answered, self._zone), earlier)
+        call = reopened(cdr, began_at, product=product, price_list_sha256=sha256)
+        return self.plan.price(call, cdr.duration_ms)
+
+    def _corrected(self, _correction: Cdr) -> None:
+        self._upload_wake.set()
+        self._view.touch()
 
     async def _turn_days(self) -> None:
         """At civil midnight the product may change or the subscription end; the wall clock may also be put right."""

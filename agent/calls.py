@@ -17,7 +17,7 @@ import msgspec
 import structlog
 
 from agent import records
-from agent.clock import Moment
+from agent.clock import Anchor, Moment
 from agent.core.cdr import Cdr, OpenCall, Price
 from agent.core.events import CallPhase, Tone
 from agent.gateway.protocol import AgentRecord, CallState, Decide, Hello, Release
@@ -96,10 +96,13 @@ class Calls:
         recorded: Callable[[Cdr], Awaitable[None]],
         troubles: tuple[type[Exception], ...],
         unsendable: type[Exception],
+        anchor_of: Callable[[str], Anchor | None] | None = None,
     ) -> None:
+        """`anchor_of`: what the time of a boot hangs on, by its id; without it only the present boot is known."""
         self._store, self._judge, self._send, self._now, self._zone = store, judge, send, now, zone
         self._recorded = recorded
         self._troubles, self._unsendable = troubles, unsendable
+        self._anchor_of = anchor_of or (lambda _boot_id: records.anchor_in(self._now()))
         self._inbox: asyncio.Queue[Hello | CallState | _Lost] = asyncio.Queue()
         self._instance = ""
         self._greeted = ""
@@ -245,7 +248,7 @@ class Calls:
         if call.boot_id == now.boot_id:
             last = self._lost_at.get(call.instance, last)
             last = min(last, self._ended_ms.get(call.id, last))
-        call = records.dated(call, now)
+        call = records.dated(call, self._anchor_of(call.boot_id))
         price, unpriced = self._price(call, records.answered_duration_ms(call.answered_ms, last))
         await self._commit(records.recovered_record(call, last, price, unpriced))
 
@@ -319,7 +322,7 @@ class Calls:
         if row.answered_ms is None and state.answered_ms is not None:
             row = msgspec.structs.replace(row, answered_ms=state.answered_ms)
         now = self._now()
-        row = records.dated(row, now)
+        row = records.dated(row, self._anchor_of(row.boot_id))
         ended = state.ended_ms if state.ended_ms is not None else now.boot_ms
         price, unpriced = self._price(row, records.answered_duration_ms(state.answered_ms, ended))
         await self._commit(records.ended_record(row, state, price, unpriced))

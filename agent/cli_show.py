@@ -70,14 +70,16 @@ def records_json(records: Sequence[StoredCdr], *, show_numbers: bool) -> str:
 
 
 def print_records(records: Sequence[StoredCdr], texts: Texts, *, show_numbers: bool) -> None:
-    """Print the records as a table on stdout, newest first as given."""
+    """Print the records as a table on stdout, newest first as given; those that were corrected are left out."""
     from rich.console import Console
+
+    from agent.store.records import standing
 
     if not records:
         print("There are no call records.")  # noqa: T201 - the command's output
         return
     Console(width=None if sys.stdout.isatty() else _TABLE_WIDTH).print(
-        _table(records, texts, show_numbers=show_numbers)
+        _table(standing(records), texts, show_numbers=show_numbers)
     )
 
 

@@ -1,29 +1,110 @@
-"""The only reader of clocks: boot clock, wall clock, and whether the wall clock may be believed."""
+"""The only reader of clocks: the boot clock, and the wall time that somebody vouches for.
+
+An adapter has no clock that survives a power cut. Wall time is therefore an *anchor*, an instant known on both clocks,
+plus the boot clock since then: whatever happens to the system clock, time goes on evenly. Who may set the anchor:
+
+* the operator (its answer is authenticated, and it is whose records these are): always;
+* the kernel, while a time daemon disciplines it: where nobody has vouched yet, and in small steps. A large step of a
+  disciplined clock is taken forwards as long as no operator has vouched; else it waits for the operator's word.
+
+Nothing is believed before `FLOOR`, and the kernel nothing before the newest time that was ever known.
+"""
 
 from __future__ import annotations
 
 import ctypes
+import enum
 import functools
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+from msgspec import Struct
 
 FLOOR = datetime(2026, 1, 1, tzinfo=UTC)
 """No adapter was made before this: an earlier wall clock has never been set."""
 
+MAX_BOOTS = 64
+"""Of so many boots the anchor is kept."""
+
+FINE = timedelta(seconds=1)
+"""Differences up to this are the noise of two clocks read one after the other."""
+
+LARGE = timedelta(seconds=60)
+"""A difference beyond this is a step: no oscillator drifts so far between two looks."""
+
+AGREED = timedelta(seconds=5)
+"""So far the operator's word may be from ours to count as the same."""
+
+MAX_ROUND_TRIP_MS = 10_000
+"""An operator's answer that took longer tells the time too vaguely."""
+
 _STA_UNSYNC = 0x0040
 _TIME_ERROR = 5
+_STEADY_MS = 2
+_TRIES = 5
+
+
+class TimeSource(enum.StrEnum):
+    """Who vouches for a wall time, the best last; `system`: nobody."""
+
+    SYSTEM = "system"
+    KERNEL = "kernel"
+    OPERATOR = "operator"
+
+
+class Word(enum.Enum):
+    """What the operator's word did to the time."""
+
+    USELESS = enum.auto()
+    """It names a time before `FLOOR`, or took longer than `MAX_ROUND_TRIP_MS`: nothing was done."""
+    AGREES = enum.auto()
+    NEW = enum.auto()
+    """Nobody had vouched for the time before."""
+    DIFFERS = enum.auto()
+    """The time was another: the operator's holds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """One instant on both clocks. `trusted`: a time daemon or the operator vouches for `wall`."""
+    """One instant on both clocks. `trusted`: a time daemon or the operator (`source`) vouches for `wall`."""
 
     boot_id: str
     boot_ms: int
     wall: datetime
     trusted: bool
+    source: TimeSource = TimeSource.SYSTEM
+
+
+class Anchor(Struct, frozen=True, kw_only=True):
+    """An instant of a boot whose wall time is known; kept in the store."""
+
+    boot_id: str
+    boot_ms: int
+    wall: datetime
+    source: TimeSource
+
+    def wall_at(self, boot_ms: int) -> datetime:
+        """The wall time of another instant of the same boot."""
+        return self.wall + timedelta(milliseconds=boot_ms - self.boot_ms)
+
+
+class KeptTime(Struct, frozen=True, kw_only=True):
+    """What outlives the process: the newest time that was ever known, and the newest anchor of each boot."""
+
+    newest: datetime
+    anchors: list[Anchor]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the system's clocks say at one instant."""
+
+    boot_ms: int
+    wall: datetime
+    synchronised: bool
 
 
 @functools.cache
@@ -63,19 +144,114 @@ def kernel_synchronised() -> bool:
     return state not in (-1, _TIME_ERROR) and not timex.status & _STA_UNSYNC
 
 
+def read_clocks() -> Reading:
+    """Both clocks at one instant: read again where the process was put aside between the two."""
+    synchronised = kernel_synchronised()
+    before, at, after = boot_ms(), wall(), boot_ms()
+    for _ in range(_TRIES):
+        if after - before <= _STEADY_MS:
+            break
+        before, at, after = boot_ms(), wall(), boot_ms()
+    return Reading(after, at, synchronised)
+
+
 class Clock:
-    """The clock of one process; `confirm` lets the operator's authenticated answer vouch for the wall clock."""
+    """The clock of one process. `restore` gives it what an earlier one knew, `confirm` the operator's word."""
 
-    def __init__(self) -> None:
-        self._confirmed = False
-
-    def confirm(self, operator_time: datetime, tolerance_s: float = 5.0) -> bool:
-        """Note what the operator says the time is; true where the wall clock agrees within `tolerance_s`."""
-        self._confirmed = abs((operator_time - wall()).total_seconds()) <= tolerance_s
-        return self._confirmed
+    def __init__(self, read: Callable[[], Reading] = read_clocks, boot: Callable[[], str] = boot_id) -> None:
+        self._read, self._boot = read, boot
+        self._anchor: Anchor | None = None
+        self._earlier: dict[str, Anchor] = {}
+        self._newest = FLOOR
+        self._floor_since_ms: int | None = None
+        self._doubted: timedelta | None = None
+        """Wall less boot time of a disciplined system clock that was not believed."""
+        self._judged: timedelta | None = None
+        """The same of one about which the operator has been asked since."""
 
     def now(self) -> Moment:
-        """Return the instant on both clocks."""
-        at = wall()
-        trusted = at >= FLOOR and (self._confirmed or kernel_synchronised())
-        return Moment(boot_id=boot_id(), boot_ms=boot_ms(), wall=at, trusted=trusted)
+        """The instant on both clocks."""
+        reading = self._read()
+        if reading.synchronised:
+            self._hear_kernel(reading)
+        anchor = self._anchor
+        if anchor is None:
+            at, source = max(reading.wall, self._at_least(reading.boot_ms)), TimeSource.SYSTEM
+        else:
+            at, source = anchor.wall_at(reading.boot_ms), anchor.source
+            self._newest = max(self._newest, at)
+        return Moment(self._boot(), reading.boot_ms, at, anchor is not None, source)
+
+    @property
+    def anchor(self) -> Anchor | None:
+        """What the time of this boot hangs on; None: nobody vouches for it."""
+        return self._anchor
+
+    @property
+    def wants_witness(self) -> bool:
+        """Whether the operator should be asked: nobody has vouched yet, or a disciplined clock says something else."""
+        if self._anchor is None:
+            return True
+        doubted, judged = self._doubted, self._judged
+        return doubted is not None and (judged is None or abs(doubted - judged) > LARGE)
+
+    def anchor_of(self, boot: str) -> Anchor | None:
+        """The anchor of this boot, or of an earlier one."""
+        return self._anchor if boot == self._boot() else self._earlier.get(boot)
+
+    def restore(self, kept: KeptTime) -> None:
+        """Take what an earlier process knew; it is the better witness of this boot, too."""
+        self._earlier = {anchor.boot_id: anchor for anchor in kept.anchors[-MAX_BOOTS:]}
+        self._anchor = self._earlier.pop(self._boot(), None)
+        self._newest = max(FLOOR, kept.newest)
+        self._floor_since_ms = None
+
+    def kept(self) -> KeptTime:
+        """What the next process must know."""
+        anchors = [*self._earlier.values(), *([self._anchor] if self._anchor is not None else [])]
+        return KeptTime(newest=self._newest, anchors=anchors[-MAX_BOOTS:])
+
+    def confirm(self, operator_time: datetime, asked_ms: int, answered_ms: int) -> Word:
+        """Take the operator's word, asked and answered at these boot times."""
+        if operator_time < FLOOR or not 0 <= answered_ms - asked_ms <= MAX_ROUND_TRIP_MS:
+            return Word.USELESS
+        self._judged = self._doubted
+        middle_ms = (asked_ms + answered_ms) // 2
+        said = Anchor(boot_id=self._boot(), boot_ms=middle_ms, wall=operator_time, source=TimeSource.OPERATOR)
+        ours = self._anchor
+        vague = timedelta(milliseconds=(answered_ms - asked_ms) / 2)
+        if ours is not None and abs(ours.wall_at(middle_ms) - operator_time) <= AGREED + vague:
+            self._anchor = Anchor(
+                boot_id=ours.boot_id, boot_ms=ours.boot_ms, wall=ours.wall, source=TimeSource.OPERATOR
+            )
+            return Word.AGREES
+        self._anchor = said
+        # Whatever was known before was wrong, so it is no floor either.
+        self._newest = operator_time
+        return Word.NEW if ours is None else Word.DIFFERS
+
+    def _hear_kernel(self, reading: Reading) -> None:
+        """What a time daemon has made of the system clock."""
+        said = Anchor(
+            boot_id=self._boot(), boot_ms=reading.boot_ms, wall=reading.wall, source=TimeSource.KERNEL
+        )  # fmt: skip
+        ours = self._anchor
+        if ours is None:
+            believed = reading.wall >= max(FLOOR, self._newest - LARGE)
+        else:
+            step = reading.wall - ours.wall_at(reading.boot_ms)
+            if abs(step) <= FINE:
+                self._doubted = None
+                return
+            believed = abs(step) <= LARGE or (step > timedelta(0) and ours.source is TimeSource.KERNEL)
+            said = Anchor(boot_id=said.boot_id, boot_ms=said.boot_ms, wall=said.wall, source=ours.source)
+        if believed:
+            self._anchor, self._doubted = said, None
+        else:
+            self._doubted = reading.wall - FLOOR - timedelta(milliseconds=reading.boot_ms)
+
+    def _at_least(self, boot_time_ms: int) -> datetime:
+        """The newest time that was ever known, and since this process began time has passed."""
+        if self._floor_since_ms is None:
+            self._floor_since_ms = boot_time_ms
+        return self._newest + timedelta(milliseconds=boot_time_ms - self._floor_since_ms)

@@ -7,7 +7,7 @@ holds more than its product allows works as far as it goes, and `refused` says w
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
 
@@ -157,6 +157,23 @@ class Plan:
     def basis(self) -> tuple[str, str]:
         """Product and price-list digest in force now."""
         return (self.product, self.table_sha256)
+
+    def basis_on(self, day: date, earlier: Iterable[tuple[RateTable, str]] = ()) -> tuple[str, str]:
+        """Product and price-list digest of another civil day, among the lists at hand and `earlier` ones.
+
+        Where none of them was valid then, the list in force now: the price says which it is.
+        """
+        term = self.term_on(day)
+        product = term.product.id if term is not None and term.product is not None else self.product
+        here = [(self.table, self.table_sha256)] if self.table is not None else []
+        ahead = [self._next] if self._next is not None else []
+        fitting = [
+            (table, sha256) for table, sha256 in (*here, *ahead, *earlier)
+            if product in table.header.products and table.header.valid_from <= day
+        ]  # fmt: skip
+        if not fitting:
+            return product, self.table_sha256
+        return product, max(fitting, key=lambda one: one[0].header.valid_from)[1]
 
     def judge(self, state: CallState, now: Moment) -> Judgement:
         """May this call start, until when, and if not why: under the product of the day on which it starts."""

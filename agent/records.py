@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 
 import msgspec
 
-from agent.clock import Moment
+from agent.clock import Anchor, Moment
 from agent.core.cdr import Cdr, OpenCall, Price, Quality, Superseded
 from agent.core.events import CallKind, Cause, Direction, Party
 from agent.gateway.protocol import CallState, CallStats
@@ -44,6 +44,7 @@ def open_call(state: CallState, instance: str, now: Moment, *, product: str, pri
         began_ms=state.asked_ms,
         began_at=rfc3339(wall_at(state.asked_ms, now)),
         time_trusted=now.trusted,
+        time_source=now.source.value if now.trusted else "",
         answered_ms=state.answered_ms,
         last_alive_ms=now.boot_ms,
         product=product,
@@ -51,11 +52,30 @@ def open_call(state: CallState, instance: str, now: Moment, *, product: str, pri
     )
 
 
-def dated(call: OpenCall, now: Moment) -> OpenCall:
-    """The row with its true beginning where the clock was not set yet when the call began, and is by now."""
-    if call.time_trusted or not now.trusted or call.boot_id != now.boot_id:
+def anchor_in(now: Moment) -> Anchor | None:
+    """The anchor that a trusted moment is; None where nobody vouches for it."""
+    if not now.trusted:
+        return None
+    return Anchor(boot_id=now.boot_id, boot_ms=now.boot_ms, wall=now.wall, source=now.source)
+
+
+def dated(call: OpenCall, anchor: Anchor | None) -> OpenCall:
+    """The row with its true beginning where nobody vouched for it yet; `anchor` is that of the boot it began in."""
+    if call.time_trusted or anchor is None or call.boot_id != anchor.boot_id:
         return call
-    return msgspec.structs.replace(call, began_at=rfc3339(wall_at(call.began_ms, now)), time_trusted=True)
+    began_at = rfc3339(anchor.wall_at(call.began_ms))
+    return msgspec.structs.replace(call, began_at=began_at, time_trusted=True, time_source=anchor.source.value)
+
+
+def reopened(cdr: Cdr, began_at: datetime, *, product: str, price_list_sha256: str) -> OpenCall:
+    """A recorded call as if it had been opened at `began_at`: what it takes to price it anew."""
+    return OpenCall(
+        id=cdr.id, instance="", direction=cdr.direction, kind=cdr.kind, line=cdr.line, account=cdr.account,
+        own_number=cdr.own_number, number=cdr.number, boot_id=cdr.boot_id, began_ms=cdr.began_ms,
+        began_at=rfc3339(began_at), time_trusted=True, answered_ms=cdr.began_ms + cdr.setup_ms,
+        last_alive_ms=cdr.began_ms + cdr.setup_ms + cdr.duration_ms, product=product,
+        price_list_sha256=price_list_sha256,
+    )  # fmt: skip
 
 
 def correction_id(cdr_id: str) -> str:
@@ -149,6 +169,7 @@ def _record(
         began_at=call.began_at,
         answered_at=answered_text,
         time_trusted=call.time_trusted,
+        time_source=call.time_source,
         duration_ms=answered_duration_ms(answered_ms, ended_ms),
         setup_ms=max(0, (answered_ms if answered_ms is not None else ended_ms) - call.began_ms),
         cause=cause,

@@ -29,7 +29,7 @@ from agent.plan import MAX_ACCOUNTS, Plan
 from agent.status import snapshot as page
 from agent.status.metrics import Metrics
 from agent.store.errors import Repair, StoreDamaged, StoreError
-from agent.store.records import StoredCdr, UsageRow
+from agent.store.records import StoredCdr, UsageRow, standing
 from agent.store.store import Store
 
 _LOOK_AGAIN_S = 1.0
@@ -202,7 +202,7 @@ class StatusView:
             accounts=[_account_view(state, now) for _, state in sorted(self._gateway.accounts.items())],
             calls=[self._call_view(call, now) for call in self._calls.live.values()],
             money=self._money_view(stored.usage, stored.today, self._months(now, stored.usage_before, stored.usage)),
-            cdrs=[_cdr_view(cdr) for cdr in stored.recent],
+            cdrs=[_cdr_view(cdr) for cdr in standing(stored.recent)],
             price_list=self._price_list_view(),
             subscription=self._subscription_view(),
             upload=self._upload_view(stored.pending, stored.quarantined, now),

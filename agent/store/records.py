@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 import msgspec
@@ -26,6 +27,12 @@ class StoredCdr:
     cdr: Cdr
     state: OutboxState
     reason: str = ""
+
+
+def standing(records: Sequence[StoredCdr]) -> list[StoredCdr]:
+    """The records without those that another one of them corrects."""
+    corrected = {one.cdr.corrects for one in records}
+    return [one for one in records if one.cdr.id not in corrected]
 
 
 @dataclass(frozen=True, slots=True)

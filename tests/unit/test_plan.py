@@ -357,3 +357,14 @@ def test_a_clock_that_was_never_set_does_not_undo_the_subscription(plan: Plan, t
 
 def moment_at(at: str) -> Moment:
     return Moment("boot", 5_000_000, datetime.fromisoformat(at), True)
+
+
+def test_another_day_has_the_list_that_was_valid_then(plan: Plan, table: RateTable) -> None:
+    plan.use_subscription(subscription(), NOW)
+    old, now, ahead = (list_valid_from(day) for day in ("2026-06-01", "2026-11-01", "2027-01-01"))
+    plan.use_table(now, "now")
+    plan.offer_table(ahead, "ahead", NOW)
+    assert plan.basis_on(date(2026, 11, 2), [(old, "old")]) == ("privat", "now")
+    assert plan.basis_on(date(2026, 10, 31), [(old, "old")]) == ("privat", "old")
+    assert plan.basis_on(date(2027, 1, 1), [(old, "old")]) == ("privat", "ahead")
+    assert plan.basis_on(date(2026, 10, 31)) == ("privat", "now")

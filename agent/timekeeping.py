@@ -1,0 +1,128 @@
+"""Keeps the clock honest: remembers its anchors, asks the operator, and tells when the time has become known."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Protocol
+
+import msgspec
+import structlog
+
+from agent import records
+from agent.clock import Clock, KeptTime, Word
+from agent.operator.errors import OperatorError
+from agent.operator.retry import Retry, Uniform
+from agent.store.errors import StoreError
+
+DOCUMENT = "clock"
+LOOK_S = 5.0
+ASK_MS = 6 * 3600 * 1000
+KEEP_MS = 3600 * 1000
+"""How often the newest time is written down, as the floor of the next boot."""
+
+_SLOWEST_S = 300.0
+_log = structlog.get_logger("time")
+
+
+class TimeDocuments(Protocol):
+    """The part of the store in which the time is kept."""
+
+    async def put_document(self, name: str, body: bytes) -> None:
+        """Keep it. Raises StoreError."""
+        ...
+
+    async def document(self, name: str) -> bytes | None:
+        """What was kept. Raises StoreError."""
+        ...
+
+
+class Timekeeper:
+    """Call `restore` first, then `run`. `known` is called whenever the time of this boot hangs on another anchor."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        documents: TimeDocuments,
+        ask: Callable[[], Awaitable[datetime]],
+        *,
+        uniform: Uniform,
+        known: Callable[[], None],
+    ) -> None:
+        """`ask` brings the operator's time. Raises OperatorError."""
+        self._clock, self._documents, self._ask, self._uniform, self._known = clock, documents, ask, uniform, known
+        self._retry = Retry()
+        self._asked_ms: int | None = None
+        self._kept: KeptTime | None = None
+        self._kept_ms = 0
+
+    async def restore(self) -> None:
+        """Give the clock what an earlier process has kept. Raises StoreError."""
+        body = await self._documents.document(DOCUMENT)
+        if body is None:
+            return
+        try:
+            kept = msgspec.json.decode(body, type=KeptTime)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            _log.error("kept_time_unreadable")
+            return
+        self._clock.restore(kept)
+        self._kept = kept
+
+    async def run(self) -> None:
+        """Look after the clock until cancelled."""
+        while True:
+            await self.look()
+            await asyncio.sleep(LOOK_S)
+
+    async def look(self) -> None:
+        """Ask the operator if it is time to, keep what has changed, and tell."""
+        now_ms = self._clock.now().boot_ms
+        due = self._asked_ms is None or now_ms - self._asked_ms >= ASK_MS or self._clock.wants_witness
+        if due and self._retry.remaining_s(now_ms) == 0:
+            await self._ask_operator()
+        await self._keep(self._clock.now().boot_ms)
+
+    async def _ask_operator(self) -> None:
+        asked_ms = self._clock.now().boot_ms
+        try:
+            said = await self._ask()
+        except OperatorError as error:
+            _log.debug("time_not_told", detail=str(error))
+            self._later()
+            return
+        answered_ms = self._clock.now().boot_ms
+        before = self._clock.now()
+        word = self._clock.confirm(said, asked_ms, answered_ms)
+        if word in (Word.DIFFERS, Word.USELESS):
+            _log.warning(
+                "clock_disagrees", operator=records.rfc3339(said), here=records.rfc3339(before.wall),
+                source=before.source.value, took_ms=answered_ms - asked_ms,
+            )  # fmt: skip
+        if word is Word.USELESS:
+            self._later()
+        else:
+            self._retry, self._asked_ms = Retry(), answered_ms
+
+    def _later(self) -> None:
+        now_ms = self._clock.now().boot_ms
+        self._retry = self._retry.failed(now_ms, self._uniform)
+        if self._retry.remaining_s(now_ms) > _SLOWEST_S:
+            self._retry = self._retry.postponed(now_ms, _SLOWEST_S)
+
+    async def _keep(self, now_ms: int) -> None:
+        kept = self._clock.kept()
+        changed = self._kept is None or kept.anchors != self._kept.anchors
+        if not kept.anchors or not (changed or now_ms - self._kept_ms >= KEEP_MS):
+            return
+        try:
+            await self._documents.put_document(DOCUMENT, msgspec.json.encode(kept))
+        except StoreError as error:
+            _log.error("time_not_kept", detail=str(error))
+            return
+        self._kept, self._kept_ms = kept, now_ms
+        anchor = self._clock.anchor
+        if changed and anchor is not None:
+            _log.info("time_known", source=anchor.source.value, now=records.rfc3339(anchor.wall_at(now_ms)))
+            self._known()

@@ -1,0 +1,137 @@
+"""The time is asked for, kept, and found again; nobody is asked more often than is useful."""
+
+import random
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+
+from agent.clock import Clock, KeptTime, Reading
+from agent.operator.errors import Unreachable
+from agent.store.errors import StoreError
+from agent.timekeeping import DOCUMENT, Timekeeper
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Box:
+    """A machine, its store's documents, and an operator that may be away."""
+
+    def __init__(self):
+        self.boot_ms, self.system, self.synchronised = 10_000, EPOCH, False
+        self.documents, self.writes, self.full = {}, 0, False
+        self.asked, self.away, self.takes_ms = 0, False, 0
+        self.truth = NOON
+        self.known = 0
+        self.start()
+
+    def start(self):
+        self.clock = Clock(lambda: Reading(self.boot_ms, self.system, self.synchronised), lambda: "boot-1")
+        self.keeper = Timekeeper(self.clock, self, self._ask, uniform=random.Random(3).uniform, known=self._known)
+
+    def _known(self):
+        self.known += 1
+
+    async def _ask(self):
+        self.asked += 1
+        self.pass_s(self.takes_ms / 1000)
+        if self.away:
+            raise Unreachable("nobody there")
+        return self.truth
+
+    async def put_document(self, name, body):
+        if self.full:
+            raise StoreError("full")
+        self.documents[name] = body
+        self.writes += 1
+
+    async def document(self, name):
+        return self.documents.get(name)
+
+    def pass_s(self, seconds):
+        self.boot_ms += round(seconds * 1000)
+        self.truth += timedelta(seconds=seconds)
+        self.system += timedelta(seconds=seconds)
+
+    async def look_for(self, seconds, every=5):
+        for _ in range(0, seconds, every):
+            await self.keeper.look()
+            self.pass_s(every)
+
+    def kept(self):
+        return msgspec.json.decode(self.documents[DOCUMENT], type=KeptTime)
+
+
+@pytest.fixture
+def box():
+    return Box()
+
+
+async def test_the_operator_is_asked_at_once_and_then_every_six_hours(box):
+    await box.look_for(5)
+    assert (box.asked, box.clock.now().wall, box.known) == (1, box.truth, 1)
+    await box.look_for(6 * 3600 - 60, every=60)
+    assert box.asked == 1
+    await box.look_for(120, every=60)
+    assert box.asked == 2
+
+
+async def test_an_operator_that_is_away_is_asked_again_with_patience(box):
+    box.away = True
+    await box.look_for(3600)
+    assert 8 < box.asked < 60
+    assert not box.clock.now().trusted
+    box.away = False
+    await box.look_for(310)
+    assert box.clock.now().trusted
+
+
+async def test_an_answer_that_took_too_long_is_asked_for_again(box):
+    box.takes_ms = 11_000
+    await box.look_for(600)
+    assert not box.clock.now().trusted
+    assert 1 < box.asked < 60
+    box.takes_ms = 100
+    await box.look_for(310)
+    assert abs(box.clock.now().wall - box.truth) < timedelta(seconds=1)
+
+
+async def test_a_stepped_clock_under_a_daemon_has_the_operator_asked_once(box):
+    await box.look_for(60)
+    box.synchronised, box.system = True, box.truth + timedelta(days=2)
+    await box.look_for(600)
+    assert box.asked == 2
+    assert box.clock.now().wall == box.truth
+
+
+async def test_after_a_restart_the_time_is_known_before_anybody_is_asked(box):
+    await box.look_for(60)
+    box.away = True
+    box.start()
+    await box.keeper.restore()
+    assert box.clock.now().trusted
+    assert box.clock.now().wall == box.truth
+
+
+async def test_the_newest_time_is_kept_every_hour_and_not_more_often(box):
+    await box.look_for(5)
+    before = box.writes
+    await box.look_for(4 * 3600 - 60, every=10)
+    assert box.writes - before == 3
+    assert timedelta(0) <= box.truth - box.kept().newest < timedelta(hours=1, minutes=1)
+
+
+async def test_what_could_not_be_kept_is_told_when_it_is(box):
+    box.full = True
+    await box.look_for(60)
+    assert (box.known, box.clock.now().trusted) == (0, True)
+    box.full = False
+    await box.look_for(5)
+    assert box.known == 1
+
+
+async def test_a_kept_time_that_cannot_be_read_is_none(box):
+    box.documents[DOCUMENT] = b'{"newest": "yesterday"}'
+    await box.keeper.restore()
+    assert not box.clock.now().trusted
