@@ -97,7 +97,7 @@ def test_plain_text_is_printable_ascii(text):
     assert all(" " <= letter <= "~" for letter in plain(text))
 
 
-# --- as sound ----------------------------------------------------------------------------------------------------------
+# --- as sound --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("modem", list(Modem))
