@@ -236,6 +236,7 @@ class Plan:
         subscription, shipped = self.subscription, self._shipped
         registrations = subscription.registrations[:MAX_ACCOUNTS]
         known = {registration.id for registration in registrations}
+        outgoing = {line.line: line for line in subscription.lines}
         calls_from = {line.line: line.registration for line in subscription.lines}
         arrives_on = {number.number: number.registration for number in subscription.numbers}
         # Under a product that this version does not know, calls are refused one by one; the telephone still rings.
@@ -254,7 +255,11 @@ class Plan:
                 for one in registrations
             ],
             lines=[
-                Line(line=one.line, account=calls_from[one.line], number=one.number)
+                Line(
+                    line=one.line, account=calls_from[one.line], number=one.number, profile=outgoing[one.line].profile,
+                    send_gain_ddb=outgoing[one.line].send_gain_ddb,
+                    receive_gain_ddb=outgoing[one.line].receive_gain_ddb,
+                )
                 for one in facts.lines if calls_from[one.line] in known
             ],
             routes=[

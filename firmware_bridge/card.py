@@ -121,13 +121,21 @@ class LineCard:
         """Stop the tone."""
         self._post(line, m.ToneStop())
 
-    def open_audio(self, line: int) -> None:
+    def open_audio(self, line: int, *, echo_canceller: bool = True) -> None:
         """Let speech flow: from now on `on_audio` is called 100 times a second."""
-        self._post(line, m.AudioStart())
+        self._post(line, m.AudioStart(echo_canceller=echo_canceller))
 
     def close_audio(self, line: int) -> None:
         """Stop speech."""
         self._post(line, m.AudioStop())
+
+    def gain(self, line: int, tx_cdb: int, rx_cdb: int) -> None:
+        """Make speech louder, in hundredths of a decibel: towards the network, and towards the telephone."""
+        self._post(line, m.SetGain(tx_cdb, rx_cdb))
+
+    def send_digits(self, line: int, digits: str, on_ms: int = 80, off_ms: int = 40) -> None:
+        """Play keys to the telephone, instead of any tone."""
+        self._post(line, m.DtmfSend(digits, on_ms, off_ms))
 
     def lamp(self, line: int, state: LampState) -> None:
         """Show `state` for `line`."""

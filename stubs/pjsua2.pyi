@@ -66,10 +66,30 @@ class RtcpStat:
     txStat: RtcpStreamStat
     rttUsec: MathStat
 
+class JbufState:
+    minPrefetch: int
+    maxPrefetch: int
+    avgDelayMsec: int
+    lost: int
+    empty: int
+
 class StreamStat:
     rtcp: RtcpStat
+    jbuf: JbufState
+
+class OnStreamPreCreateParam:
+    streamIdx: int
+    streamInfo: StreamInfo
+
+class OnDtmfEventParam:
+    digit: str
+    duration: int
+    flags: int
 
 class StreamInfo:
+    jbInit: int
+    jbMinPre: int
+    jbMaxPre: int
     codecName: str
     codecClockRate: int
 
@@ -153,6 +173,8 @@ class Call:
     def onCallMediaState(self, prm: OnCallMediaStateParam) -> None: ...
     def onCallTransferRequest(self, prm: OnCallTransferRequestParam) -> None: ...
     def onCallReplaceRequest(self, prm: OnCallReplaceRequestParam) -> None: ...
+    def onStreamPreCreate(self, prm: OnStreamPreCreateParam) -> None: ...
+    def onDtmfEvent(self, prm: OnDtmfEventParam) -> None: ...
     def onStreamDestroyed(self, prm: OnStreamDestroyedParam) -> None: ...
 
 class AuthCredInfo:

@@ -294,6 +294,14 @@ class CallOver:
     stats: MediaStats | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class DtmfReceived:
+    """The far end pressed a key: the beginning of a telephone-event (RFC 4733)."""
+
+    call_id: str
+    digit: str
+
+
 # --- events: time ----------------------------------------------------------------------------------------------------
 
 
@@ -314,7 +322,7 @@ class Tick:
 TelephoneEvent = (
     CardUp | CardDown | OffHook | OnHook | DigitDialled | HookFlash | ButtonPressed
     | SipReady | Registered | Unregistered | RegistrationFailed | IncomingInvite | Progress | CallAnswered | CallOver
-    | SlotsHeld | NetworkChanged | Tick
+    | DtmfReceived | SlotsHeld | NetworkChanged | Tick
 )  # fmt: skip
 
 
@@ -350,6 +358,14 @@ class StopTone:
     """Silence whatever tone `line` plays."""
 
     line: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlayDtmf:
+    """Play one key's two tones on `line`, over any speech."""
+
+    line: int
+    digit: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -450,5 +466,5 @@ class SendDtmf:
     digit: str
 
 
-CardAction = Ring | StopRing | PlayTone | StopTone | OpenAudio | CloseAudio | SetLamp
+CardAction = Ring | StopRing | PlayTone | StopTone | PlayDtmf | OpenAudio | CloseAudio | SetLamp
 SipAction = Register | Unregister | Invite | Ringing | Answer | Reject | HangUp | SendDtmf

@@ -45,6 +45,10 @@ class FakePhone:
     tone: Tone | None = None
     speech: bool = False
     lamp: events.Lamp = events.Lamp.OFF
+    warnings: int = 0
+    """Tones of limited length that were played into a conversation."""
+    keys: str = ""
+    """Keys of the far end, as they were heard."""
 
 
 @dataclass(slots=True)
@@ -211,6 +215,11 @@ class FakeGateway:
         self.leg(call_id).answered = True
         self._hear(events.CallAnswered(call_id, self.now))
 
+    def peer_presses(self, call_id: str, digits: str) -> None:
+        """The far end presses keys, which arrive as telephone-events."""
+        for digit in digits:
+            self._hear(events.DtmfReceived(call_id, digit))
+
     def peer_refuses(self, call_id: str, code: int = 486) -> None:
         """The far end (or the platform) refuses an outgoing call with a final response."""
         self._over(call_id, code, remote=True)
@@ -332,7 +341,7 @@ class FakeGateway:
                 self._process.finished = True
             case (
                 events.Ring() | events.StopRing() | events.PlayTone() | events.StopTone() | events.OpenAudio()
-                | events.CloseAudio() | events.SetLamp()
+                | events.CloseAudio() | events.SetLamp() | events.PlayDtmf()
             ):  # fmt: skip
                 self._perform_card(action)
             case _:
@@ -353,9 +362,11 @@ class FakeGateway:
             case events.PlayTone(tone=tone, duration_ms=0):
                 phone.tone = tone
             case events.PlayTone():
-                pass
+                phone.warnings += 1
             case events.StopTone():
                 phone.tone = None
+            case events.PlayDtmf(digit=digit):
+                phone.keys += digit
             case events.OpenAudio():
                 phone.speech = True
             case events.CloseAudio():

@@ -12,7 +12,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
-from agent.core.events import CallKind, CallPhase, Cause, Direction, NetworkChange, Party, Tone
+from agent.core.events import CallKind, CallPhase, Cause, Direction, LineProfile, NetworkChange, Party, Tone
 from agent.core.registration import Status
 
 PROTOCOL_VERSION = 1
@@ -27,6 +27,10 @@ BootMs = Annotated[int, Meta(ge=0, le=2**53)]
 
 CadenceMs = Annotated[int, Meta(ge=50, le=60_000)]
 """Ringing or pause: what the card takes, and what a bell can follow."""
+
+
+GainDdb = Annotated[int, Meta(ge=-150, le=60)]
+"""Tenths of a decibel; more than 6 dB up makes any hybrid whistle."""
 
 
 class ProtocolError(Exception):
@@ -189,6 +193,11 @@ class Line(Record, frozen=True, kw_only=True):
     account: Short
     number: Short
     """Own number, E.164 with plus."""
+    profile: LineProfile = LineProfile.PHONE
+    send_gain_ddb: GainDdb = 0
+    """Towards the network."""
+    receive_gain_ddb: GainDdb = 0
+    """Towards the telephone."""
 
 
 class Route(Record, frozen=True, kw_only=True):

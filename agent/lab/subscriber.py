@@ -2,8 +2,8 @@
 
 `python -m agent.lab.subscriber config.json` registers the subscribers of the file, behaves as it says, writes what
 happens as JSON lines to stdout and takes JSON commands from stdin: `{"call": {"from": user, "to": number}}`,
-`{"hangup": call id or "all"}`, `{"quit": true}`; the end of stdin means quit. One process holds at most eight
-subscribers and the library's four calls; for more, run several.
+`{"hangup": call id or "all"}`, `{"press": {"call": call id, "digit": key}}`, `{"quit": true}`; the end of stdin means
+quit. One process holds at most eight subscribers and the library's four calls; for more, run several.
 """
 
 from __future__ import annotations
@@ -82,11 +82,19 @@ class CallCommand(Struct, frozen=True, forbid_unknown_fields=True, rename={"call
     to: protocol.Short
 
 
+class KeyCommand(Struct, frozen=True, forbid_unknown_fields=True):
+    """Press a key in a call."""
+
+    call: protocol.Short
+    digit: Annotated[str, Meta(pattern="^[0-9*#A-D]$")]
+
+
 class Command(Struct, frozen=True, forbid_unknown_fields=True):
     """One line of stdin: exactly one of its fields is used."""
 
     call: CallCommand | None = None
     hangup: protocol.Short | None = None
+    press: KeyCommand | None = None
     quit: bool = False
 
 
@@ -157,6 +165,8 @@ class SubscriberProcess:
                 _say("progress", call=call_id, code=code, early_media=early_media)
             case events.CallAnswered(call_id):
                 _say("answered", call=call_id)
+            case events.DtmfReceived(call_id, digit):
+                _say("digit", call=call_id, digit=digit)
             case events.CallOver():
                 self._over(event)
 
@@ -211,6 +221,8 @@ class SubscriberProcess:
             self._running = False
         elif command.call is not None:
             self._call(command.call)
+        elif command.press is not None:
+            self._stack.perform(events.SendDtmf(command.press.call, command.press.digit))
         elif command.hangup is not None:
             for call_id in tuple(self._line_of) if command.hangup == "all" else (command.hangup,):
                 self._stack.perform(events.HangUp(call_id))

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct
 
 from agent.core.cdr import Cdr
+from agent.core.events import LineProfile
 
 MAX_BATCH = 100
 MAX_BODY = 1 << 20
@@ -65,11 +66,17 @@ class Number(Body, frozen=True, kw_only=True):
 
 
 class OutgoingLine(Body, frozen=True, kw_only=True):
-    """An analog line: the registration and number it calls from."""
+    """An analog line: the registration and number it calls from, what is connected to it, and how loud it is."""
 
     line: Annotated[int, Meta(ge=0, le=7)]
     registration: Name
     number: E164
+    profile: LineProfile = LineProfile.PHONE
+    """Machines get a steady delay and nothing in between: no echo control, no warning tone, no clock correction."""
+    send_gain_ddb: Annotated[int, Meta(ge=-150, le=60)] = 0
+    """Tenths of a decibel, towards the network."""
+    receive_gain_ddb: Annotated[int, Meta(ge=-150, le=60)] = 0
+    """Tenths of a decibel, towards the telephone."""
 
 
 class SipProfile(Body, frozen=True, kw_only=True):

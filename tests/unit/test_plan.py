@@ -11,7 +11,7 @@ import pytest
 
 from agent.clock import Moment
 from agent.core.cdr import OpenCall
-from agent.core.events import CallKind, CallPhase, Direction
+from agent.core.events import CallKind, CallPhase, Direction, LineProfile
 from agent.data import load_numbering, load_products, load_tones
 from agent.gateway.protocol import CallState
 from agent.operator.api import FileInfo, Number, OutgoingLine, Registration, Subscription
@@ -90,6 +90,15 @@ def test_a_third_line_is_refused_while_the_first_two_work(plan: Plan, table: Rat
     configuration = plan.configuration()
     assert configuration is not None
     assert [line.line for line in configuration.lines] == [0, 1]
+
+
+def test_what_is_connected_to_a_line_and_its_gains_reach_the_gateway(plan):
+    held = subscription()
+    fax = msgspec.structs.replace(held.lines[1], profile=LineProfile.FAX, send_gain_ddb=-30, receive_gain_ddb=15)
+    plan.use_subscription(msgspec.structs.replace(held, lines=[held.lines[0], fax]), NOW)
+    first, second = plan.configuration().lines
+    assert (first.profile, first.send_gain_ddb, first.receive_gain_ddb) == (LineProfile.PHONE, 0, 0)
+    assert (second.profile, second.send_gain_ddb, second.receive_gain_ddb) == (LineProfile.FAX, -30, 15)
 
 
 def test_a_fifth_business_number_is_refused_while_four_ring(plan: Plan, business_table: RateTable) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import firmware_bridge as bridge
 from agent.core import events
 from agent.gateway.daemon.audio import LineAudio
-from agent.gateway.protocol import Configure, ToneSpec
+from agent.gateway.protocol import Configure, Line, ToneSpec
 
 
 def _program(spec: ToneSpec) -> bridge.ToneProgram:
@@ -37,6 +37,8 @@ class Card:
         self._post = post
         self._tones: dict[events.Tone, bridge.ToneProgram] = {}
         self._cadence: Sequence[int] = (1000, 4000)
+        self._settings: dict[int, Line] = {}
+        self._card_lines = 0
         self._on_trace = on_trace
         self._log = log
         self._card = bridge.LineCard(path, on_event=self._heard, on_audio=self._speech, on_trace=on_trace)
@@ -57,6 +59,12 @@ class Card:
         """Take tones and ring cadence from the configuration."""
         self._tones = {tone: _program(spec) for tone, spec in configuration.tones.items()}
         self._cadence = tuple(configuration.ring_cadence_ms)
+        settings = {entry.line: entry for entry in configuration.lines if entry.line < len(self._audio)}
+        changed = [line for line in range(len(self._audio)) if _gain(settings, line) != _gain(self._settings, line)]
+        self._settings = settings
+        for line, audio in enumerate(self._audio):
+            audio.use(self._setting(line).profile)
+        self._send_gains(changed)
 
     def perform(self, action: events.CardAction) -> None:
         """Do what the Switch decided. Never blocks; a line that the card does not have is ignored.
@@ -80,14 +88,24 @@ class Card:
                 self._card.tone(line, self._tones.get(tone, _FALLBACK), duration_ms)
             case events.StopTone(line):
                 self._card.stop_tone(line)
+            case events.PlayDtmf(line, digit):
+                self._card.send_digits(line, digit)
             case events.OpenAudio(line):
                 self._audio[line].open()
-                self._card.open_audio(line)
+                self._card.open_audio(line, echo_canceller=not self._setting(line).profile.is_data)
             case events.CloseAudio(line):
                 self._card.close_audio(line)
                 self._audio[line].close()
             case events.SetLamp(line, lamp):
                 self._card.lamp(line, bridge.LampState(lamp.value))
+
+    def _setting(self, line: int) -> Line:
+        return self._settings.get(line, _UNSET)
+
+    def _send_gains(self, lines: Sequence[int]) -> None:
+        for line in lines:
+            if line < self._card_lines:
+                self._card.gain(line, *_gain(self._settings, line))
 
     def _speech(self, frame: bridge.SpeechFrame) -> bytes | None:
         if frame.line >= len(self._audio):
@@ -97,6 +115,8 @@ class Card:
     def _heard(self, event: bridge.CardEvent) -> None:
         match event:
             case bridge.CardUp(lines=lines, firmware=firmware):
+                self._card_lines = min(lines, len(self._audio))
+                self._send_gains([line for line in range(self._card_lines) if any(_gain(self._settings, line))])
                 self._post(events.CardUp(min(lines, len(self._audio)), firmware))
             case bridge.CardDown(reason=reason):
                 self._post(events.CardDown(reason))
@@ -112,5 +132,12 @@ class Card:
                 self._post(events.ButtonPressed(held_ms))
 
 
+def _gain(settings: Mapping[int, Line], line: int) -> tuple[int, int]:
+    """Hundredths of a decibel towards the network and towards the telephone."""
+    setting = settings.get(line, _UNSET)
+    return 10 * setting.send_gain_ddb, 10 * setting.receive_gain_ddb
+
+
+_UNSET = Line(line=0, account="", number="")
 _FALLBACK = bridge.ToneProgram(level_dbm0=-10, segments=(bridge.ToneSegment((425,), 0),), once=False)
 """Before the first configuration: a continuous 425 Hz says at least that the box is alive (ITU-T E.180, Norway)."""

@@ -163,6 +163,10 @@ class Exchange:
             self.act(*do(line))
 
     def _warning(self, line: Line) -> list[CardAction]:
+        entry = self.entry(line.index)
+        if entry is not None and entry.profile.is_data:
+            # A tone would cost a machine its carrier; that the call ends in a minute it learns soon enough.
+            return []
         spec = self.configuration.tones.get(Tone.WARNING) if self.configuration else None
         length_ms = sum(segment.ms for segment in spec.segments) if spec else _WARNING_MS
         return [PlayTone(line.index, Tone.WARNING, min(length_ms or _WARNING_MS, _LONGEST_WARNING_MS))]

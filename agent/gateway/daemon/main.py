@@ -257,6 +257,7 @@ class Gateway:
     def _use(self, configuration: Configure) -> None:
         self._card.use(configuration)
         self._sip.configure(configuration.accounts)
+        self._sip.use_lines({entry.line: entry.profile for entry in configuration.lines})
         if configuration.revision != self._revision:
             self._revision = configuration.revision
             self._unkept = configuration

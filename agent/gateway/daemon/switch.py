@@ -101,6 +101,8 @@ class Switch:
             case events.SipReady():
                 self._x.sip_up = True
                 self._x.max_calls = max(1, event.max_calls)
+            case events.DtmfReceived():
+                self._hear_key(event)
             case events.SlotsHeld(count=count):
                 self._x.slots_held = max(0, count)
             case events.ButtonPressed():
@@ -149,6 +151,15 @@ class Switch:
             self._incoming.lifted(line, call)
         elif call.answered_ms is not None:
             self._x.act(events.SendDtmf(call.call_id, digit))
+
+    def _hear_key(self, event: events.DtmfReceived) -> None:
+        """A key of the far end reaches the handset as the sound it is: answering machines and door openers listen."""
+        call = self._x.calls.get(event.call_id)
+        if call is None or call.line is None or call.answered_ms is None or event.digit not in _DIGITS:
+            return
+        line = self._x.line(call.line)
+        if call.live and line is not None and line.call_id == call.call_id:
+            self._x.act(events.PlayDtmf(line.index, event.digit))
 
     def _hear_card(self, event: events.CardUp | events.CardDown) -> None:
         x = self._x

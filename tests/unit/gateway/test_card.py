@@ -27,6 +27,7 @@ ACTIONS = st.one_of(
     st.builds(events.Ring, st.integers(-1, 9), st.text(st.characters(), max_size=80)),
     st.builds(events.StopRing, st.integers(-1, 9)),
     st.builds(events.PlayTone, st.integers(-1, 9), st.sampled_from(events.Tone), st.integers(0, 60_000)),
+    st.builds(events.PlayDtmf, st.integers(-1, 9), st.text(max_size=3)),
     st.builds(events.StopTone, st.integers(-1, 9)),
     st.builds(events.OpenAudio, st.integers(-1, 9)),
     st.builds(events.CloseAudio, st.integers(-1, 9)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from agent.core.events import CallPhase, Cause, Lamp, Party, Tone
+from agent.core.events import CallPhase, Cause, Lamp, LineProfile, Party, Tone
 from agent.gateway.fake import FakeGateway, RegistrarMood
 from agent.gateway.protocol import (
     MAX_UNRELEASED,
@@ -599,3 +599,26 @@ def test_the_card_is_told_to_the_agent(gateway):
 
     cards = [record for record in gateway.connect() if isinstance(record, CardState)]
     assert cards == [CardState(up=False, reason="unplugged")]
+
+
+def test_keys_of_the_far_end_are_heard_in_the_handset_while_the_call_is_up(gateway):
+    call_id = _granted(gateway)
+    gateway.peer_presses(call_id, "9")
+    gateway.peer_answers(call_id)
+    gateway.peer_presses(call_id, "12#*X")
+    gateway.hang_up()
+    gateway.peer_presses(call_id, "3")
+
+    assert gateway.phones[0].keys == "12#*"
+
+
+def test_a_machine_hears_no_warning_tone_in_its_call(gateway, configuration):
+    for profile, heard in ((LineProfile.PHONE, True), (LineProfile.FAX, False)):
+        line = msgspec.structs.replace(configuration.lines[0], profile=profile)
+        gateway.send(msgspec.structs.replace(configuration, revision=profile.value, lines=[line]))
+        until = gateway.now + 120_000
+        gateway.peer_answers(_granted(gateway, until_ms=until, warn_at_ms=until - 30_000))
+        gateway.advance(100_000)
+        assert (gateway.phones[0].warnings == 1) is heard
+        gateway.phones[0].warnings = 0
+        gateway.hang_up()

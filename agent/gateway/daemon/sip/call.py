@@ -15,6 +15,10 @@ from agent.gateway.daemon.sip.port import LinePort
 from agent.gateway.daemon.sip.uri import phrase
 
 _US_PER_MS = 1000
+STEADY_JITTER_MS = 60
+"""Three packets: what a home line's jitter needs, without a change in mid-call that costs a machine its carrier."""
+_EVENT_GOES_ON = 3
+"""PJMEDIA_STREAM_DTMF_IS_UPDATE and _IS_END."""
 _SC_TRYING = 100
 _SC_DECLINE = 603
 _LISTENING = (pj.PJSUA_CALL_MEDIA_ACTIVE, pj.PJSUA_CALL_MEDIA_REMOTE_HOLD)
@@ -44,6 +48,13 @@ class CallOwner(Protocol):
 
     def call_changed(self, call: SipCall, news: CallNews) -> None:
         """The call's state changed."""
+
+    def key_pressed(self, call: SipCall, digit: str) -> None:
+        """The far end pressed a key."""
+
+    def steady(self, line: int) -> bool:
+        """Whether a machine is connected to the line, which wants a delay that never changes."""
+        ...
 
     def callback_failed(self, callback: str, error: BaseException) -> None:
         """A callback raised."""
@@ -137,6 +148,19 @@ class SipCall(pj.Call):
     def onCallReplaceRequest(self, prm: pj.OnCallReplaceRequestParam) -> None:  # noqa: N802  the library's name
         """Decline an INVITE with Replaces (RFC 3891 §3): left alone the library gives it this call, whoever asks."""
         prm.statusCode = _SC_DECLINE
+
+    @guarded
+    def onStreamPreCreate(self, prm: pj.OnStreamPreCreateParam) -> None:  # noqa: N802  the library's name
+        """Give a machine's line a jitter buffer that does not adapt; the only part of it that is the call's own."""
+        if self.line is not None and self._owner.steady(self.line):
+            info = prm.streamInfo
+            info.jbInit = info.jbMinPre = info.jbMaxPre = STEADY_JITTER_MS
+
+    @guarded
+    def onDtmfEvent(self, prm: pj.OnDtmfEventParam) -> None:  # noqa: N802  the library's name
+        """Pass on the beginning of a telephone-event; updates and end repeat what is known (RFC 4733 §2.5.1)."""
+        if not prm.flags & _EVENT_GOES_ON:
+            self._owner.key_pressed(self, str(prm.digit)[:1])
 
     @guarded
     def onStreamDestroyed(self, prm: pj.OnStreamDestroyedParam) -> None:  # noqa: N802  the library's name

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import socket
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pjsua2 as pj
 
@@ -69,6 +69,7 @@ class SipStack:
         self._graveyard: list[SipCall] = []
         self._refusals: deque[tuple[int, SipCall]] = deque()
         self._jobs: deque[Callable[[], None]] = deque()
+        self._steady_lines: set[int] = set()
         self._waking = False
         self._running = False
         self.refused_strangers = 0
@@ -179,6 +180,10 @@ class SipStack:
         """
         self._wanted = tuple(accounts)
         self._reconcile()
+
+    def use_lines(self, profiles: Mapping[int, events.LineProfile]) -> None:
+        """What is connected to each line; from the next stream on."""
+        self._steady_lines = {line for line, profile in profiles.items() if profile.is_data}
 
     def _reconcile(self) -> None:
         wanted = {record.id: record for record in self._wanted}
@@ -404,6 +409,15 @@ class SipStack:
         elif news.stage is Stage.EARLY and call.outgoing and (news.code, call.early_media) != call.last_progress:
             call.last_progress = (news.code, call.early_media)
             self._post(events.Progress(call.call_id, news.code, call.early_media))
+
+    def key_pressed(self, call: SipCall, digit: str) -> None:
+        """CallOwner: a key of the far end as an event."""
+        if call.call_id in self._calls:
+            self._post(events.DtmfReceived(call.call_id, digit))
+
+    def steady(self, line: int) -> bool:
+        """CallOwner: whether a machine is connected to the line."""
+        return line in self._steady_lines
 
     def callback_failed(self, callback: str, error: BaseException) -> None:
         """Every owner: count it, say where; the text of the error may hold what a peer sent."""
