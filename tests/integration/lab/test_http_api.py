@@ -305,6 +305,7 @@ def test_a_large_body_is_refused_before_it_is_whole(operator):
     ("body", "encoding", "status"),
     [(b"no gzip", "gzip", 400), (gzip.compress(b"{}")[:-4], "gzip", 400), (gzip.compress(b"{}") * 2, "gzip", 400),
      (b"{}", "zstd", 415)],
+    ids=["foreign", "cut", "twice", "zstd"],
 )  # fmt: skip
 def test_other_packings_are_refused(operator, body, encoding, status):
     assert upload(operator, body, Content_Encoding=encoding)[0] == status
