@@ -25,6 +25,7 @@ from agent import clock, logs
 from agent.calls import Calls
 from agent.config import Config, ConfigError, KeptCopyError, load_or_last_good, read_credential
 from agent.core.cdr import Cdr, Price
+from agent.core.events import NetworkChange
 from agent.core.migration import day_of
 from agent.corrections import Corrections
 from agent.data import DataError, load_numbering, load_products, load_tones
@@ -39,7 +40,11 @@ from agent.gateway.protocol import (
     Hello,
     LineState,
     Log,
+    NetworkNews,
 )
+from agent.net.memory import Memory
+from agent.net.sources import Sources, parse_server
+from agent.net.watch import TargetWatch, Wanted
 from agent.notify import notify
 from agent.operator.api import FileInfo
 from agent.operator.client import OperatorClient
@@ -141,7 +146,13 @@ class Agent:
                 load_products(), load_numbering().with_map(config.dialling.map),
                 load_tones(country=config.general.tones), frozenset(config.emergency.extra),
             ),
-            self._zone, self._old_table,
+            self._zone, self._old_table, lambda one: self._targets.targets(one.id) or (),
+        )  # fmt: skip
+        self._targets = TargetWatch(
+            Sources(Path(config.dns.resolv_conf), [one for text in config.dns.fallback if (one := parse_server(text))]),
+            Memory(Path(config.store.folder) / "targets.json"),
+            changed=self._configure, dns_back=self._dns_back, uniform=self._random.random,
+            now_s=lambda: clock.wall().timestamp(),
         )  # fmt: skip
         self._gateway = GatewayClient(Path(config.gateway.socket), on_record=self._heard, on_lost=self._lost)
         self._seen = SeenGateway()
@@ -209,7 +220,7 @@ class Agent:
         try:
             async with asyncio.TaskGroup() as group:
                 parts = (
-                    self._serve_page(),
+                    self._serve_page(), self._targets.run(),
                     self._gateway.run(), self.calls.run(), self._syncer.run(), self._uploader.run(),
                     self._purge(), self._timekeeper.run(), self._corrections.run(), self._watchdog(),
                     self._turn_days(), self._view.run(), self._store.fails(),
@@ -251,6 +262,10 @@ class Agent:
         configuration = self.plan.configuration()
         if configuration is None or not self._gateway.connected:
             return
+        if self._seen.configuration and not self._targets.complete:
+            # What the gateway has kept works; a configuration without its servers would not.
+            _log.warning("configuration_put_off", detail="no DNS server has answered for every registration")
+            return
         if configuration.revision != self._seen.configuration:
             with contextlib.suppress(GatewayUnavailableError):
                 self._send_configuration(configuration)
@@ -260,6 +275,10 @@ class Agent:
         self._gateway.send(record)
         self._seen.configuration = configuration.revision
         _log.info("gateway_configured", revision=configuration.revision, accounts=len(configuration.accounts))
+
+    def _dns_back(self) -> None:
+        with contextlib.suppress(GatewayUnavailableError):
+            self._gateway.send(NetworkNews(change=NetworkChange.DNS_BACK))
 
     # --- the operator ------------------------------------------------------------------------------------------------
 
@@ -300,6 +319,9 @@ class Agent:
     async def _changed(self, change: Change) -> None:
         if change.subscription is not None:
             self.plan.use_subscription(change.subscription, self._clock.now())
+            self._targets.use(
+                [Wanted(one.id, one.domain, tuple(one.targets)) for one in change.subscription.registrations]
+            )
             for refused in self.plan.refused:
                 _log.warning("subscription_part_refused", what=refused.what, code=refused.code, limit=refused.limit)
             self._configure()

@@ -221,6 +221,30 @@ class DiallingSection(Section, frozen=True, kw_only=True):
     ] = ""
 
 
+class DnsSection(Section, frozen=True, kw_only=True):
+    """Who is asked where the operator's SIP servers are."""
+
+    resolv_conf: Annotated[str, _text("File that names the network's own DNS servers.", _PATH, pattern="^/.")] = (
+        "/etc/resolv.conf"
+    )
+    fallback: Annotated[
+        list[
+            Annotated[
+                str,
+                _text(
+                    "A DNS server.",
+                    "an IP address, or address:port, [IPv6 address]:port",
+                    pattern=r"^[0-9A-Fa-f:.\[\]]{2,64}$",
+                    longest=64,
+                ),
+            ]
+        ],
+        Meta(
+            description="DNS servers that are asked where the network's own give no address; empty: none.", max_length=4
+        ),
+    ] = msgspec.field(default_factory=lambda: ["9.9.9.9", "1.1.1.1"])
+
+
 class Config(Section, frozen=True, kw_only=True):
     """Settings of the IPlink agent (agent.toml)."""
 
@@ -232,6 +256,7 @@ class Config(Section, frozen=True, kw_only=True):
     general: GeneralSection = GeneralSection()
     emergency: EmergencySection = EmergencySection()
     dialling: DiallingSection = DiallingSection()
+    dns: DnsSection = DnsSection()
 
 
 def parse(body: bytes, name: str) -> Config:

@@ -7,7 +7,7 @@ holds more than its product allows works as far as it goes, and `refused` says w
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
 
@@ -31,7 +31,7 @@ from agent.core.cdr import OpenCall, Price
 from agent.core.migration import HeldNumber, Holding, Standing, Term, day_of, end_of, term_on
 from agent.data import Numbering, Tones
 from agent.gateway.protocol import Account, CallState, Configure, Decide, Line, NumberFormat, Route
-from agent.operator.api import Subscription
+from agent.operator.api import Registration, Subscription
 from agent.rating.errors import NoRate, NoRateReason, PriceListError
 from agent.rating.rater import find_rate, rate_call
 from agent.rating.table import RateTable
@@ -61,10 +61,18 @@ class Plan:
     """The customer's plan as it stands; admission and price of `agent.calls`.
 
     `old_table` finds the table of a price list that is no longer in force, by digest; it raises PriceListError.
+    `targets` gives the IP targets of a registration, best first; one without any carries nothing.
     """
 
-    def __init__(self, shipped: Shipped, zone: tzinfo, old_table: Callable[[str], RateTable]) -> None:
+    def __init__(
+        self,
+        shipped: Shipped,
+        zone: tzinfo,
+        old_table: Callable[[str], RateTable],
+        targets: Callable[[Registration], Sequence[str]] = lambda registration: registration.targets,
+    ) -> None:
         self._shipped = shipped
+        self._targets = targets
         self._zone = zone
         self._old_table = old_table
         self._day: date | None = None
@@ -234,7 +242,8 @@ class Plan:
         if self.subscription is None:
             return None
         subscription, shipped = self.subscription, self._shipped
-        registrations = subscription.registrations[:MAX_ACCOUNTS]
+        reachable = {one.id: list(self._targets(one)) for one in subscription.registrations[:MAX_ACCOUNTS]}
+        registrations = [one for one in subscription.registrations[:MAX_ACCOUNTS] if reachable[one.id]]
         known = {registration.id for registration in registrations}
         outgoing = {line.line: line for line in subscription.lines}
         calls_from = {line.line: line.registration for line in subscription.lines}
@@ -250,7 +259,7 @@ class Plan:
             accounts=[
                 Account(
                     id=one.id, user=one.user, domain=one.domain, auth_user=one.auth_user, password=one.password,
-                    targets=one.targets, expires_s=one.expires_s, register=not self.ended,
+                    targets=reachable[one.id], expires_s=one.expires_s, register=not self.ended,
                 )
                 for one in registrations
             ],

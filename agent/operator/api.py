@@ -35,14 +35,18 @@ class Body(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Registration(Body, frozen=True, kw_only=True):
-    """One SIP registration: address of record, credential, targets (`host:port;transport=udp`) best first."""
+    """One SIP registration: address of record, credential, targets best first.
+
+    A target is `host[:port][;transport=udp]`. A name is looked up as RFC 3263 says: without port by NAPTR and SRV;
+    without any target the domain is.
+    """
 
     id: Name
     user: Name
     domain: Name
     auth_user: Name
     password: Annotated[str, Meta(min_length=1, max_length=256)]
-    targets: Annotated[list[Name], Meta(min_length=1, max_length=8)]
+    targets: Annotated[list[Name], Meta(max_length=8)] = []
     expires_s: Annotated[int, Meta(ge=10, le=86_400)] = 300
 
     def __repr__(self) -> str:

@@ -66,7 +66,7 @@ def test_every_setting_is_in_the_sample_with_a_comment():
             OPERATOR + "[pages]\nport = 80",
             (
                 "pages: found an unknown section; allowed are [operator], [gateway], [store], [page], [log],"
-                " [general], [emergency], [dialling]; did you mean page?"
+                " [general], [emergency], [dialling], [dns]; did you mean page?"
             ),
         ),
         (

@@ -377,3 +377,15 @@ def test_another_day_has_the_list_that_was_valid_then(plan: Plan, table: RateTab
     assert plan.basis_on(date(2026, 10, 31), [(old, "old")]) == ("privat", "old")
     assert plan.basis_on(date(2027, 1, 1), [(old, "old")]) == ("privat", "ahead")
     assert plan.basis_on(date(2026, 10, 31)) == ("privat", "now")
+
+
+def test_a_registration_whose_servers_are_not_known_carries_nothing_and_the_others_go_on() -> None:
+    shipped = Shipped(load_products(), load_numbering(), load_tones())
+    known = {"line1": ["192.0.2.7:5060"]}
+    plan = Plan(shipped, ZoneInfo("Europe/Oslo"), missing, lambda one: known.get(one.id, []))
+    plan.use_subscription(subscription(lines=2, numbers=2), NOW)
+    configuration = plan.configuration()
+    assert configuration is not None
+    assert [(account.id, account.targets) for account in configuration.accounts] == [("line1", known["line1"])]
+    assert {line.account for line in configuration.lines} == {"line1"}
+    assert {route.account for route in configuration.routes} == {"line1"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -9,6 +10,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from agent.core.beginning import CRASH_MEMORY_MS, Beginning
+from agent.files import write_whole
 
 _MAX_STARTS: Final = 32
 _MAX_FILE: Final = 8192
@@ -47,9 +49,5 @@ class Starts:
 
     def _write(self, starts: _Starts) -> None:
         # Not synced: after a power cut it is a cold start whatever the file says.
-        temporary = self._path.with_suffix(".new")
-        try:
-            temporary.write_bytes(msgspec.json.encode(starts))
-            temporary.replace(self._path)
-        except OSError:
-            return
+        with contextlib.suppress(OSError):
+            write_whole(self._path, msgspec.json.encode(starts), durable=False)
