@@ -44,10 +44,16 @@ def write_base(db: sqlite3.Connection, journal: Journal) -> None:
     Were the power to fail on the way, old and new segments together still tell the same. Raises StoreError,
     sqlite3.Error.
     """
-    first = journal.begin_segment(base=True)
-    for chunk in _chunks(statements(db), _CHUNK):
-        journal.append(chunk, durable=False)
-    journal.append([Based()], durable=True)
+    before = journal.last_serial
+    try:
+        first = journal.begin_segment(base=True)
+        for chunk in _chunks(statements(db), _CHUNK):
+            journal.append(chunk, durable=False)
+        journal.append([Based()], durable=True)
+    except BaseException:
+        # Half of it helps nobody, and the disk may be full.
+        journal.take_back(before)
+        raise
     journal.drop_before(first)
 
 

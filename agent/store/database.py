@@ -28,10 +28,13 @@ from agent.store.folder import DATABASE, FolderLock, has_database, prepare_datab
 from agent.store.journal import Journal
 from agent.store.lines import Line
 from agent.store.recovery import Recovery, recover
+from agent.store.room import Room
 from agent.store.schema import MIGRATIONS, VERSION
 
 T = TypeVar("T")
 Value = str | int | bytes | None
+GiveUp = Callable[[], Awaitable[bool]]
+"""Gives something up for the sake of room; false where there was nothing to give. Never raises."""
 Row = Sequence[Any]
 """A row as SQLite gives it; each query's reader knows its columns."""
 
@@ -44,6 +47,8 @@ _WRITER_PRAGMAS = (
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
     "PRAGMA trusted_schema = OFF",
+    # What is deleted is overwritten: a purged number must not lie on in a free page.
+    "PRAGMA secure_delete = ON",
     f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}",
 )
 _THOROUGH_PAGES = 4096
@@ -89,6 +94,12 @@ class Database:
         self._path = path
         self._turn = asyncio.Lock()
         self._running: set[asyncio.Task[Any]] = set()
+        self.on_full: Sequence[GiveUp] = ()
+        """What makes room when there is none, in this order; each is called between transactions."""
+        self.trouble = ""
+        """Why nothing could be written the last time; empty while writing works."""
+        self.journal_trouble = ""
+        """Why the journal lacks something that the database has; empty once it has been written anew."""
         self._damage: asyncio.Future[StoreDamaged] = asyncio.get_running_loop().create_future()
         self._closed = False
 
@@ -111,9 +122,25 @@ class Database:
             except UNSOUND as error:
                 raise self._noted(translate(error, doing)) from error
 
-    async def checkpoint(self) -> None:
-        """Fold the write-ahead log into the database and empty it, unless a reader is in the way."""
-        await self.read("fold in the write-ahead log", "PRAGMA wal_checkpoint(TRUNCATE)")
+    async def checkpoint(self) -> bool:
+        """Fold the write-ahead log into the database and empty it, unless a reader is in the way; whether it is."""
+        async with self._turn:
+            self._check_open()
+            return await self.checkpoint_now()
+
+    async def checkpoint_now(self) -> bool:
+        """The same for those who have the turn (`on_full`); whether the log is empty now."""
+        try:
+            await self._connection.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
+        except UNSOUND as error:
+            raise self._noted(translate(error, "fold in the write-ahead log")) from error
+        return self.log_size == 0
+
+    @property
+    def log_size(self) -> int:
+        """Bytes of the write-ahead log."""
+        path = self._path.with_name(self._path.name + "-wal") if self._path is not None else None
+        return path.stat().st_size if path is not None and path.exists() else 0
 
     @property
     def journal_size(self) -> int:
@@ -125,22 +152,25 @@ class Database:
 
         False: not now, since the journal holds a record that the database has refused and will be given again.
         """
+        async with self._turn:
+            self._check_open()
+            return await self.renew_journal_now()
+
+    async def renew_journal_now(self) -> bool:
+        """The same for those who have the turn (`on_full`)."""
         journal, path = self._journal, self._path
-        if journal is None or path is None:
+        if journal is None or path is None or journal.unconfirmed:
             return False
 
         def renew() -> None:
             with closing(_plain_connection(path)) as db:
                 write_base(db, journal)
 
-        async with self._turn:
-            self._check_open()
-            if journal.unconfirmed:
-                return False
-            try:
-                await asyncio.to_thread(renew)
-            except sqlite3.Error as error:
-                raise translate(error, "write the journal anew") from error
+        try:
+            await asyncio.to_thread(renew)
+        except sqlite3.Error as error:
+            raise translate(error, "write the journal anew") from error
+        self.journal_trouble = ""
         return True
 
     async def close(self) -> None:
@@ -162,22 +192,46 @@ class Database:
     async def _transaction(self, doing: str, body: Callable[[Change], Awaitable[T]]) -> T:
         async with self._turn:
             self._check_open()
-            change = Change(self._connection)
             try:
-                await self._connection.execute("BEGIN IMMEDIATE")
-                result = await body(change)
-                await self._say_first(change)
-                await self._connection.execute("COMMIT")
-            except BaseException as error:
-                # SQLite rolls back by itself after some errors; then there is nothing left to roll back.
-                with suppress(sqlite3.Error):
-                    await self._connection.execute("ROLLBACK")
-                if isinstance(error, UNSOUND):
-                    raise self._noted(translate(error, doing)) from error
+                result = await self._with_room(doing, body)
+            except StoreError as error:
+                self.trouble = str(error)
                 raise
-            if self._journal is not None:
-                self._journal.confirm(change.lines)
+            self.trouble = ""
             return result
+
+    async def _with_room(self, doing: str, body: Callable[[Change], Awaitable[T]]) -> T:
+        """Carry the change out; where the disk is full, give up one thing after another until it fits."""
+        try:
+            return await self.write_now(doing, body)
+        except StoreFull as error:
+            full = error
+        for give_up in self.on_full:
+            if await give_up():
+                try:
+                    return await self.write_now(doing, body)
+                except StoreFull as error:
+                    full = error
+        raise full
+
+    async def write_now(self, doing: str, body: Callable[[Change], Awaitable[T]]) -> T:
+        """One try at a transaction, for those who have the turn (`on_full`). Raises StoreError."""
+        change = Change(self._connection)
+        try:
+            await self._connection.execute("BEGIN IMMEDIATE")
+            result = await body(change)
+            await self._say_first(change)
+            await self._connection.execute("COMMIT")
+        except BaseException as error:
+            # SQLite rolls back by itself after some errors; then there is nothing left to roll back.
+            with suppress(sqlite3.Error):
+                await self._connection.execute("ROLLBACK")
+            if isinstance(error, UNSOUND):
+                raise self._noted(translate(error, doing)) from error
+            raise
+        if self._journal is not None:
+            self._journal.confirm(change.lines)
+        return result
 
     async def _say_first(self, change: Change) -> None:
         if self._journal is None or not change.lines:
@@ -188,7 +242,9 @@ class Database:
             raise
         except StoreError as error:
             # One copy is better than none: the next start finds that the journal lacks this, and writes it anew.
-            _log.critical("journal_failed", detail=str(error))
+            if not self.journal_trouble:
+                _log.critical("journal_failed", detail=str(error))
+            self.journal_trouble = str(error)
 
     async def fails(self) -> NoReturn:
         """Wait until SQLite finds the file unsound, however long, then raise that StoreDamaged."""
@@ -216,22 +272,37 @@ async def open_writer(folder: Path) -> tuple[Database, StoreDamaged | None]:
     was done. Raises StoreLocked, StoreTooNew, StoreFull, StoreError.
     """
     lock = await asyncio.to_thread(FolderLock.acquire, folder)
-    kept: Path | None = None
-    reason = ""
     try:
-        if not await asyncio.to_thread(has_database, folder):
-            reason = "the database is gone"
-        path = await asyncio.to_thread(prepare_database, folder)
-        try:
-            connection, journal, recovery, upgraded = await _open_sound(path, None)
-        except StoreDamaged as error:
-            reason = error.reason
-            kept = await asyncio.to_thread(set_aside, folder)
-            path = await asyncio.to_thread(prepare_database, folder)
-            connection, journal, recovery, upgraded = await _open_sound(path, kept)
+        database, damage = await _open_locked(folder, lock)
     except BaseException:
         lock.release()
         raise
+    return database, damage
+
+
+async def _open_locked(folder: Path, lock: FolderLock) -> tuple[Database, StoreDamaged | None]:
+    room = Room(folder)
+    for give_up in (room.give_up_leftovers, room.give_up_ballast):
+        try:
+            return await _open_files(folder, lock)
+        except StoreFull:
+            await asyncio.to_thread(give_up)
+    return await _open_files(folder, lock)
+
+
+async def _open_files(folder: Path, lock: FolderLock) -> tuple[Database, StoreDamaged | None]:
+    kept: Path | None = None
+    reason = ""
+    if not await asyncio.to_thread(has_database, folder):
+        reason = "the database is gone"
+    path = await asyncio.to_thread(prepare_database, folder)
+    try:
+        connection, journal, recovery, upgraded = await _open_sound(path, None)
+    except StoreDamaged as error:
+        reason = error.reason
+        kept = await asyncio.to_thread(set_aside, folder)
+        path = await asyncio.to_thread(prepare_database, folder)
+        connection, journal, recovery, upgraded = await _open_sound(path, kept)
     return Database(connection, lock, journal, path), _told(reason, kept, recovery, upgraded=upgraded)
 
 

@@ -13,6 +13,7 @@ StoreError
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -114,6 +115,13 @@ def is_damage(error: Exception, *, opening: bool = False) -> bool:
         return opening or isinstance(error, sqlite3.OperationalError) or not isinstance(error, sqlite3.Error)
     primary = code & 0xFF
     return primary not in _NOT_THE_FILES_FAULT if opening else primary in _THE_FILES_FAULT
+
+
+def disk_error(error: OSError, doing: str) -> StoreError:
+    """Our error for one of the operating system. `doing` completes the sentence 'could not …'."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StoreFull(f"could not {doing}: the disk is full")
+    return StoreError(f"could not {doing}: {error.strerror or error}")
 
 
 def translate(error: Exception, doing: str, *, opening: bool = False) -> StoreError:

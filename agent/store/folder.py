@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 
 from agent.files import sync_folder
-from agent.store.errors import StoreError, StoreLocked
+from agent.store.errors import StoreLocked, disk_error
 
 DATABASE = "store.db"
 LOCK = "store.lock"
@@ -30,7 +32,7 @@ class FolderLock:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
-            raise StoreError(f"could not open the store's folder {folder}: {error.strerror}") from error
+            raise disk_error(error, f"open the store's folder {folder}") from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -62,7 +64,7 @@ def prepare_database(folder: Path) -> Path:
         os.close(descriptor)
         sync_folder(folder)
     except OSError as error:
-        raise StoreError(f"could not open {path}: {error.strerror}") from error
+        raise disk_error(error, f"open {path}") from error
     return path
 
 
@@ -80,7 +82,7 @@ def set_aside(folder: Path) -> Path:
         _finish_setting_aside(folder)
         _forget_damaged(folder, number - MAX_DAMAGED)
     except OSError as error:
-        raise StoreError(f"could not set the damaged store aside as {kept.name}: {error.strerror}") from error
+        raise disk_error(error, f"set the damaged store aside as {kept.name}") from error
     return kept
 
 
@@ -93,8 +95,21 @@ def _finish_setting_aside(folder: Path) -> None:
     sync_folder(folder)
 
 
+def damaged_files(folder: Path) -> list[Path]:
+    """Databases that were set aside, with their logs."""
+    return sorted(folder.glob(_DAMAGED.format("*") + "*"))
+
+
+def forget_damaged_before(folder: Path, before: datetime) -> None:
+    """Delete databases that were set aside before this: they hold numbers, too. What can't be deleted stays."""
+    for path in damaged_files(folder):
+        with suppress(OSError):
+            if path.stat().st_mtime < before.timestamp():
+                path.unlink()
+
+
 def _forget_damaged(folder: Path, last: int) -> None:
-    for path in folder.glob(_DAMAGED.format("*") + "*"):
+    for path in damaged_files(folder):
         number = path.name.removeprefix(_DAMAGED.split("{}", maxsplit=1)[0]).split(".")[0]
         if number.isdecimal() and int(number) <= last:
             path.unlink()

@@ -6,7 +6,6 @@ is damaged, lost or set back by a lying card is made anew from here.
 
 from __future__ import annotations
 
-import errno
 import os
 import threading
 from collections.abc import Iterator, Sequence
@@ -17,7 +16,7 @@ from pathlib import Path
 import structlog
 
 from agent.files import sync_folder
-from agent.store.errors import StoreError, StoreFull
+from agent.store.errors import disk_error
 from agent.store.lines import MAX_LINE, Based, Begun, Finished, Line, LineError, UnknownLineError, pack, unpack
 
 SEGMENT = "journal-{:012d}.jsonl"
@@ -155,6 +154,11 @@ class Journal:
                 self._segment_bytes = os.fstat(self._descriptor).st_size
 
     @property
+    def last_serial(self) -> int:
+        """Serial of the newest line."""
+        return self._serial
+
+    @property
     def unconfirmed(self) -> bool:
         """Whether it holds records that the database has refused since."""
         return bool(self._unconfirmed)
@@ -204,7 +208,7 @@ class Journal:
         except OSError as error:
             # The kernel has dropped the pages and would report success next time (fsync(2)): never trust this file.
             self.close()
-            raise _translated(error, "sync the journal") from error
+            raise disk_error(error, "sync the journal") from error
         self._unsynced = False
 
     def drop_before(self, first: Path) -> None:
@@ -216,6 +220,21 @@ class Journal:
                     path.unlink()
                     self.size -= size
             sync_folder(self._folder)
+
+    def take_back(self, last_serial: int) -> None:
+        """Delete the segments that were begun after `last_serial`: a base that could not be finished. Never raises.
+
+        Where they can't be deleted they stay, and tell nothing that the others don't.
+        """
+        self.close()
+        first = SEGMENT.format(last_serial + 1)
+        with suppress(OSError):
+            for path in reversed(segments(self._folder)):
+                if path.name >= first:
+                    size = path.stat().st_size
+                    path.unlink()
+                    self.size -= size
+            self._serial = last_serial
 
     def close(self) -> None:
         """Close the segment; the next line begins another one."""
@@ -248,7 +267,7 @@ class Journal:
                 written += os.write(self._descriptor, packed[written:])
         except OSError as error:
             self._undo_part(written)
-            raise _translated(error, "write the journal") from error
+            raise disk_error(error, "write the journal") from error
         self._serial = serial
         self._segment_bytes += written
         self.size += written
@@ -272,10 +291,4 @@ class _our_errors:  # noqa: N801 - reads like a statement
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, OSError):
-            raise _translated(error, self._doing) from error
-
-
-def _translated(error: OSError, doing: str) -> StoreError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return StoreFull(f"could not {doing}: the disk is full")
-    return StoreError(f"could not {doing}: {error.strerror or error}")
+            raise disk_error(error, self._doing) from error

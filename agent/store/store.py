@@ -5,8 +5,10 @@ Whatever a method changes is on disk when it returns, whole or not at all.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NoReturn
@@ -20,6 +22,7 @@ from agent.store.base import COUNT, DROP_EMPTY, additions_of, count_parameters
 from agent.store.database import Change, Database, open_writer
 from agent.store.details import COUNT_DETAIL, DROP_EMPTY_DETAILS, details_of, parameters
 from agent.store.errors import StoreDamaged, StoreError
+from agent.store.folder import forget_damaged_before
 from agent.store.lines import (
     MAX_IDS,
     Acknowledged,
@@ -32,6 +35,8 @@ from agent.store.lines import (
     Requeued,
 )
 from agent.store.reader import StoreReader, bounded, checked_day, checked_month, readable
+from agent.store.room import Room, Space
+from agent.store.sacrifice import Sacrifices, SpareFiles, no_spare_files
 
 MAX_DOCUMENT = 1 << 20
 MAX_DOCUMENT_NAME = 64
@@ -48,6 +53,11 @@ _JOURNAL_SLACK = 4 << 20
 _RENEW_AT_MOST = 20_000
 """With more records than this the journal is not written anew while calls may wait for the store."""
 
+_OWED = "journal_remembers"
+"""Key in `meta` while the journal still holds what was purged from the database."""
+
+_EVER_MS = 1 << 62
+
 _encoder = msgspec.json.Encoder()
 _open_call_decoder = msgspec.json.Decoder(OpenCall)
 _log = structlog.get_logger(__name__)
@@ -56,8 +66,13 @@ _log = structlog.get_logger(__name__)
 class Store(StoreReader):
     """The agent's one writer. Methods may be called concurrently; each is one transaction."""
 
-    def __init__(self, database: Database, damage: StoreDamaged | None = None) -> None:
+    def __init__(self, database: Database, folder: Path, damage: StoreDamaged | None = None) -> None:
         super().__init__(database)
+        self._folder = folder
+        self._room = Room(folder)
+        self._spare_files: SpareFiles = no_spare_files
+        sacrifices = Sacrifices(database, self._room, self._spared, self._purge_everything_acknowledged)
+        database.on_full = sacrifices.in_order()
         self.damage = damage
         """Set where a damaged store was found and set aside when this one was opened: the household must be told."""
         self._since_checkpoint = 0
@@ -76,12 +91,45 @@ class Store(StoreReader):
                 "store_damaged", detail=str(damage), kept=damage.kept.name if damage.kept else "",
                 maybe_missing=damage.maybe_missing,
             )  # fmt: skip
-        return cls(database, damage)
+        return cls(database, folder, damage)
 
     @classmethod
     async def open_reader(cls, folder: Path) -> StoreReader:
         """A read-only view beside a running agent. Raises StoreMissing, StoreTooNew, StoreDamaged, StoreError."""
         return await StoreReader.open_folder(folder)
+
+    def can_spare(self, files: SpareFiles) -> None:
+        """Let `files` name what beside the store can be had again and may go from a full disk. It must not ask us."""
+        self._spare_files = files
+
+    def _spared(self) -> Sequence[Path]:
+        return self._spare_files()
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing could be written the last time; empty while writing works."""
+        return self._database.trouble
+
+    @property
+    def journal_trouble(self) -> str:
+        """Why there is one copy of the newest records only; empty while there are two."""
+        return self._database.journal_trouble
+
+    async def tend(self) -> Space:
+        """Look after the disk, every few seconds: try again what failed, keep the ballast; how much room there is.
+
+        What fails again shows in `trouble` and `journal_trouble`. Raises StoreError where the disk does not even say
+        how much room it has.
+        """
+        if self.trouble:
+            with suppress(StoreError):
+                await self._database.write("try the disk", _probe)
+        if self.journal_trouble and not self.trouble:
+            with suppress(StoreError):
+                await self._database.renew_journal()
+        if not self.trouble:
+            await asyncio.to_thread(self._room.keep_ballast)
+        return await asyncio.to_thread(self._room.space)
 
     async def fails(self) -> NoReturn:
         """Wait until the open file is found unsound, then raise StoreDamaged: only opening the store repairs it."""
@@ -240,7 +288,8 @@ class Store(StoreReader):
             # A card that lies about its syncs can only damage the file while the log is folded in: so seldom, and
             # when the operator already has every record.
             self._since_checkpoint = 0
-            await self._database.checkpoint()
+            with suppress(StoreError):  # the acknowledgement itself is on disk; the log is folded in another time
+                await self._database.checkpoint()
         return changed
 
     async def quarantine(self, cdr_id: str, reason: str) -> None:
@@ -272,39 +321,41 @@ class Store(StoreReader):
         return await self._database.write("queue records again", body)
 
     async def purge(self, before: str) -> int:
-        """Delete what was acknowledged before `before` (RFC 3339), also from the journal; how many. Usage stays.
+        """Delete what was acknowledged before `before` (RFC 3339), from every file; how many. Usage stays.
 
+        A journal that can't be written anew at once (it may be too long while calls wait) is so at a later purge.
         Raises ValueError.
         """
-        before_ms = _milliseconds(before)
-        condition = "state = 'acknowledged' AND acknowledged_ms < ?"
-
-        async def body(change: Change) -> int:
-            db = change.db
-            rows = await db.execute_fetchall(f"SELECT id FROM cdr WHERE {condition} ORDER BY seq", (before_ms,))  # noqa: S608 - constant
-            for chunk in _chunks([str(row[0]) for row in rows]):
-                change.note(Purged(ids=chunk))
-            await db.execute(
-                f"INSERT OR IGNORE INTO purged(id) SELECT id FROM cdr WHERE {condition} ORDER BY seq",  # noqa: S608 - constant
-                (before_ms,),
-            )
-            cursor = await db.execute(f"DELETE FROM cdr WHERE {condition}", (before_ms,))  # noqa: S608 - constant
-            await db.execute(
-                "DELETE FROM purged WHERE seq <= (SELECT max(seq) FROM purged) - ?",
-                (MAX_PURGED_IDS,),
-            )
-            return cursor.rowcount
-
-        deleted = await self._database.write("purge old records", body)
-        if deleted or self._database.journal_size > 2 * self._journal_stated + _JOURNAL_SLACK:
+        before_at = datetime.fromisoformat(before)
+        deleted = await self._database.write("purge old records", _purging(_milliseconds(before)))
+        if await self._is_owed() or self._database.journal_size > 2 * self._journal_stated + _JOURNAL_SLACK:
             await self._renew_journal()
+        await asyncio.to_thread(forget_damaged_before, self._folder, before_at)
         return deleted
 
+    async def _purge_everything_acknowledged(self) -> bool:
+        """For a full disk, in the turn of the change that found it so."""
+        purged = await self._database.write_now("purge acknowledged records", _purging(_EVER_MS))
+        if purged:
+            await self._forget_now()
+        return purged > 0
+
     async def _renew_journal(self) -> None:
-        """Make the journal forget what the store has forgotten."""
+        """Make the journal and the write-ahead log forget what the store has forgotten."""
         rows = await self._database.read("count the records", "SELECT count(*) FROM cdr")
         if rows[0][0] <= _RENEW_AT_MOST and await self._database.renew_journal():
             self._journal_stated = self._database.journal_size
+            if await self._database.checkpoint():
+                await self._database.write("note the purge", _settle)
+
+    async def _forget_now(self) -> None:
+        if await self._database.renew_journal_now():
+            self._journal_stated = self._database.journal_size
+            if await self._database.checkpoint_now():
+                await self._database.write_now("note the purge", _settle)
+
+    async def _is_owed(self) -> bool:
+        return bool(await self._database.read("look for a purge", f"SELECT 1 FROM meta WHERE key = '{_OWED}'"))  # noqa: S608 - constant
 
     # --- documents and identity --------------------------------------------------------------------------------------
 
@@ -353,6 +404,45 @@ class Store(StoreReader):
 
 _UNDATED = b'"time_trusted":false'
 """As it stands in an encoded record, and nowhere else: inside a text the quotes are escaped."""
+
+
+async def _probe(change: Change) -> None:
+    """Write as much as a call does, to both copies."""
+    await change.db.execute(
+        "INSERT INTO meta(key, value) VALUES ('probe', '1') "
+        "ON CONFLICT (key) DO UPDATE SET value = CAST(value AS INTEGER) + 1"
+    )
+    change.note(Alive(ids=[], at_ms=0), durable=True)
+
+
+def _purging(before_ms: int) -> Callable[[Change], Awaitable[int]]:
+    """The transaction that deletes what was acknowledged before this; how many records."""
+    condition = "state = 'acknowledged' AND acknowledged_ms < ?"
+
+    async def body(change: Change) -> int:
+        db = change.db
+        rows = await db.execute_fetchall(f"SELECT id FROM cdr WHERE {condition} ORDER BY seq", (before_ms,))  # noqa: S608 - constant
+        for chunk in _chunks([str(row[0]) for row in rows]):
+            change.note(Purged(ids=chunk))
+        await db.execute(
+            f"INSERT OR IGNORE INTO purged(id) SELECT id FROM cdr WHERE {condition} ORDER BY seq",  # noqa: S608 - constant
+            (before_ms,),
+        )
+        cursor = await db.execute(f"DELETE FROM cdr WHERE {condition}", (before_ms,))  # noqa: S608 - constant
+        await db.execute(
+            "DELETE FROM purged WHERE seq <= (SELECT max(seq) FROM purged) - ?",
+            (MAX_PURGED_IDS,),
+        )
+        if cursor.rowcount:
+            await db.execute("INSERT INTO meta(key, value) VALUES (?, '') ON CONFLICT DO NOTHING", (_OWED,))
+        return cursor.rowcount
+
+    return body
+
+
+async def _settle(change: Change) -> None:
+    await change.db.execute("DELETE FROM meta WHERE key = ?", (_OWED,))
+
 
 _KNOWN = "SELECT 1 FROM cdr WHERE id = ? UNION ALL SELECT 1 FROM purged WHERE id = ?"
 
