@@ -29,6 +29,7 @@ from agent.core.events import NetworkChange
 from agent.core.migration import day_of
 from agent.corrections import Corrections
 from agent.data import DataError, load_numbering, load_products, load_tones
+from agent.disk_watch import DiskWatch
 from agent.gateway.client import GatewayClient, GatewayUnavailableError
 from agent.gateway.protocol import (
     AccountState,
@@ -67,7 +68,6 @@ EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
 EXIT_MISSING = 3
 
-KEEP_ACKNOWLEDGED = timedelta(days=7)
 _PURGE_S = 6 * 3600.0
 _WATCHDOG_S = 10.0
 _DAY_CHECK_S = 5.0
@@ -177,10 +177,12 @@ class Agent:
         self._timekeeper = Timekeeper(
             self._clock, store, self._operators_time, uniform=self._random.uniform, known=self._time_known
         )
+        self._disk = DiskWatch(store, mended=self.calls.store_works, touch=self._disk_changed)
+        store.can_spare(self._spare_price_lists)
         self._view = StatusView(
             plan=self.plan, calls=self.calls, gateway=self._seen, store=store, syncer=self._syncer,
             uploader=self._uploader, clock=self._clock, zone=self._zone, device_id=config.operator.device_id,
-            source=source, trouble=settings.trouble,
+            source=source, trouble=settings.trouble, disk=self._disk,
         )  # fmt: skip
         self._page = StatusServer(
             self._view, texts=self._texts, zone=self._zone, lang=config.general.language, bind=config.page.bind,
@@ -223,7 +225,7 @@ class Agent:
                     self._serve_page(), self._targets.run(),
                     self._gateway.run(), self.calls.run(), self._syncer.run(), self._uploader.run(),
                     self._purge(), self._timekeeper.run(), self._corrections.run(), self._watchdog(),
-                    self._turn_days(), self._view.run(), self._store.fails(),
+                    self._turn_days(), self._view.run(), self._disk.run(), self._store.fails(),
                 )  # fmt: skip
                 tasks = [group.create_task(part) for part in parts]
                 yield
@@ -338,6 +340,13 @@ class Agent:
     async def _lists_in_use(self) -> set[str]:
         return {call.price_list_sha256 for call in await self._store.open_calls() if call.price_list_sha256}
 
+    def _spare_price_lists(self) -> list[Path]:
+        in_use = self.calls.price_lists_in_use()
+        return [] if in_use is None else self._syncer.spare_files({*in_use, self.plan.table_sha256})
+
+    def _disk_changed(self) -> None:
+        self._view.touch()
+
     async def _recorded(self, cdr: Cdr) -> None:
         self._view.count(cdr)
         self._upload_wake.set()
@@ -362,7 +371,8 @@ class Agent:
             moment = self._clock.now()
             if moment.trusted:
                 try:
-                    await self._store.purge(rfc3339(moment.wall - KEEP_ACKNOWLEDGED))
+                    keep = timedelta(days=self._config.store.keep_days)
+                    await self._store.purge(rfc3339(moment.wall - keep))
                 except StoreError as error:
                     _log.error("purge_failed", detail=str(error))
             await asyncio.sleep(_PURGE_S)

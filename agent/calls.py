@@ -123,6 +123,16 @@ class Calls:
         """Why the store refuses, as it said the last time it was written or read; empty while it works."""
         return self._unwritten or self._unread
 
+    def store_works(self) -> None:
+        """Somebody has written to the store since: what was refused before would be taken now."""
+        self._unwritten = ""
+
+    def price_lists_in_use(self) -> set[str] | None:
+        """Digests of the lists that the open calls began with; None while the open calls are not all known."""
+        if self._unreconciled or not self._instance:
+            return None
+        return {row.price_list_sha256 for row in self._rows.values() if row.price_list_sha256}
+
     def take(self, record: Hello | CallState) -> None:
         """Queue one record from the gateway; called on the event loop, never blocks."""
         if isinstance(record, Hello):

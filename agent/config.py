@@ -128,6 +128,12 @@ class StoreSection(Section, frozen=True, kw_only=True):
     folder: Annotated[str, _text("Folder of the database and the price lists.", _PATH, pattern="^/.")] = (
         "/var/lib/iplink-agent"
     )
+    keep_days: Annotated[
+        int,
+        Meta(
+            description="Days that records are kept after the operator has them; then no file holds them.", ge=0, le=365
+        ),
+    ] = 7
 
 
 class PageSection(Section, frozen=True, kw_only=True):

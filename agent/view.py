@@ -19,6 +19,7 @@ from agent.core.cdr import Cdr
 from agent.core.estimate import month_before, month_of
 from agent.core.migration import day_of
 from agent.core.numbers import mask
+from agent.disk_watch import DiskWatch
 from agent.gateway.protocol import AccountState, CardState, Hello, LineState
 from agent.month import month_view
 from agent.operator.api import Subscription
@@ -110,10 +111,11 @@ class StatusView:
         device_id: str,
         source: Path,
         trouble: ConfigError | None,
+        disk: DiskWatch,
     ) -> None:
         self._plan, self._calls, self._gateway, self._store = plan, calls, gateway, store
         self._syncer, self._uploader, self._clock, self._zone = syncer, uploader, clock, zone
-        self._device_id, self._source, self._trouble = device_id, source, trouble
+        self._device_id, self._source, self._trouble, self._disk = device_id, source, trouble, disk
         self._started_ms = clock.now().boot_ms
         self._installed_at: datetime | None = None
         self._stored = _Stored()
@@ -183,7 +185,7 @@ class StatusView:
         try:
             async with asyncio.timeout(_STORE_PATIENCE_S):
                 self._stored = await self._read(month, day)
-            reason = self._calls.trouble
+            reason = self._calls.trouble or str(self._disk.trouble or "")
         except (StoreError, TimeoutError) as error:
             # A disk that hangs is what somebody opens this page for: it has to come without the disk.
             reason = str(error) or f"it has not answered for {_STORE_PATIENCE_S:g} s"
@@ -206,7 +208,7 @@ class StatusView:
             price_list=self._price_list_view(),
             subscription=self._subscription_view(),
             upload=self._upload_view(stored.pending, stored.quarantined, now),
-            store=page.StoreView(working=not reason, reason=reason),
+            store=self._store_view(reason),
             configuration=page.ConfigurationView(
                 source=str(self._source),
                 error=str(self._trouble)
@@ -228,6 +230,13 @@ class StatusView:
             quarantined=await self._store.quarantined_count(),
             pending=await self._store.pending_count(),
         )
+
+    def _store_view(self, reason: str) -> page.StoreView:
+        space = self._disk.space
+        return page.StoreView(
+            working=not reason, reason=reason, free_bytes=space.free if space is not None else None,
+            low_space=self._disk.low, journal_working=not self._disk.journal_trouble,
+        )  # fmt: skip
 
     def _gateway_view(self) -> page.GatewayView:
         hello = self._gateway.hello
@@ -350,6 +359,7 @@ class StatusView:
     def _problems(self, now: Moment, quarantined: int) -> list[page.Notice]:
         """What is wrong, root causes first: where the telephone part is away, its card and lines are not judged."""
         found = [*self._settings_problems(), *self._telephone_problems(), *self._business_problems()]
+        found += disk_problems(self._disk)
         if quarantined:
             found.append(page.Notice(key="problem.quarantined", values={"count": str(quarantined)}))
         if self._store.damage is not None:
@@ -415,6 +425,18 @@ _TROUBLES = {
     Trouble.STORAGE: "problem.not_kept",
 }
 _WITH_REASON = frozenset({"problem.price_list_refused", "problem.operator_misconfigured", "problem.not_kept"})
+
+
+def disk_problems(disk: DiskWatch) -> list[page.Notice]:
+    """What the page says of the store's disk while something is wrong with it."""
+    found = []
+    if disk.full:
+        found.append(page.Notice(key="problem.disk_full"))
+    elif disk.low and disk.space is not None:
+        found.append(page.Notice(key="problem.low_space", values={"free": f"{disk.space.free / (1 << 20):.1f}"}))
+    if disk.journal_trouble:
+        found.append(page.Notice(key="problem.one_copy_only", values={"reason": disk.journal_trouble}))
+    return found
 
 
 def store_notice(damage: StoreDamaged) -> page.Notice:

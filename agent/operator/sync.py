@@ -24,6 +24,7 @@ from agent.operator.uploader import Wait, wait_for_wake
 SUBSCRIPTION = "subscription"
 PRICE_LISTS = "price_lists"
 PERIOD_S = 6 * 3600.0
+_LIST_FILES = frozenset({".deck", ".table"})
 _SPREAD = (0.8, 1.2)
 _log = structlog.get_logger(__name__)
 
@@ -157,6 +158,11 @@ class Syncer:
     def path_of(self, sha256: str) -> Path:
         """Where the price list of that digest lies, if it is still kept."""
         return self._folder / f"{sha256}.deck"
+
+    def spare_files(self, needed: Collection[str]) -> list[Path]:
+        """Files of the lists that are neither in force nor `needed` (digests): they can be fetched again."""
+        keep = {*needed, *([self._price_list.sha256] if self._price_list is not None else [])}
+        return [path for path in self._folder.glob("*.*") if path.suffix in _LIST_FILES and path.stem not in keep]
 
     def sync_now(self) -> None:
         """Ask at once: paired anew, or a technician wants it."""

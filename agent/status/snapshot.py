@@ -209,10 +209,17 @@ class UploadView(View, frozen=True, kw_only=True):
 
 
 class StoreView(View, frozen=True, kw_only=True):
-    """Whether the store takes records; `reason` where it does not."""
+    """Whether the store takes records; `reason` where it does not.
+
+    `free_bytes` of its disk (None: not known), `low_space`: below what the adapter wants; `journal_working`: each
+    record is written down twice.
+    """
 
     working: bool = True
     reason: str = ""
+    free_bytes: int | None = None
+    low_space: bool = False
+    journal_working: bool = True
 
 
 class ConfigurationView(View, frozen=True, kw_only=True):

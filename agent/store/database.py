@@ -96,8 +96,8 @@ class Database:
         self._running: set[asyncio.Task[Any]] = set()
         self.on_full: Sequence[GiveUp] = ()
         """What makes room when there is none, in this order; each is called between transactions."""
-        self.trouble = ""
-        """Why nothing could be written the last time; empty while writing works."""
+        self.trouble: StoreError | None = None
+        """Why nothing could be written the last time; None while writing works."""
         self.journal_trouble = ""
         """Why the journal lacks something that the database has; empty once it has been written anew."""
         self._damage: asyncio.Future[StoreDamaged] = asyncio.get_running_loop().create_future()
@@ -195,9 +195,9 @@ class Database:
             try:
                 result = await self._with_room(doing, body)
             except StoreError as error:
-                self.trouble = str(error)
+                self.trouble = error
                 raise
-            self.trouble = ""
+            self.trouble = None
             return result
 
     async def _with_room(self, doing: str, body: Callable[[Change], Awaitable[T]]) -> T:

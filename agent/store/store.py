@@ -106,8 +106,8 @@ class Store(StoreReader):
         return self._spare_files()
 
     @property
-    def trouble(self) -> str:
-        """Why nothing could be written the last time; empty while writing works."""
+    def trouble(self) -> StoreError | None:
+        """Why nothing could be written the last time; None while writing works."""
         return self._database.trouble
 
     @property

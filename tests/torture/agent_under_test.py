@@ -117,10 +117,9 @@ def main() -> int:
     if point:
         lay(point, Trap(int(times)))
     follow_clock(Path(os.environ["IPLINK_CLOCK_FILE"]))
-    # What is acknowledged is purged at once, so that a purge can be met.
-    for name, value in {"KEEP_ACKNOWLEDGED": timedelta(0), "_PURGE_S": 0.3}.items():
-        assert hasattr(app, name), name
-        setattr(app, name, value)
+    # The configuration keeps nothing that is acknowledged; here it is purged at once, so that a purge can be met.
+    assert hasattr(app, "_PURGE_S")
+    app._PURGE_S = 0.3
     return app.main(Path(sys.argv[1]))
 
 

@@ -14,6 +14,7 @@ import pytest
 from agent import view as view_module
 from agent.clock import Moment
 from agent.data import load_numbering, load_products, load_tones
+from agent.disk_watch import DiskWatch
 from agent.operator.api import FileInfo, Number, OutgoingLine, Registration, Subscription
 from agent.operator.sync import SyncStatus
 from agent.operator.trouble import Trouble
@@ -82,6 +83,7 @@ class Stage:
             raise TableError(f"{sha256[:8]} is gone")
 
         self.store = CountingStore()
+        self.disk = SimpleNamespace(trouble=None, journal_trouble="")
         self.now = NOW
         self.plan = Plan(Shipped(load_products(), load_numbering(), load_tones()), OSLO, missing)
         parts: dict[str, Any] = {
@@ -93,6 +95,7 @@ class Stage:
         }
         self.view = StatusView(
             plan=self.plan, gateway=SeenGateway(), zone=OSLO, device_id="d", source=Path("agent.toml"), trouble=None,
+            disk=DiskWatch(self.disk, mended=lambda: None, touch=lambda: None),
             **parts,
         )  # fmt: skip
 
