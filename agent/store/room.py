@@ -59,13 +59,19 @@ class Room:
 
     def keep_ballast(self) -> bool:
         """Make the ballast where it is missing and there is room enough beside it; whether it is there."""
-        if self._ballast.exists():
-            return True
+        return self._ballast.exists() or self._make_ballast(beside=2)
+
+    def take_ballast_back(self) -> bool:
+        """Make it again right after it was given up, if nobody has used the room; whether it is there."""
+        return self._make_ballast(beside=0)
+
+    def _make_ballast(self, *, beside: int) -> bool:
+        """`beside`: so many times its size must still be free when it is there."""
         temporary = self._folder / f".{BALLAST}.new"
         try:
             found = os.statvfs(self._folder)
             size = _ballast_bytes(found.f_blocks * found.f_frsize)
-            if size == 0 or found.f_bavail * found.f_frsize < 3 * size:
+            if size == 0 or found.f_bavail * found.f_frsize < (1 + beside) * size:
                 return False
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             try:

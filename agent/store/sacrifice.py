@@ -46,6 +46,7 @@ class Sacrifices:
     ) -> None:
         """`purge` deletes every acknowledged record from all files; whether there were any. Raises StoreError."""
         self._database, self._room, self._spare_files, self._purge = database, room, spare_files, purge
+        self._ballast_is_out = False
 
     def in_order(self) -> list[GiveUp]:
         """Each step once, the least missed first."""
@@ -73,11 +74,11 @@ class Sacrifices:
         try:
             return await self._purge()
         finally:
-            if lent:
-                await asyncio.to_thread(self._room.keep_ballast)
+            back = lent and await asyncio.to_thread(self._room.take_ballast_back)
+            self._ballast_is_out = lent and not back
 
     async def _ballast(self) -> bool:
-        return await asyncio.to_thread(self._room.give_up_ballast)
+        return await asyncio.to_thread(self._room.give_up_ballast) or self._ballast_is_out
 
 
 async def _given_up(what: Sacrifice, step: GiveUp) -> bool:

@@ -280,6 +280,12 @@ async def household_in(folder: Path, **world: Any) -> AsyncIterator[Household]:
     assert home.heard("operator", "stopped", at_end) is not None, "the operator did not end by itself"
 
 
+@pytest.fixture(scope="session")
+def worlds() -> Callable[..., contextlib.AbstractAsyncContextManager[Household]]:
+    """`household_in`, for a module that prepares its world's folder itself."""
+    return household_in
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def household(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Any:
     """The module's world. A module may say `WORLD = {...}`: arguments of World."""
