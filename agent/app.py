@@ -68,6 +68,7 @@ EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
 EXIT_MISSING = 3
 
+_DAY = timedelta(days=1)
 _PURGE_S = 6 * 3600.0
 _WATCHDOG_S = 10.0
 _DAY_CHECK_S = 5.0
@@ -371,8 +372,7 @@ class Agent:
             moment = self._clock.now()
             if moment.trusted:
                 try:
-                    keep = timedelta(days=self._config.store.keep_days)
-                    await self._store.purge(rfc3339(moment.wall - keep))
+                    await self._store.purge(rfc3339(moment.wall - self._config.store.keep_days * _DAY))
                 except StoreError as error:
                     _log.error("purge_failed", detail=str(error))
             await asyncio.sleep(_PURGE_S)

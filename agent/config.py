@@ -131,7 +131,7 @@ class StoreSection(Section, frozen=True, kw_only=True):
     keep_days: Annotated[
         int,
         Meta(
-            description="Days that records are kept after the operator has them; then no file holds them.", ge=0, le=365
+            description="Days that records are kept after the operator has them; then no file holds them.", ge=1, le=365
         ),
     ] = 7
 

@@ -334,8 +334,11 @@ class Store(StoreReader):
         return deleted
 
     async def _purge_everything_acknowledged(self) -> bool:
-        """For a full disk, in the turn of the change that found it so."""
-        purged = await self._database.write_now("purge acknowledged records", _purging(_EVER_MS))
+        """For a full disk, in the turn of the change that found it so.
+
+        What nobody has dated yet stays: its correction may be worth money.
+        """
+        purged = await self._database.write_now("purge acknowledged records", _purging(_EVER_MS, keeping=_UNDATED))
         if purged:
             await self._forget_now()
         return purged > 0
@@ -415,20 +418,21 @@ async def _probe(change: Change) -> None:
     change.note(Alive(ids=[], at_ms=0), durable=True)
 
 
-def _purging(before_ms: int) -> Callable[[Change], Awaitable[int]]:
-    """The transaction that deletes what was acknowledged before this; how many records."""
-    condition = "state = 'acknowledged' AND acknowledged_ms < ?"
+def _purging(before_ms: int, keeping: bytes = b"") -> Callable[[Change], Awaitable[int]]:
+    """The transaction that deletes what was acknowledged before this, unless its body has `keeping`; how many."""
+    condition = "state = 'acknowledged' AND acknowledged_ms < ? AND (? = x'' OR NOT instr(body, ?))"
+    which = (before_ms, keeping, keeping)
 
     async def body(change: Change) -> int:
         db = change.db
-        rows = await db.execute_fetchall(f"SELECT id FROM cdr WHERE {condition} ORDER BY seq", (before_ms,))  # noqa: S608 - constant
+        rows = await db.execute_fetchall(f"SELECT id FROM cdr WHERE {condition} ORDER BY seq", which)  # noqa: S608 - constant
         for chunk in _chunks([str(row[0]) for row in rows]):
             change.note(Purged(ids=chunk))
         await db.execute(
             f"INSERT OR IGNORE INTO purged(id) SELECT id FROM cdr WHERE {condition} ORDER BY seq",  # noqa: S608 - constant
-            (before_ms,),
+            which,
         )
-        cursor = await db.execute(f"DELETE FROM cdr WHERE {condition}", (before_ms,))  # noqa: S608 - constant
+        cursor = await db.execute(f"DELETE FROM cdr WHERE {condition}", which)  # noqa: S608 - constant
         await db.execute(
             "DELETE FROM purged WHERE seq <= (SELECT max(seq) FROM purged) - ?",
             (MAX_PURGED_IDS,),

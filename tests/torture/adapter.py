@@ -110,7 +110,7 @@ class Adapter:
                 "url": f"http://127.0.0.1:{port}", "device_id": config.device.id, "credential_file": str(secret),
             },
             "gateway": {"socket": str(self.folder / "gateway.sock")},
-            "store": {"folder": str(self.store), "keep_days": 0},
+            "store": {"folder": str(self.store)},
             "page": {"bind": "127.0.0.1", "port": scene.page_port},
         }  # fmt: skip
         text = "".join(

@@ -117,9 +117,10 @@ def main() -> int:
     if point:
         lay(point, Trap(int(times)))
     follow_clock(Path(os.environ["IPLINK_CLOCK_FILE"]))
-    # The configuration keeps nothing that is acknowledged; here it is purged at once, so that a purge can be met.
-    assert hasattr(app, "_PURGE_S")
-    app._PURGE_S = 0.3
+    # What is acknowledged is purged at once, so that a purge can be met.
+    for name, value in {"_DAY": timedelta(0), "_PURGE_S": 0.3}.items():
+        assert hasattr(app, name), name
+        setattr(app, name, value)
     return app.main(Path(sys.argv[1]))
 
 

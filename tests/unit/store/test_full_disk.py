@@ -92,10 +92,14 @@ async def test_the_ballast_goes_last_and_a_record_that_waits_never(store, folder
     assert sum(row.calls for row in await store.usage(MONTH)) == 2
 
 
-async def test_the_ballast_lends_its_room_to_forget_what_the_operator_has(store, folder, records, monkeypatch):
+async def test_the_ballast_lends_its_room_to_forget_what_the_operator_has_and_nobody_will_correct(
+    store, folder, records, monkeypatch
+):
     for number in range(1, 4):
         await store.finish(records.cdr(number), MONTH, DAY)
-    await store.acknowledge([records.call_id(1), records.call_id(2)], ACK)
+    undated = replace(records.cdr(4), time_trusted=False)
+    await store.finish(undated, MONTH, DAY)
+    await store.acknowledge([records.call_id(number) for number in (1, 2, 4)], ACK)
     await store.tend()
     (segment,) = folder.glob("journal-*")
     FullDisk(monkeypatch, folder / BALLAST, segment)
@@ -103,11 +107,11 @@ async def test_the_ballast_lends_its_room_to_forget_what_the_operator_has(store,
         await store.open_call(records.open_call(9))
     assert given_up(logs)[-1] == "acknowledged_records"
     assert (folder / BALLAST).exists()
-    assert [kept.cdr.id for kept in await store.recent(9)] == [records.call_id(3)]
+    assert [kept.cdr.id for kept in await store.recent(9)] == [undated.id, records.call_id(3)]
     assert not await store.finish(records.cdr(1), MONTH, DAY)
     journal = b"".join(path.read_bytes() for path in folder.glob("journal-*"))
     assert b'"cdr":' in journal
-    assert journal.count(b'"cdr":') == 1
+    assert journal.count(b'"cdr":') == 2
 
 
 async def test_with_nothing_left_to_give_the_change_is_refused_whole_and_told(store, records, monkeypatch):
