@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import dataclass
 from typing import Final
 
 import dns.exception
@@ -20,38 +19,12 @@ import dns.rdtypes.IN.NAPTR
 import dns.rdtypes.IN.SRV
 
 from agent.net.names import Address, Naptr, Question, Rdata, Srv
+from agent.net.replies import DnsError, Reply, Server
 
 UDP_PAYLOAD: Final = 1232
 """DNS flag day 2020: what passes without fragments."""
 MAX_CHAIN: Final = 8
 _MAX_TEXT: Final = 255
-
-
-class DnsError(Exception):
-    """A server gave no usable answer; the message says what it did instead."""
-
-
-@dataclass(frozen=True, slots=True)
-class Server:
-    """Where to ask."""
-
-    ip: str
-    port: int = 53
-
-    def __str__(self) -> str:
-        return f"[{self.ip}]:{self.port}" if ":" in self.ip else f"{self.ip}:{self.port}"
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """The records of the question itself (none: the server says that there are none), and their shortest TTL.
-
-    `alias`: the name that a chain of CNAMEs ends at, where the server did not follow it further.
-    """
-
-    records: tuple[Rdata, ...]
-    ttl_s: int
-    alias: str = ""
 
 
 async def ask(server: Server, question: Question, timeout_s: float) -> Reply:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from agent.net.answers import MAX_TTL_S, Answer, Answers
-from agent.net.ask import DnsError, Reply, Server, ask
 from agent.net.names import Question, Rdata, Spec, expand, merge
+from agent.net.replies import DnsError, Reply, Server
 from agent.net.sources import Sources
 
 ASK_TIMEOUT_S: Final = 1.5
@@ -107,6 +107,9 @@ class Resolver:
 
     async def _follow(self, server: Server, question: Question) -> Reply:
         """Ask a server, and again for the name at the end of a chain of CNAMEs that it did not follow."""
+        # Late: an adapter whose operator names addresses never loads the DNS library (7 MB).
+        from agent.net.ask import ask
+
         ttls = []
         asked = question
         for _ in range(MAX_ALIASES):

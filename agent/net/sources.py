@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from agent.net.ask import Server
+from agent.net.replies import Server
 
 MAX_SYSTEM_SERVERS: Final = 3
 """What the C library reads of resolv.conf."""

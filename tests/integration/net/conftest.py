@@ -10,7 +10,7 @@ import dns.rcode
 import dns.rrset
 import pytest
 
-from agent.net.ask import Server
+from agent.net.replies import Server
 
 
 class Zone(asyncio.DatagramProtocol):

@@ -1,0 +1,34 @@
+"""What goes to and comes from a DNS server, in words that need no DNS library."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agent.net.names import Rdata
+
+
+class DnsError(Exception):
+    """A server gave no usable answer; the message says what it did instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where to ask."""
+
+    ip: str
+    port: int = 53
+
+    def __str__(self) -> str:
+        return f"[{self.ip}]:{self.port}" if ":" in self.ip else f"{self.ip}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The records of the question itself (none: the server says that there are none), and their shortest TTL.
+
+    `alias`: the name that a chain of CNAMEs ends at, where the server did not follow it further.
+    """
+
+    records: tuple[Rdata, ...]
+    ttl_s: int
+    alias: str = ""
