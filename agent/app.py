@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from agent import clock, logs
+from agent import clock, logs, outbox_request
 from agent.calls import Calls
 from agent.config import Config, ConfigError, KeptCopyError, load_or_last_good, read_credential
 from agent.core.cdr import Cdr, Price
@@ -72,6 +72,7 @@ _DAY = timedelta(days=1)
 _PURGE_S = 6 * 3600.0
 _WATCHDOG_S = 10.0
 _DAY_CHECK_S = 5.0
+_RETRY_REQUEST_S = 55.0
 _PAGE_RETRY_S = 30.0
 
 _log = structlog.get_logger("agent")
@@ -169,8 +170,9 @@ class Agent:
             permanent=(DeckError,),
         )  # fmt: skip
         self._uploader = Uploader(
-            store, self._operator, uniform=self._random.uniform, clock=self._clock.now, wake=self._upload_wake
-        )
+            store, self._operator, uniform=self._random.uniform, clock=self._clock.now, wake=self._upload_wake,
+            start_within_s=_spread_s(config.operator.start_within_s, clock.boot_ms()),
+        )  # fmt: skip
         self._corrections = Corrections(
             store, anchor_of=self._clock.anchor_of, reprice=self._reprice, zone=self._zone, corrected=self._corrected,
             troubles=(StoreError,),
@@ -227,6 +229,7 @@ class Agent:
                     self._gateway.run(), self.calls.run(), self._syncer.run(), self._uploader.run(),
                     self._purge(), self._timekeeper.run(), self._corrections.run(), self._watchdog(),
                     self._turn_days(), self._view.run(), self._disk.run(), self._store.fails(),
+                    self._obey_requests(),
                 )  # fmt: skip
                 tasks = [group.create_task(part) for part in parts]
                 yield
@@ -417,6 +420,23 @@ class Agent:
         if table is not None and not self.plan.ended and self.plan.product not in table.header.products:
             self._syncer.product_turned()
 
+    async def _obey_requests(self) -> None:
+        """Let records that were set apart wait again where a technician asks for it."""
+        folder = Path(self._config.store.folder)
+        while True:
+            try:
+                request = await asyncio.to_thread(outbox_request.read, folder)
+                if request is not None:
+                    records = await self._store.requeue(request.ids)
+                    await asyncio.to_thread(outbox_request.done, folder)
+                    _log.info("quarantined_records_queued_again", records=records)
+                    self._uploader.retry_now()
+                    self._view.touch()
+            except (outbox_request.RequestError, StoreError) as error:
+                _log.error("request_not_obeyed", detail=str(error))
+                await asyncio.sleep(_RETRY_REQUEST_S)
+            await asyncio.sleep(outbox_request.LOOK_S)
+
     async def _watchdog(self) -> None:
         while True:
             notify("WATCHDOG=1")
@@ -429,6 +449,11 @@ _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 def kept_configuration() -> Path:
     """Where the last good configuration is kept: in the folder that systemd names, whatever the broken file says."""
     return Path(os.environ.get("STATE_DIRECTORY", "/var/lib/iplink-agent")) / "agent.toml.last-good"
+
+
+def _spread_s(within_s: int, boot_ms: int) -> float:
+    """How far the first upload is spread: only where the machine has just begun, not where the agent alone has."""
+    return float(within_s) if boot_ms < within_s * 1000 else 0.0
 
 
 def _operator_client(config: Config) -> OperatorClient:

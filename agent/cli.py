@@ -260,6 +260,47 @@ def cdr_list(
         print_records(records, _load_texts(), show_numbers=show_numbers)
 
 
+@cdr_app.command("retry")
+def cdr_retry(
+    ids: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID]...", help="Ids of records; cdr list --json shows them.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All that were set apart.")] = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+    store: Annotated[
+        Path | None, typer.Option("--store", metavar="DIR", help="Folder of the store, instead of the configured one.")
+    ] = None,
+) -> None:
+    """Send records again that the operator would not take, once the reason is out of the way."""
+    import asyncio
+
+    import structlog
+
+    from agent import outbox_request
+    from agent.store.errors import StoreError, StoreMissing
+
+    if bool(ids) == everything:
+        raise CliError("name the records, or say --all", Exit.BAD_INPUT)
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    folder = Path(_load_config(config).store.folder) if store is None else store
+    try:
+        apart = asyncio.run(_quarantined(folder))
+    except StoreError as error:
+        raise CliError(str(error), Exit.BAD_INPUT if isinstance(error, StoreMissing) else Exit.FAILED) from error
+    strangers = [one for one in ids or [] if one not in apart]
+    if strangers:
+        raise CliError(f"{strangers[0][:40]}: no record of this id was set apart", Exit.BAD_INPUT)
+    if not apart:
+        typer.echo("No record was set apart.")
+        return
+    try:
+        outbox_request.ask(folder, None if everything else ids)
+    except outbox_request.RequestError as error:
+        raise CliError(str(error), Exit.FAILED) from error
+    typer.echo(f"{len(apart) if everything else len(set(ids or []))} to be sent again: by the running agent within"
+               f" {outbox_request.LOOK_S:.0f} s, else when it starts.")  # fmt: skip
+
+
 @line_app.command("trace")
 def line_trace(state: StateOption = DEFAULT_STATE) -> None:
     """Print the last frames of the line card's link, without digits or numbers.
@@ -444,3 +485,11 @@ async def _recent(folder: Path, limit: int) -> list[StoredCdr]:
     reader = await Store.open_reader(folder)
     async with reader:
         return await reader.recent(limit)
+
+
+async def _quarantined(folder: Path) -> list[str]:
+    from agent.store.store import Store
+
+    reader = await Store.open_reader(folder)
+    async with reader:
+        return await reader.quarantined()

@@ -112,6 +112,17 @@ class OperatorSection(Section, frozen=True, kw_only=True):
             empty=True,
         ),
     ] = ""
+    start_within_s: Annotated[
+        int,
+        Meta(
+            description=(
+                "After a power cut the first upload waits for a random time up to this, so that a district whose power"
+                " comes back does not call at once; seconds, 0: never."
+            ),
+            ge=0,
+            le=3600,
+        ),
+    ] = 900
 
 
 class GatewaySection(Section, frozen=True, kw_only=True):

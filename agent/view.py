@@ -354,6 +354,8 @@ class StatusView:
             last_success=datetime.fromisoformat(status.last_success) if status.last_success else None,
             last_error=page.Notice(key=status.last_error.value) if status.last_error is not None else None,
             next_attempt_s=_seconds_until(status.next_attempt_ms, now),
+            backlog_done=status.backlog_done,
+            backlog_total=status.backlog_total,
         )
 
     def _problems(self, now: Moment, quarantined: int) -> list[page.Notice]:

@@ -150,7 +150,12 @@ def write_adapter_files(scene: Scene, http: str, sip: str, rtp_port: int, manner
     for folder in (scene.agent_folder, scene.gateway_folder):
         folder.mkdir(mode=0o700, exist_ok=True)
     settings: dict[str, dict[str, str | int]] = {
-        "operator": {"url": http, "device_id": scene.operator.device.id, "credential_file": str(credential)},
+        "operator": {
+            "url": http,
+            "device_id": scene.operator.device.id,
+            "credential_file": str(credential),
+            "start_within_s": 0,
+        },
         "gateway": {"socket": str(scene.socket)},
         "store": {"folder": str(scene.agent_folder)},
         "page": {"bind": "127.0.0.1", "port": scene.page_port},

@@ -28,7 +28,16 @@ from agent.operator.api import (
     Subscription,
     Usage,
 )
-from agent.operator.errors import Broken, Busy, Misconfigured, OperatorError, Refused, Rejected, Unreachable
+from agent.operator.errors import (
+    Broken,
+    Busy,
+    CutOff,
+    Misconfigured,
+    OperatorError,
+    Refused,
+    Rejected,
+    Unreachable,
+)
 from agent.operator.partial import PartialFile
 from agent.operator.retry import retry_after_s
 
@@ -92,10 +101,6 @@ class OperatorClient:
     async def subscription(self) -> Subscription:
         """What the customer has. Raises OperatorError."""
         return await self._get("v1/subscription", Subscription)
-
-    async def file_info(self, name: str) -> FileInfo:
-        """The present version of a published file. Raises OperatorError."""
-        return await self._get(f"v1/files/{name}", FileInfo)
 
     async def usage(self, month: str) -> Usage:
         """The operator's own count of a month `YYYY-MM`. Raises OperatorError."""
@@ -196,14 +201,18 @@ class OperatorClient:
                 yield response
         except OperatorError:
             raise
-        except TimeoutError as error:
+        except aiohttp.ConnectionTimeoutError as error:
             raise Unreachable("the operator did not answer in time") from error
+        except TimeoutError as error:
+            raise CutOff("the operator did not answer in time") from error
         except aiohttp.ClientConnectorCertificateError as error:
             raise Unreachable("the operator's certificate could not be verified") from error
         except aiohttp.ClientResponseError as error:
             raise Broken("the operator's answer is not HTTP", error.status) from error
-        except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, ConnectionError) as error:
+        except aiohttp.ClientConnectorError as error:
             raise Unreachable(f"the connection to the operator failed ({type(error).__name__})") from error
+        except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, ConnectionError) as error:
+            raise CutOff(f"the connection to the operator failed ({type(error).__name__})") from error
         except aiohttp.ClientError as error:
             raise Broken(f"the operator's answer could not be read ({type(error).__name__})", 0) from error
 

@@ -3,6 +3,7 @@
 OperatorError
 ├── Misconfigured  the address, the credential or the CA file cannot be used; no request was made
 ├── Unreachable    no complete answer came
+│   └── CutOff     the operator was there: the request was on its way, and the connection ended or fell silent
 ├── Busy           429, 502, 503, 504: the operator asks for patience
 ├── Refused        401, 403: the operator does not accept this device
 └── Broken         an answer that this interface does not allow
@@ -24,6 +25,10 @@ class Misconfigured(OperatorError):
 
 class Unreachable(OperatorError):
     """The connection failed, broke off or took too long."""
+
+
+class CutOff(Unreachable):
+    """The connection was made, and ended or fell silent before the answer was complete."""
 
 
 class Busy(OperatorError):

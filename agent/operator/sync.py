@@ -164,11 +164,6 @@ class Syncer:
         keep = {*needed, *([self._price_list.sha256] if self._price_list is not None else [])}
         return [path for path in self._folder.glob("*.*") if path.suffix in _LIST_FILES and path.stem not in keep]
 
-    def sync_now(self) -> None:
-        """Ask at once: paired anew, or a technician wants it."""
-        self._retry = Retry()
-        self._wake.set()
-
     def product_turned(self) -> None:
         """Another product is in force, to which the price list does not belong: the next one's turn has come."""
         self._turned = True

@@ -17,13 +17,23 @@ import structlog
 from agent.clock import Moment
 from agent.core.cdr import Cdr
 from agent.operator.api import MAX_BATCH, CdrBatch, CdrBatchResult, CdrResult, Verdict
-from agent.operator.errors import Broken, OperatorError, Rejected
+from agent.operator.errors import Broken, CutOff, OperatorError, Rejected
 from agent.operator.retry import Retry, Uniform
 from agent.operator.trouble import Trouble
 
 MAX_SKIPPED = MAX_BATCH
 MAX_POISON_RUN = 10
 """Records turned down alone, one after another with none taken between, before the operator is held to be at fault."""
+
+MAX_CUT_OFF = 3
+"""So often in a row may a connection end under a batch before one of its records is suspected of ending it."""
+
+LONE_FAILURES = 5
+LONE_MS = 24 * 3600 * 1000
+"""A record that failed alone so often and for so long, while the operator took others, is set apart."""
+
+PROGRESS_MS = 10_000
+"""How often a backlog tells how far it has come."""
 
 _STILL_RUNNING = 409
 _log = structlog.get_logger(__name__)
@@ -83,6 +93,18 @@ class UploadStatus:
     """Why the last attempt failed; None once one has succeeded since."""
     next_attempt_ms: int | None = None
     """None: nothing is put off."""
+    backlog_done: int = 0
+    backlog_total: int = 0
+    """While more than a batch waits: how many of how many have left the queue since then. 0 of 0: no backlog."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Lone:
+    """A record that failed alone: how often, since when (boot clock), and how many others had been taken by then."""
+
+    failures: int
+    since_ms: int
+    taken: int
 
 
 class Uploader:
@@ -111,6 +133,10 @@ class Uploader:
         self._skipped: dict[str, None] = {}
         self._doubted: dict[str, None] = {}
         self._poison_run = 0
+        self._cut_off = 0
+        self._lone: dict[str, _Lone] = {}
+        self._told_ms = 0
+        self._gone_before = 0
         self._status = UploadStatus()
 
     @property
@@ -119,8 +145,11 @@ class Uploader:
         return self._status
 
     def retry_now(self) -> None:
-        """Forget the patience: the device was paired anew, the network came back, a technician asks."""
+        """Forget the patience: a technician asks, or records that were set apart wait again."""
         self._retry = Retry()
+        self._skipped.clear()
+        self._doubted.clear()
+        self._lone.clear()
         self._wake.set()
 
     async def run(self) -> None:
@@ -141,6 +170,7 @@ class Uploader:
                 records = await self._next_batch()
                 if not records:
                     break
+                await self._measure(records)
                 await self._send(records)
             except OperatorError as error:
                 self._note_failure(error, Trouble.of(error))
@@ -149,6 +179,7 @@ class Uploader:
             else:
                 self._note_success()
         self._retry = Retry()
+        self._status = replace(self._status, backlog_done=0, backlog_total=0)
         await self._count_pending()
         return None
 
@@ -175,11 +206,17 @@ class Uploader:
             await self._send(records[:middle])
             await self._send(records[middle:])
             return
+        except CutOff:
+            # A record that breaks the operator's server ends the connection, too.
+            self._cut_off += 1
+            if self._cut_off >= MAX_CUT_OFF or self._size < MAX_BATCH:
+                await self._isolate(records)
+            raise
         except Broken:
-            self._isolate(records)
+            await self._isolate(records)
             raise
         if not await self._commit(records, result):
-            self._isolate(records)
+            await self._isolate(records)
             raise Broken("the operator's answer holds no verdict for any record that was sent", 200)
 
     async def _turned_down_alone(self, cdr_id: str, error: Rejected) -> None:
@@ -207,6 +244,9 @@ class Uploader:
             acknowledged = await self._outbox.acknowledge(taken, wall.isoformat(timespec="seconds"))
             self._status = replace(self._status, acknowledged=self._status.acknowledged + acknowledged)
             self._poison_run = 0
+            self._cut_off = 0
+            for id_ in taken:
+                self._lone.pop(id_, None)
         for id_, answer in verdicts.items():
             if answer.verdict in (Verdict.CONFLICT, Verdict.REJECTED):
                 await self._quarantine(id_, f"{answer.verdict}: {answer.reason}" if answer.reason else answer.verdict)
@@ -217,15 +257,30 @@ class Uploader:
         self._status = replace(self._status, quarantined=self._status.quarantined + 1)
         _log.error("cdr_quarantined", call_id=cdr_id, reason=reason)
 
-    def _isolate(self, records: Sequence[Cdr]) -> None:
+    async def _isolate(self, records: Sequence[Cdr]) -> None:
         """After an answer that makes no sense: smaller batches, then past the record that provokes it alone.
 
-        It is not quarantined for that: an operator's broken server must not empty the queue of a whole fleet.
+        It is not quarantined at once: an operator's broken server must not empty the queue of a whole fleet. Only where
+        the operator goes on taking others, a day long, is the record at fault.
         """
         if len(records) > 1:
             self._size = max(1, len(records) // 2)
-        else:
-            self._pass_by(records[0].id)
+            return
+        cdr_id, now_ms = records[0].id, self._clock().boot_ms
+        before = self._lone.get(cdr_id, _Lone(0, now_ms, self._status.acknowledged))
+        lone = replace(before, failures=before.failures + 1)
+        if (
+            lone.failures >= LONE_FAILURES
+            and now_ms - lone.since_ms >= LONE_MS
+            and self._status.acknowledged > lone.taken
+        ):
+            self._lone.pop(cdr_id, None)
+            await self._quarantine(cdr_id, f"the operator fails at this record alone, {lone.failures} times by now")
+            return
+        if len(self._lone) >= MAX_SKIPPED:
+            self._lone.clear()
+        self._lone[cdr_id] = lone
+        self._pass_by(cdr_id)
 
     def _pass_by(self, cdr_id: str) -> None:
         if len(self._skipped) >= MAX_SKIPPED:
@@ -253,6 +308,23 @@ class Uploader:
             next_attempt_ms=self._retry.not_before_ms,
         )
         _log.warning("cdr_upload_failed", trouble=trouble, detail=str(error), failures=self._retry.failures)
+
+    async def _measure(self, records: Sequence[Cdr]) -> None:
+        """Begin to count a backlog, or tell how far it has come."""
+        now_ms = self._clock().boot_ms
+        status = self._status
+        gone = status.acknowledged + status.quarantined
+        if not status.backlog_total:
+            if len(records) < MAX_BATCH:
+                return
+            self._gone_before, self._told_ms = gone, now_ms
+        elif now_ms - self._told_ms < PROGRESS_MS:
+            self._status = replace(status, backlog_done=gone - self._gone_before)
+            return
+        waiting, done = await self._outbox.pending_count(), gone - self._gone_before
+        self._status = replace(status, pending=waiting, backlog_done=done, backlog_total=done + waiting)
+        self._told_ms = now_ms
+        _log.info("upload_progress", done=done, total=done + waiting)
 
     async def _count_pending(self) -> None:
         try:

@@ -199,13 +199,15 @@ class SubscriptionView(View, frozen=True, kw_only=True):
 
 
 class UploadView(View, frozen=True, kw_only=True):
-    """The queue of records to the operator."""
+    """The queue of records to the operator; of a backlog also how many of how many have gone."""
 
     pending: int = 0
     quarantined: int = 0
     last_success: datetime | None = None
     last_error: Notice | None = None
     next_attempt_s: int | None = None
+    backlog_done: int = 0
+    backlog_total: int = 0
 
 
 class StoreView(View, frozen=True, kw_only=True):

@@ -63,6 +63,15 @@ class StoreReader:
             found.append(StoredCdr(cdr=cdr, state=OutboxState(state), reason=reason))
         return found
 
+    async def quarantined(self) -> list[str]:
+        """Identities of the records that the operator would not take, oldest first."""
+        rows = await self._database.read(
+            "look for quarantined records",
+            "SELECT id FROM cdr WHERE state = ? ORDER BY seq LIMIT ?",
+            (OutboxState.QUARANTINED, _MAX_ROWS),
+        )
+        return [str(row[0]) for row in rows]
+
     async def usage(self, month: str) -> list[UsageRow]:
         """Usage of a civil month `YYYY-MM`, a row for each own number (and currency, should there be several)."""
         return await self._usage(checked_period(month, _MONTH))

@@ -108,6 +108,7 @@ class Adapter:
         sections: dict[str, dict[str, str | int]] = {
             "operator": {
                 "url": f"http://127.0.0.1:{port}", "device_id": config.device.id, "credential_file": str(secret),
+                "start_within_s": 0,
             },
             "gateway": {"socket": str(self.folder / "gateway.sock")},
             "store": {"folder": str(self.store)},

@@ -17,7 +17,7 @@ import pytest
 import structlog
 from typer.testing import CliRunner, Result
 
-from agent import __version__, cli, config
+from agent import __version__, cli, config, outbox_request
 from agent.cli_show import duration
 from agent.core.cdr import Cdr, Price, Step
 from agent.core.events import CallKind, Cause, Direction, Party
@@ -303,6 +303,26 @@ def test_json_has_the_whole_record_and_its_upload_state_and_obeys_the_limit(stor
     ]
     assert (both[1]["price"]["exact"], both[1]["duration_ms"]) == ("5/4", 61_001)
     assert len(json.loads(run("cdr", "list", "--store", store_folder, "--json", "--limit", 1).stdout)) == 1
+
+
+def test_a_record_that_was_set_apart_is_asked_to_go_again(store_folder: Path):
+    (apart,) = [one for one in json.loads(run("cdr", "list", "--store", store_folder, "--json").stdout)
+                if one["upload"] == "quarantined"]  # fmt: skip
+    result = run("cdr", "retry", apart["id"], "--store", store_folder)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("1 to be sent again")
+    assert outbox_request.read(store_folder) == outbox_request.RetryRequest(ids=[apart["id"]])
+    assert run("cdr", "retry", "--all", "--store", store_folder).exit_code == 0
+    assert outbox_request.read(store_folder) == outbox_request.RetryRequest()
+
+
+def test_only_what_was_set_apart_can_be_asked_for(store_folder: Path, tmp_path: Path):
+    (waiting,) = [one for one in json.loads(run("cdr", "list", "--store", store_folder, "--json").stdout)
+                  if one["upload"] == "pending"]  # fmt: skip
+    for arguments in ([waiting["id"]], ["no-such-id"], [], [waiting["id"], "--all"]):
+        sentence(run("cdr", "retry", *arguments, "--store", store_folder), cli.Exit.BAD_INPUT)
+    assert "absent" in sentence(run("cdr", "retry", "--all", "--store", tmp_path / "absent"), cli.Exit.BAD_INPUT)
+    assert outbox_request.read(store_folder) is None
 
 
 def test_the_folder_comes_from_the_configuration_where_none_is_given(store_folder: Path, tmp_path: Path):

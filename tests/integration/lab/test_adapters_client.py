@@ -25,7 +25,6 @@ async def test_it_learns_what_the_customer_has_and_brings_the_price_list(client,
     target = tmp_path / "brought.csv"
     await client.download(subscription.price_list, target)
     assert len(target.read_bytes()) == subscription.price_list.length
-    assert await client.file_info(subscription.price_list.name) == subscription.price_list
     health, moment = await client.health()
     assert health.status == "ok"
     assert moment.tzinfo is not None

@@ -15,7 +15,7 @@ from agent.core.cdr import Cdr, Price, Step
 from agent.core.events import CallKind, Cause, Direction, Party
 from agent.operator.api import MAX_BODY, CdrBatch, CdrBatchResult, CdrResult, FileInfo, Verdict
 from agent.operator.client import OperatorClient, Timeouts
-from agent.operator.errors import Broken, Busy, Misconfigured, OperatorError, Refused, Rejected, Unreachable
+from agent.operator.errors import Broken, Busy, CutOff, Misconfigured, OperatorError, Refused, Rejected, Unreachable
 from agent.operator.partial import StorageError
 
 SECRET = "hemmelig-nok-4711"
@@ -122,8 +122,6 @@ async def test_questions_are_answered():
 
     async with serving("GET", "/v1/usage", usage) as client:
         assert (await client.usage("2026-03")).calls == 3
-    async with serving("GET", "/v1/files/privat.csv", answering(body=msgspec.json.encode(INFO))) as client:
-        assert await client.file_info("privat.csv") == INFO
 
 
 async def test_health_brings_the_time_and_gives_no_identity_away():
@@ -246,6 +244,21 @@ async def test_an_answer_that_drips_is_given_up():
     async with raw_serving(drip) as client:
         with pytest.raises(Unreachable, match="in time"):
             await client.subscription()
+
+
+async def test_a_connection_that_ends_under_a_request_is_told_from_one_that_was_never_made():
+    async def slam(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+
+    async with raw_serving(slam) as client:
+        with pytest.raises(CutOff):
+            await client.upload(BATCH)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    async with OperatorClient(f"http://127.0.0.1:{port}", "device-1", SECRET, timeouts=QUICK) as client:
+        with pytest.raises(Unreachable) as nobody:
+            await client.upload(BATCH)
+        assert not isinstance(nobody.value, CutOff)
 
 
 async def test_headers_that_drip_are_given_up():

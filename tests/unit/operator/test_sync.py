@@ -282,11 +282,14 @@ async def test_a_broken_download_leaves_the_old_list_and_is_tried_again(home):
     assert home.agent.in_force == b"list two"
 
 
-async def test_a_refused_device_asks_seldom_unless_it_is_paired_anew(home):
+async def test_a_refused_device_asks_seldom(home):
     home.source.error = Refused("who")
-    assert await home.syncer.step() >= 900
+    delay = await home.syncer.step()
+    assert delay >= 900
     home.source.error = None
-    home.syncer.sync_now()
+    assert 0 < await home.syncer.step() <= delay
+    assert home.agent.in_force is None
+    home.clock.advance(delay)
     await home.syncer.step()
     assert home.agent.in_force == b"list one"
 

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.operator.api import CdrBatchResult, CdrResult, Verdict
-from agent.operator.errors import Broken, Busy, Refused, Rejected, Unreachable
+from agent.operator.errors import Broken, Busy, CutOff, Refused, Rejected, Unreachable
 from agent.operator.retry import RETRY_AFTER_CAP_S
 from agent.operator.trouble import Trouble
-from agent.operator.uploader import MAX_POISON_RUN, Uploader, UploadStatus
+from agent.operator.uploader import LONE_MS, MAX_CUT_OFF, MAX_POISON_RUN, Uploader, UploadStatus
 
 
 class Operator:
@@ -238,6 +238,73 @@ async def test_a_record_that_upsets_the_operators_server_is_passed_by_but_kept(u
     operator.poison = {}
     await drain(uploader, clock)
     assert len(outbox.acknowledged) == 120
+
+
+@pytest.mark.parametrize("place", [0, 37, 99, 150])
+async def test_a_record_that_ends_the_connection_holds_up_no_other(uploader, outbox, operator, cdr, clock, place):
+    outbox.add(*(cdr(n) for n in range(160)))
+    operator.poison = {cdr(place).id: CutOff("connection lost")}
+    for _ in range(60):
+        delay = await uploader.step()
+        clock.advance(delay + 0.001)
+    assert len(outbox.acknowledged) == 159
+    assert outbox.quarantined == {}
+
+
+async def test_a_network_that_breaks_now_and_then_is_no_reason_for_small_batches(
+    uploader, outbox, operator, cdr, clock
+):
+    outbox.add(*(cdr(n) for n in range(300)))
+    operator.script = [*[CutOff("lost")] * (MAX_CUT_OFF - 1), None, *[CutOff("lost")] * (MAX_CUT_OFF - 1)]
+    await drain(uploader, clock)
+    assert set(operator.sizes) == {100}
+
+
+@pytest.mark.parametrize("error", [CutOff("connection lost"), Broken("crash", 500)])
+async def test_a_record_that_fails_alone_for_a_day_while_others_are_taken_is_set_apart(
+    uploader, outbox, operator, cdr, clock, error
+):
+    outbox.add(*(cdr(n) for n in range(20)))
+    operator.poison = {cdr(7).id: error}
+    began = clock.boot_ms
+    for number in range(100, 2000):
+        delay = await uploader.step()
+        if delay is None:
+            break
+        if number % 20 == 0:
+            outbox.add(cdr(number))
+        clock.advance(delay + 0.001)
+    assert list(outbox.quarantined) == [cdr(7).id]
+    assert clock.boot_ms - began >= LONE_MS
+
+
+async def test_an_operator_that_fails_at_everything_for_days_sets_nothing_apart(uploader, outbox, operator, cdr, clock):
+    outbox.add(*(cdr(n) for n in range(5)))
+    operator.poison = {cdr(n).id: Broken("crash", 500) for n in range(5)}
+    for _ in range(1000):
+        clock.advance(await uploader.step() + 0.001)
+    assert clock.boot_ms > 3 * LONE_MS
+    assert outbox.quarantined == {}
+    operator.poison = {}
+    await drain(uploader, clock)
+    assert len(outbox.acknowledged) == 5
+
+
+async def test_a_backlog_tells_how_far_it_has_come(outbox, clock, uniform, cdr):
+    seen = []
+
+    class Slow(Operator):
+        async def upload(self, batch):
+            clock.advance(6)
+            status = uploader.status
+            seen.append((status.backlog_done, status.backlog_total))
+            return await super().upload(batch)
+
+    outbox.add(*(cdr(n) for n in range(650)))
+    uploader = Uploader(outbox, Slow(), uniform=uniform, clock=clock, wake=asyncio.Event())
+    await drain(uploader, clock)
+    assert seen == [(0, 650), (100, 650), (200, 650), (300, 650), (400, 650), (500, 650), (600, 650)]
+    assert (uploader.status.backlog_done, uploader.status.backlog_total) == (0, 0)
 
 
 async def test_a_record_without_a_verdict_goes_again(uploader, outbox, operator, cdr):
