@@ -22,16 +22,15 @@ from msgspec import Struct
 from agent.core.cdr import Step
 from agent.core.civil import DAY_S
 from agent.core.explanation import explain_free, explain_parts, explain_sum, explain_unanswered
-from agent.core.money import Rounding, round_amount
+from agent.core.money import Rounding, round_amount, round_ratio
 from agent.core.packs import Meter, Pack, PackBalance, PackUse
 from agent.core.schedule import Span, spans
-from agent.core.tariff import AtMaximum, Interval, PriceRules, Rate, Tariff, TariffError, Vat, whole_seconds
+from agent.core.tariff import AtMaximum, PriceRules, Rate, TariffError, Vat, whole_seconds
 
 HORIZON_MS: Final = 72 * 3_600_000
 """How far ahead `max_duration` looks: no call is let to last longer without being asked again."""
 
 _WHOLE_BP: Final = 10_000
-_NOTHING: Final = Fraction(0)
 _GRAINS: Final = DAY_S
 """Grains in a micro-unit."""
 _TAXED_GRAINS: Final = _GRAINS * _WHOLE_BP
@@ -70,12 +69,9 @@ class Part(Struct, frozen=True):
     rate_micro: int
     unit_s: int
     grains_per_s: int
+    charged_s: int
+    """Seconds that all its increments last."""
     pack: Pack | None = None
-
-    @property
-    def charged_s(self) -> int:
-        """Seconds that all its increments last."""
-        return self.increments * self.increment_s
 
     @property
     def cost(self) -> Fraction:
@@ -84,14 +80,14 @@ class Part(Struct, frozen=True):
 
 
 class Charge(Struct, frozen=True):
-    """What one call costs. `exact_micro` is unrounded; `billed_s` is the sum of the charged increments in seconds.
+    """What one call costs. `billed_s` is the sum of the charged increments in seconds.
 
     Of these `pack_s` came from minute packs and `paid_s` cost money; the rest was free. `rate` is the row under which
-    the call began.
+    the call began. `taxed_grains`: the sum as it is before rounding, in ten-thousandths of a grain.
     """
 
     amount_micro: int
-    exact_micro: Fraction
+    taxed_grains: int
     seconds: int
     billed_s: int
     steps: tuple[Step, ...]
@@ -99,6 +95,11 @@ class Charge(Struct, frozen=True):
     pack_s: int = 0
     paid_s: int = 0
     pack_uses: tuple[PackUse, ...] = ()
+
+    @property
+    def exact_micro(self) -> Fraction:
+        """Micro-units, unrounded."""
+        return Fraction(self.taxed_grains, _TAXED_GRAINS)
 
 
 class _Opening(Struct, frozen=True):
@@ -111,7 +112,9 @@ class _Opening(Struct, frozen=True):
     def net(self, usage: int) -> int:
         """Grains before tax, minimum and a maximum that frees applied."""
         tariff = self.rate.tariff
-        net = max(usage + self.connect_fee_micro * _GRAINS, self.minimum_micro * _GRAINS)
+        net = usage + self.connect_fee_micro * _GRAINS
+        if self.minimum_micro:
+            net = max(net, self.minimum_micro * _GRAINS)
         if tariff.maximum_micro is not None and tariff.at_maximum is AtMaximum.FREE:
             net = min(net, tariff.maximum_micro * _GRAINS)
         return net
@@ -141,8 +144,8 @@ def price_by(terms: Terms, duration_ms: int, *, explain: bool = True) -> Charge:
     if duration_ms <= 0:
         opening = _opening(next(_parts(terms, 1)))
         unanswered = explain_unanswered(opening.rate, rules) if explain else ()
-        return Charge(0, _NOTHING, 0, 0, unanswered, opening.rate)
-    seconds = whole_seconds(duration_ms, rules.seconds)
+        return Charge(0, 0, 0, 0, unanswered, opening.rate)
+    seconds = round_ratio(duration_ms, 1000, rules.seconds)
     parts = tuple(_parts(terms, seconds))
     # Where the list rounds seconds down, an answered call may have none: it has begun all the same.
     opening = _opening(parts[0] if parts else next(_parts(terms, 1)))
@@ -159,21 +162,18 @@ def price_by(terms: Terms, duration_ms: int, *, explain: bool = True) -> Charge:
             paid_s += charged_s
             usage += charged_s * part.grains_per_s
     net = opening.net(usage)
-    amount = _settled(net, rules)
-    exact = _exact(net, rules)
+    taxed = _taxed(net, rules)
+    amount = round_amount(taxed, _TAXED_GRAINS, rules.rounding, rules.decimals)
     steps: tuple[Step, ...] = ()
     if explain:
-        spent, before_tax = Fraction(usage, _GRAINS), Fraction(net, _GRAINS)
+        spent, before_tax, exact = Fraction(usage, _GRAINS), Fraction(net, _GRAINS), Fraction(taxed, _TAXED_GRAINS)
         fee, tariff = opening.connect_fee_micro, opening.rate.tariff
         steps = (
             *explain_parts(parts, opening.rate, duration_ms, seconds, rules),
             *(explain_sum(spent, fee, before_tax, exact, amount, tariff, rules) if exact else explain_free()),
         )
-    return Charge(
-        amount_micro=amount, exact_micro=exact, seconds=seconds, billed_s=billed_s, steps=steps, rate=opening.rate,
-        pack_s=pack_s, paid_s=paid_s,
-        pack_uses=tuple(PackUse(pack, month, taken) for (pack, month), taken in uses.items()),
-    )  # fmt: skip
+    pack_uses = tuple(PackUse(pack, month, taken) for (pack, month), taken in uses.items()) if uses else ()
+    return Charge(amount, taxed, seconds, billed_s, steps, opening.rate, pack_s, paid_s, pack_uses)
 
 
 def max_duration(terms: Terms, budget_micro: int | None, *, horizon_ms: int = HORIZON_MS) -> int:
@@ -256,38 +256,27 @@ def _parts(terms: Terms, seconds: int) -> Iterator[Part]:
 
     What comes for fewer seconds is always a beginning of what comes for more.
     """
-    meter = Meter(terms.packs)
+    meter = Meter(terms.packs) if terms.packs else None
     at = 0
     rules = terms.rules
-    for span in spans(terms.rates, rules.holidays, terms.start, terms.zone, seconds, by_month=bool(terms.packs)):
+    for span in spans(terms.rates, rules.holidays, terms.start, terms.zone, seconds, by_month=meter is not None):
         end = seconds if span.end_s is None else min(span.end_s, seconds)
         if at >= end:
             continue
         rate = _priced(span, at)
-        offers_packs = bool(terms.packs) and not rate.tariff.is_free
+        offering = None if meter is None or rate.tariff.is_free else meter
         while at < end:
-            offer = meter.usable(span.month) if offers_packs else None
-            if offer is not None:
+            offer = None if offering is None else offering.usable(span.month)
+            if offering is not None and offer is not None:
                 pack, left = offer
-                increments = min(-(-(end - at) // pack.increment_s), left)
-                part = Part(span, rate, at, increments, pack.increment_s, 0, 1, 0, pack)
-                meter.take(pack, span.month, part.charged_s)
+                step_s = pack.increment_s
+                increments = min(-(-(end - at) // step_s), left)
+                part = Part(span, rate, at, increments, step_s, 0, 1, 0, increments * step_s, pack)
+                offering.take(pack, span.month, part.charged_s)
             else:
-                interval, stop = _interval_at(rate.tariff, at, end)
-                increments = -(-(stop - at) // interval.increment_s)
-                part = Part(
-                    span, rate, at, increments, interval.increment_s, interval.rate_micro, interval.unit_s,
-                    _grains_per_s(interval),
-                )  # fmt: skip
+                part = _interval_part(span, rate, at, end)
             yield part
             at += part.charged_s
-
-
-def _grains_per_s(interval: Interval) -> int:
-    grains, rest = divmod(interval.rate_micro * _GRAINS, interval.unit_s)
-    if rest:
-        raise TariffError(f"unit_s: a day is no whole number of {interval.unit_s} s")
-    return grains
 
 
 def _priced(span: Span, second: int) -> Rate:
@@ -298,27 +287,28 @@ def _priced(span: Span, second: int) -> Rate:
     return span.rate
 
 
-def _interval_at(tariff: Tariff, at: int, end: int) -> tuple[Interval, int]:
-    """The interval in which second `at` lies, and where it ends: at `end` or at the next one."""
-    found = tariff.intervals[0]
-    for interval in tariff.intervals[1:]:
-        if interval.from_s > at:
-            return found, min(end, interval.from_s)
-        found = interval
-    return found, end
+def _interval_part(span: Span, rate: Rate, at: int, end: int) -> Part:
+    """Charge from second `at` to `end`, or to where the next interval begins."""
+    intervals = rate.tariff.intervals
+    found = intervals[0]
+    for later in intervals[1:]:
+        if later.from_s > at:
+            end = min(end, later.from_s)
+            break
+        found = later
+    rate_micro, unit_s, step_s = found.rate_micro, found.unit_s, found.increment_s
+    grains_per_s, rest = divmod(rate_micro * _GRAINS, unit_s)
+    if rest:
+        raise TariffError(f"unit_s: a day is no whole number of {unit_s} s")
+    increments = -(-(end - at) // step_s)
+    return Part(span, rate, at, increments, step_s, rate_micro, unit_s, grains_per_s, increments * step_s)
+
+
+def _taxed(net: int, rules: PriceRules) -> int:
+    """A sum of grains with tax where the list adds it, in ten-thousandths of a grain."""
+    return net * (_WHOLE_BP + rules.vat_bp) if rules.vat_bp and rules.vat is Vat.ADDED else net * _WHOLE_BP
 
 
 def _settled(net: int, rules: PriceRules) -> int:
-    """Micro-units for a sum of grains, with tax where the list adds it, rounded: the only time."""
-    return round_amount(net * _taxed_bp(rules), _TAXED_GRAINS, rules.rounding, rules.decimals)
-
-
-def _exact(net: int, rules: PriceRules) -> Fraction:
-    """The same, unrounded."""
-    if not net:
-        return _NOTHING
-    return Fraction(net * _taxed_bp(rules), _TAXED_GRAINS) if rules.vat_bp else Fraction(net, _GRAINS)
-
-
-def _taxed_bp(rules: PriceRules) -> int:
-    return _WHOLE_BP + rules.vat_bp if rules.vat_bp and rules.vat is Vat.ADDED else _WHOLE_BP
+    """The micro-units that are asked for a sum of grains."""
+    return round_amount(_taxed(net, rules), _TAXED_GRAINS, rules.rounding, rules.decimals)

@@ -39,16 +39,20 @@ def spans(
     *,
     by_month: bool = False,
 ) -> Iterator[Span]:
-    """Yield the spans of a call answered at `start`, until they cover `until_s` seconds; `by_month` cuts months apart.
+    """Return the spans of a call answered at `start`, until they cover `until_s` seconds; `by_month` cuts months apart.
 
     Raises TariffError where the rows depend on time and `start` or `zone` is missing.
     """
     if rates and rates[0].is_timeless and not by_month:
-        yield Span(rates[0], 0, None)
-        return
+        return iter((Span(rates[0], 0, None),))
     if start is None or zone is None:
         raise TariffError("the price depends on time: say when the call was answered, and in which time zone")
-    began = seconds_since_epoch(start)
+    return _timed(rates, holidays, seconds_since_epoch(start), zone, until_s, by_month=by_month)
+
+
+def _timed(
+    rates: Sequence[Rate], holidays: Sequence[Days], began: int, zone: tzinfo, until_s: int, *, by_month: bool
+) -> Iterator[Span]:
     pending: Span | None = None
     for day, begin_s, rate in _changes(rates, holidays, began, zone):
         if pending is not None and begin_s >= until_s:

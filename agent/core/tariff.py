@@ -124,7 +124,8 @@ class Rate(Struct, frozen=True):
     @property
     def is_timeless(self) -> bool:
         """Whether it is in force whatever the time."""
-        return self.valid_from is None and self.valid_until is None and self.when.is_always
+        when = self.when
+        return self.valid_from is None and self.valid_until is None and (when is ALWAYS or when.is_always)
 
     def is_valid_on(self, day: date) -> bool:
         """Whether the row is in force at some hour of days like this one."""

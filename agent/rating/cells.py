@@ -45,11 +45,12 @@ class CellError(ValueError):
 
 
 class RowReader:
-    """Reads rows whose columns are `COLUMNS` and then `more`; equal prices come out as one shared tariff."""
+    """Reads rows whose columns are `COLUMNS` and then `more`; equal prices and names come out shared."""
 
     def __init__(self, more: Sequence[str] = ()) -> None:
         self._width = len(COLUMNS) + len(more)
         self._places = [more.index(column) + len(COLUMNS) if column in more else None for column in MORE_COLUMNS]
+        self._destinations: dict[str, str] = {}
         self._tariffs: dict[tuple[str, ...], Tariff] = {}
         self._terms: dict[tuple[str, ...], _Terms] = {("", "", "", ""): (ALWAYS, None, None, ANY_LENGTH)}
 
@@ -58,9 +59,12 @@ class RowReader:
         if len(found) != self._width:
             raise CellError("", ",".join(found), f"the row has {len(found)} columns, not {self._width}")
         cells = (*found[: len(COLUMNS)], *("" if place is None else found[place] for place in self._places))
-        prefix, destination = cells[:2]
+        prefix = cells[0]
         _check_prefix(prefix)
-        _check_destination(destination)
+        destination = self._destinations.get(cells[1])
+        if destination is None:
+            _check_destination(cells[1])
+            destination = self._destinations[cells[1]] = cells[1]
         prices, terms = cells[_PRICES], cells[_TERMS]
         tariff = self._tariffs.get(prices)
         if tariff is None:

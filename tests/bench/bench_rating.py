@@ -1,74 +1,200 @@
-"""How long it takes to read a big price list, to build and map its table, and to price one call.
+"""Look-up and price beside what others would have built, size and making of the table, long calls beside short ones.
 
-Run as a program: `python tests/bench/bench_rating.py [ROWS]`. It prints figures and asserts nothing: machines differ.
+Run as a program: `python tests/bench/bench_rating.py [NUMBERS]`. It prints figures, targets beside them, and asserts
+nothing: machines differ. Ratios are of times measured in turn, so that a busy machine is busy for all.
 """
 
 from __future__ import annotations
 
-import random
-import resource
+import gc
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from datetime import datetime
+from fractions import Fraction
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
-from agent.core.charge import price
-from agent.rating.deck import parse
-from agent.rating.rater import rate_call
+from rivals import Finder, Rivals
+from world import HEADER, deck_text, numbers
+
+from agent.core.charge import Terms, price, price_by
+from agent.core.money import MICRO
+from agent.rating.deck import load, parse
+from agent.rating.table import RateTable
+
+DURATION_MS = 125_001
+LONG_MS = 72 * 3_600_000
+ROUNDS = 7
+OSLO = ZoneInfo("Europe/Oslo")
+TIMED = RateTable.of(parse(HEADER.rstrip("\n") + """,when
+46,Sverige,0,0.20,60,1,,,sat+sun
+46,Sverige,0,0.59,60,1,,,mon-fri 08:00-17:00
+46,Sverige,0,0.29,60,1,,,
+""", "timed.csv"))  # fmt: skip
+MAKE = """
+import re, sys, time
+from pathlib import Path
+from agent.rating.deck import load
 from agent.rating.table import RateTable, build
-
-HEADER = """# price_list: bench
-# product: bench
-# currency: NOK
-# vat: included
-# version: 1
-# valid_from: 2026-01-01
-# rounding: half_up
-# decimals: 4
-# seconds: up
-prefix,destination,connect_fee,rate,unit_s,increment_s,next,minimum
+def peak():
+    return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024
+idle = peak()
+began = time.perf_counter()
+build(load(Path(sys.argv[1])), Path(sys.argv[2]))
+print(time.perf_counter() - began, idle, peak())
 """
 
 
-def deck_text(rows: int) -> str:
-    """Write a deck of about `rows` random prefixes, 3,000 prices and 500 destinations."""
-    dice = random.Random(7)
-    prefixes = sorted({str(dice.randint(10**2, 10 ** dice.randint(5, 9))) for _ in range(rows)})
-    lines = (f"{p},Destination {int(p) % 500},0,{int(p) % 3 + 1}.{int(p) % 1000:03d},60,1,," for p in prefixes)
-    return HEADER + "\n".join(lines) + "\n"
+def measure(work: dict[str, Callable[[], object]], count: int) -> dict[str, float]:
+    """Return for each of `work` the least time of some rounds, divided by `count`, in seconds; rounds take turns."""
+    best = dict.fromkeys(work, float("inf"))
+    for _ in range(ROUNDS):
+        for name, run in work.items():
+            began = time.perf_counter()
+            run()
+            best[name] = min(best[name], (time.perf_counter() - began) / count)
+    return best
 
 
-def timed(name: str, work: Callable[[], object], count: int = 1) -> None:
-    """Print how long one of `count` runs takes, and the process's peak memory."""
+def line(what: str, figure: str, target: str = "") -> None:
+    """Print one figure, and what the issue asks."""
+    print(f"  {what:<52}{figure:>16}   {target}")
+
+
+def verify(table: RateTable, rivals: Rivals, wanted: list[str]) -> None:
+    """Every rater says the same, or nothing is measured."""
+    for digits in wanted:
+        (rate,) = table.candidates(digits, numbered=False)
+        charge = price(rate, DURATION_MS, table.rules, explain=False)
+        amount, exact, billed_s = rivals.decimals.price(digits, DURATION_MS)
+        if not (rate.destination, rate.tariff) == rivals.sqlite.find(digits) == rivals.records.find(digits):
+            raise SystemExit(f"the raters find different rows for {digits[:4]}…")
+        if (amount * MICRO, billed_s) != (charge.amount_micro, charge.billed_s):
+            raise SystemExit(f"the raters ask different amounts for {digits[:4]}…")
+        if abs(Fraction(exact) - charge.exact_micro / MICRO) > Fraction(1, 10**20):
+            raise SystemExit(f"the raters count differently for {digits[:4]}…")
+
+
+def look_ups(table: RateTable, rivals: Rivals, wanted: list[str]) -> None:
+    """Time the way from a number to its row and its price."""
+    bare_call, rules = rivals.trie.iter_prefixes_with_ids, table.rules
+    rows = [table.candidates(digits, numbered=False) for digits in wanted]
+
+    def bare() -> None:
+        for digits in wanted:
+            list(bare_call(digits))
+
+    def look_up() -> None:
+        for digits in wanted:
+            table.longest(digits)
+
+    def candidates() -> None:
+        for digits in wanted:
+            table.candidates(digits, numbered=False)
+
+    def prices() -> None:
+        for row in rows:
+            price(row, DURATION_MS, rules, explain=False)
+
+    def explained() -> None:
+        for row in rows:
+            price(row, DURATION_MS, rules)
+
+    def amount() -> None:
+        for digits in wanted:
+            price_by(Terms(table.candidates(digits, numbered=False), rules), DURATION_MS, explain=False)
+
+    def amount_by_dict() -> None:
+        for digits in wanted:
+            rivals.decimals.price(digits, DURATION_MS)
+
+    def look_up_by(rival: Finder) -> Callable[[], None]:
+        def run() -> None:
+            for digits in wanted:
+                rival.find(digits)
+
+        return run
+
+    found = measure(
+        {
+            "bare": bare, "look_up": look_up, "candidates": candidates, "price": prices, "explained": explained,
+            "amount": amount, "amount_by_dict": amount_by_dict, "dict": look_up_by(rivals.decimals),
+            "sqlite": look_up_by(rivals.sqlite), "record": look_up_by(rivals.records),
+        },
+        len(wanted),
+    )  # fmt: skip
+    unit = found["bare"]
+    print(f"number to row and amount, {len(wanted)} numbers, in units of one bare call ({unit * 1e6:.2f} µs):")
+    for name, what, target in (
+        ("bare", "the bare iter_prefixes_with_ids call", ""),
+        ("look_up", "look-up", "target: 1.5x at most"),
+        ("candidates", "rows for a number, as the rater asks for them", ""),
+        ("price", "price() without explanation", "target: 8x at most"),
+        ("explained", "price() with explanation", ""),
+        ("amount", "number to amount", "never slower than the next"),
+        ("amount_by_dict", "(a) number to amount: dict by length, Decimal", ""),
+        ("dict", "(a) look-up: dict by length", ""),
+        ("sqlite", "(b) look-up: sqlite", ""),
+        ("record", "(c) look-up: RecordTrie", ""),
+    ):
+        line(what, f"{found[name] / unit:.2f}x {found[name] * 1e6:6.2f} µs", target)
+    line("number to amount, against (a)", f"{found['amount'] / found['amount_by_dict']:.2f}x", "target: 1x at most")
     began = time.perf_counter()
-    for _ in range(count):
-        work()
-    spent = (time.perf_counter() - began) / count
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    shown = f"{spent * 1e6:.1f} µs" if spent < 0.01 else f"{spent:.2f} s"
-    sys.stdout.write(f"{name:<28}{shown:>12}   peak {peak} MB\n")
+    for digits in wanted[:2000]:
+        table.candidates(digits)
+    spent = (time.perf_counter() - began) / 2000
+    line("the same with their lines in the deck, once a call", f"{spent / unit:.0f}x {spent * 1e6:6.2f} µs")
 
 
-def main(rows: int) -> None:
-    """Measure one list."""
-    text = deck_text(rows)
-    timed("parse", lambda: parse(text, "bench.csv"))
-    deck = parse(text, "bench.csv")
+def making(folder: Path) -> RateTable:
+    """Time how a table is made, in a process of its own."""
+    path, text = folder / "world.table", folder / "world.csv"
+    text.write_text(deck_text(), encoding="utf-8")
+    told = subprocess.run([sys.executable, "-c", MAKE, text, path], check=True, capture_output=True, text=True).stdout
+    seconds, idle, peak = map(float, told.split())
+    began = time.perf_counter()
+    table = RateTable.open(path)
+    opened = time.perf_counter() - began
+    print(f"table of {len(table)} prefixes:")
+    line("bytes for each prefix", f"{path.stat().st_size / len(table):.2f}", "target: 4.5 at most")
+    line("deck read and table built", f"{seconds:.2f} s", "target: below 3 s")
+    line("peak memory of that (of the interpreter alone)", f"{peak:.0f} MB ({idle:.0f})", "target: below 150 MB")
+    line("opened, verified and taken apart", f"{opened * 1e3:.0f} ms")
+    return table
+
+
+def durations(table: RateTable, digits: str) -> None:
+    """Time a long call beside a short one: on a plain row, and on one with an evening and a weekend."""
+    plain = Terms(table.candidates(digits), table.rules)
+    timed = Terms(TIMED.candidates("4681234567"), TIMED.rules, datetime(2026, 3, 27, 12, 0, tzinfo=OSLO), OSLO)
+    print("72 hours beside 10 seconds:")
+    for what, terms in (("a row that always applies", plain), ("peak, evening and weekend (8 spans in 72 h)", timed)):
+        found = measure(
+            {
+                name: lambda terms=terms, ms=ms: [price_by(terms, ms, explain=False) for _ in range(200)]
+                for name, ms in (("short", 10_000), ("long", LONG_MS))
+            },
+            200,
+        )  # fmt: skip
+        line(what, f"{found['long'] / found['short']:.2f}x {found['long'] * 1e6:6.2f} µs")
+
+
+def main(count: int) -> None:
+    """Measure everything once."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "bench.table"
-        timed("build", lambda: build(deck, path))
-        sys.stdout.write(f"{len(deck.rates)} prefixes, {path.stat().st_size / len(deck.rates):.1f} bytes each\n")
-        timed("open and verify", lambda: RateTable.open(path))
-        table = RateTable.open(path)
-        number = "+" + deck.rates[len(deck.rates) // 2].prefix.ljust(11, "5")
-        rate = table.find(number)
-        if rate is None:
-            raise SystemExit("the number has no row")
-        timed("find", lambda: table.find(number), 20_000)
-        timed("price", lambda: price(rate, 125_001, table.rules), 20_000)
-        timed("rate_call", lambda: rate_call(table, number, 125_001, "bench"), 20_000)
+        table = making(Path(folder))
+        wanted = numbers(count)
+        rivals = Rivals(load(Path(folder) / "world.csv"))
+        verify(table, rivals, wanted)
+        # What the rivals keep in memory is not looked through again and again while others are measured.
+        gc.collect()
+        gc.freeze()
+        look_ups(table, rivals, wanted)
+        durations(table, wanted[0])
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 200_000)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 21_000)
