@@ -408,6 +408,11 @@ class Link:
         self.counters.duplicates += self._receiver.duplicates
 
     @property
+    def waiting(self) -> int:
+        """How many reliable frames are queued or unacknowledged."""
+        return self._sender.waiting
+
+    @property
     def rtt_ms(self) -> int:
         """The smoothed round trip of this session, 0 before the first measurement."""
         return self._sender.rtt_ms

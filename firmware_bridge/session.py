@@ -54,6 +54,11 @@ class HostLink(Link):
         self._give_up_ms: int | None = None
 
     @property
+    def session(self) -> int:
+        """The number of the session; without one, that which is wanted (host) or 0 (card)."""
+        return self._session
+
+    @property
     def rate(self) -> int:
         """The rate that the port should have now."""
         return self._rates.rate
@@ -271,6 +276,11 @@ class CardLink(Link):
         self._rates = CardRate()
         self._session = 0
         self._cry_ms = 0
+
+    @property
+    def session(self) -> int:
+        """The number of the session; without one, that which is wanted (host) or 0 (card)."""
+        return self._session
 
     @property
     def rate(self) -> int:

@@ -188,6 +188,11 @@ class Layout(Codec):
             self.fields.append((field.name, codecs[0]))
         self.text = "{" + ",".join(f"{name}:{codec.text}" for name, codec in self.fields) + "}"
 
+    @property
+    def name(self) -> str:
+        """The name of the record."""
+        return self.record.__name__
+
     def pack(self, value: Any, out: bytearray) -> None:
         for name, codec in self.fields:
             try:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
+
+from firmware_bridge.reference import ReferenceCard, build
+from firmware_bridge.simulator import PtyCard
 
 IN_CI = bool(os.environ.get("CI"))
 
@@ -45,6 +50,32 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         for mark in metafunc.definition.iter_markers("parametrize"):
             if len(mark.args) > 1 and hasattr(mark.args[1], "__len__") and not len(mark.args[1]):
                 pytest.fail(f"{metafunc.definition.nodeid}: empty parametrisation", pytrace=False)
+
+
+CARDS = ("python", pytest.param("c", marks=pytest.mark.peer("gcc", "make")))
+"""The far ends of the link that a test may be given: the simulator, and the reference device in C."""
+
+
+@pytest.fixture(scope="session")
+def reference_device(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Builds a product of the reference device once: `all`, `library` or `fuzz`."""
+    folder = tmp_path_factory.mktemp("reference")
+    built: dict[str, Path] = {}
+
+    def product(target: str) -> Path:
+        if target not in built:
+            built[target] = build(target, folder)
+        return built[target]
+
+    return product
+
+
+@pytest.fixture(params=CARDS, scope="module")
+def any_card(request: pytest.FixtureRequest, reference_device: Callable[[str], Path]) -> Callable[..., Any]:
+    """`PtyCard`, or what has its methods for the reference device."""
+    if request.param == "python":
+        return PtyCard
+    return functools.partial(ReferenceCard, reference_device("all"))
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,6 @@ import pytest
 
 from firmware_bridge import CardEvent, LineCard, SpeechFrame
 from firmware_bridge.g711 import encode_alaw
-from firmware_bridge.simulator import PtyCard
 from firmware_bridge.tonemeter import tone
 
 
@@ -62,8 +61,18 @@ def owner():
 
 
 @pytest.fixture
-def pty_card(tmp_path):
-    with PtyCard(lines=2, link_path=tmp_path / "card") as card:
+def new_card(any_card, tmp_path):
+    """Makes a card, either kind, at tmp_path/"card"; they say the same of themselves."""
+
+    def make(lines=2, **fields):
+        return any_card(lines=lines, link_path=tmp_path / "card", firmware="sim-1.0.0", **fields)
+
+    return make
+
+
+@pytest.fixture
+def pty_card(new_card):
+    with new_card() as card:
         yield card
 
 

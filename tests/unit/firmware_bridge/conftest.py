@@ -1,11 +1,13 @@
 """Two ends of a link joined in memory, with a wire that can lose, damage, delay and cut what it carries."""
 
+import functools
 import random
 from collections import deque
 
 import pytest
 
 from firmware_bridge.link_events import LinkEvent, Received
+from firmware_bridge.reference.core import Library
 from firmware_bridge.session import CardLink, HostLink
 from firmware_bridge.simulator.unkind import Mischief, UnkindWire, garble
 from firmware_bridge.terms import CardIdentity
@@ -87,7 +89,10 @@ class Wire:
 class RoughWire:
     """Joins two links by wires that may be unkind, on which unequal rates give noise. `deaf`: rates that fail."""
 
-    def __init__(self, seed=1, *, baud=1_000_000, bauds=BAUDS, deaf=(), lease=None, card_clock_ms=0):
+    def __init__(
+        self, seed=1, *, baud=1_000_000, bauds=BAUDS, deaf=(), lease=None, card_clock_ms=0, make_card=CardLink
+    ):
+        self.make_card = make_card
         self.seed, self.baud, self.bauds, self.deaf, self.lease = seed, baud, bauds, deaf, lease
         self.chance = random.Random(seed)
         self.now = 1000
@@ -115,7 +120,7 @@ class RoughWire:
     def restart_card(self):
         self.boots += 1
         capabilities = Capability.BAUD_SWITCH if self.bauds else 0
-        self.card = CardLink(CardIdentity(self.boots, 2, "f1", capabilities=capabilities, bauds=self.bauds))
+        self.card = self.make_card(CardIdentity(self.boots, 2, "f1", capabilities=capabilities, bauds=self.bauds))
         self.card.start(self.now + self.card_clock_ms)
 
     def run(self, ms):
@@ -135,7 +140,7 @@ class RoughWire:
         host, card = self.host, self.card
         return (
             host.up and card.up and host.rate == card.rate
-            and host._session == card._session and not host._sender.waiting and not card._sender.waiting
+            and host.session == card.session and not host.waiting and not card.waiting
         )  # fmt: skip
 
     def step(self):
@@ -184,9 +189,18 @@ class RoughWire:
         wire.put(garble(data, sent_rate, read_rate, self.chance), self.now)
 
 
-@pytest.fixture
-def rough_wire():
-    return RoughWire
+@pytest.fixture(scope="module")
+def core(reference_device):
+    """The C core as a library."""
+    return Library(reference_device("library"))
+
+
+@pytest.fixture(params=["python", pytest.param("c", marks=pytest.mark.peer("gcc", "make"))])
+def rough_wire(request):
+    """Joins a host to a card of either kind."""
+    if request.param == "python":
+        return RoughWire
+    return functools.partial(RoughWire, make_card=request.getfixturevalue("core").card)
 
 
 @pytest.fixture

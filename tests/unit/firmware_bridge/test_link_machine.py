@@ -69,7 +69,7 @@ class Life(RuleBasedStateMachine):
                     host.send(m.ToneStart(m.ToneProgram(0, ()), self.number))
                 except LinkBusyError:
                     return
-                self.ordered[host._session, host._boot_id].append(self.number)
+                self.ordered[host.session, host._boot_id].append(self.number)
 
     @rule(count=st.integers(1, 12))
     def tell(self, count):
@@ -81,7 +81,7 @@ class Life(RuleBasedStateMachine):
                     card.send(m.RingPhaseEvent(0, self.number, on=True))
                 except LinkBusyError:
                     return
-                self.told[card._session, self.wire.boots].append(self.number)
+                self.told[card.session, self.wire.boots].append(self.number)
 
     @rule(ms=st.integers(1, 300))
     def live(self, ms):
@@ -153,7 +153,7 @@ class Life(RuleBasedStateMachine):
         self.mend()
         assert self.wire.run_until(self.wire.settled, 8000), "the link did not recover"
         self.wire.run(50)
-        session = (self.wire.host._session, self.wire.boots)
+        session = (self.wire.host.session, self.wire.boots)
         assert self.heard[session] == self.told[session]
         assert self.acted[session] == self.ordered[session]
         self.no_command_is_acted_on_twice_or_out_of_order()

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: 0BSD
+ * Nonsense for the device, to be built with sanitizers:
+ *
+ *     fuzz FRAMES SEED
+ *
+ * Well-framed frames that mean anything, damaged ones, and noise; sessions are opened again and again, so that the
+ * nonsense reaches what is behind them. Prints counters; ends with 1 where the device no longer answers a HELLO. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../lc_device.h"
+
+static lc_device device;
+static uint64_t chance;
+static const uint32_t BAUDS[] = {115200, 1000000};
+
+static uint32_t draw(void)
+{
+    chance ^= chance << 13;
+    chance ^= chance >> 7;
+    chance ^= chance << 17;
+    return (uint32_t)(chance >> 16);
+}
+
+static void no_ring(void *context, uint8_t line, bool on)
+{
+    (void)context, (void)line, (void)on;
+}
+
+static void no_oscillators(void *context, uint8_t line, const uint16_t *hz, uint8_t count, int8_t level_dbm0)
+{
+    uint32_t sum = 0;
+    uint8_t i;
+
+    (void)context, (void)line, (void)level_dbm0;
+    for (i = 0; i < count; i++) {
+        sum += hz[i];
+    }
+    chance += sum & 1u; /* Every value that is given is looked at. */
+}
+
+static void no_speech(void *context, uint8_t line, const lc_audio_start *order)
+{
+    (void)context, (void)line, (void)order;
+}
+
+static void no_play(void *context, uint8_t line, const uint8_t *codes)
+{
+    (void)context, (void)line;
+    chance += codes != NULL ? codes[LC_AUDIO_BYTES - 1] & 1u : 0u;
+}
+
+static void no_record(void *context, uint8_t line, uint8_t *codes)
+{
+    (void)context, (void)line;
+    memset(codes, 0xD5, LC_AUDIO_BYTES);
+}
+
+static void give(const lc_frame *frame, bool damaged, uint64_t now_ms)
+{
+    uint8_t out[LC_FRAME_BYTES];
+    size_t length = lc_frame_encode(frame, out, sizeof out);
+
+    if (damaged && length > 0) {
+        out[draw() % length] = (uint8_t)draw();
+    }
+    lc_device_receive(&device, out, length, now_ms);
+}
+
+static void give_hello(uint32_t number, uint64_t now_ms)
+{
+    uint8_t payload[LC_MAX_PAYLOAD];
+    lc_hello hello = {LC_PROTOCOL_MAJOR, LC_PROTOCOL_MINOR, LC_SCHEMA_HASH, number, LC_MAX_PAYLOAD, LC_WINDOW, 1, "t"};
+    lc_frame frame = {LC_KIND_LINK, 0, 0, 0, 0, LC_ID_HELLO, 0, payload};
+    uint8_t zero = 0;
+
+    frame.length = (uint8_t)lc_encode_hello(&hello, payload, sizeof payload);
+    lc_device_receive(&device, &zero, 1, now_ms);
+    give(&frame, false, now_ms);
+}
+
+static void give_nonsense(uint64_t now_ms)
+{
+    static const uint8_t LENGTHS[] = {0, 1, 4, 8, 10, 24, 60, 85, 244};
+    uint8_t bytes[256];
+    uint32_t what = draw() % 10;
+    size_t i;
+
+    for (i = 0; i < sizeof bytes; i++) {
+        bytes[i] = (uint8_t)(draw() % 3 == 0 ? draw() % 4 : draw());
+    }
+    if (what < 7) {
+        lc_frame frame = {0, 0, 0, 0, 0, 0, 0, bytes};
+
+        frame.kind = (uint8_t)(what < 4 ? LC_KIND_CMD : draw() % 8);
+        frame.line = (uint8_t)(draw() % 4 == 0 ? draw() % 8 : draw() % 2);
+        frame.flags = (uint8_t)(draw() % 4);
+        frame.seq = draw() % 4 == 0 ? (uint8_t)draw() : device.session.receiver.expected;
+        frame.ack = draw() % 4 == 0 ? (uint8_t)draw() : device.session.sender.next_seq;
+        frame.id = (uint8_t)(draw() % 4 == 0 ? draw() : draw() % 0x75);
+        frame.length = LENGTHS[draw() % sizeof LENGTHS];
+        give(&frame, draw() % 4 == 0, now_ms);
+    } else {
+        size_t length = draw() % 40;
+
+        if (draw() % 2 == 0) {
+            bytes[length++] = 0;
+        }
+        lc_device_receive(&device, bytes, length, now_ms);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    lc_hal hal = {NULL, no_ring, NULL, no_oscillators, no_speech, no_play, no_record, NULL, NULL, NULL, NULL, NULL,
+                  NULL, NULL};
+    lc_identity identity = {7, LC_CAPABILITY_BAUD_SWITCH, 2, LC_RESET_CAUSE_POWER_ON, BAUDS, 2, "f", "h"};
+    unsigned long frames = argc > 1 ? strtoul(argv[1], NULL, 10) : 20000;
+    uint8_t out[LC_SEND_BYTES];
+    uint64_t now_ms = 0;
+    unsigned long number;
+
+    chance = (argc > 2 ? strtoul(argv[2], NULL, 10) : 1) * 2654435761u + 88172645463325252u;
+    lc_device_init(&device, &identity, &hal, 0);
+    for (number = 0; number < frames; number++) {
+        now_ms += draw() % 2;
+        if (number % 500 == 0) {
+            give_hello((uint32_t)number + 1, now_ms);
+        }
+        give_nonsense(now_ms);
+        if (number % 8 == 0) {
+            lc_device_tick(&device, now_ms);
+            while (lc_device_send(&device, out, now_ms) > 0) {
+            }
+            lc_device_hook(&device, (uint8_t)(draw() % 2), draw() % 2 == 0, now_ms * 1000u);
+        }
+    }
+    give_hello(0xFFFFFFFFu, now_ms);
+    (void)printf("frames %u sessions %u malformed %u unknown %u damaged %u\n", (unsigned)device.session.decoder.frames,
+                 (unsigned)device.session.sessions, (unsigned)device.session.malformed,
+                 (unsigned)device.session.unknown,
+                 (unsigned)(device.session.decoder.crc_errors + device.session.decoder.cobs_errors
+                            + device.session.decoder.too_short + device.session.decoder.overruns));
+    return device.session.up && device.session.number == 0xFFFFFFFFu ? 0 : 1;
+}

@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: 0BSD */
+#include "lc_line.h"
+
+#include <string.h>
+
+#define NEVER UINT64_MAX
+#define ALAW_SILENCE 0xD5u
+#define SAMPLE_HALF 0x80000000u
+
+void lc_line_init(lc_line *line)
+{
+    memset(line, 0, sizeof *line);
+    line->linefeed = LC_LINEFEED_FORWARD_ACTIVE;
+}
+
+void lc_line_note(lc_device *device, uint8_t line, const char *what)
+{
+    if (device->hal.note != NULL) {
+        device->hal.note(device->hal.context, line, what);
+    }
+}
+
+void lc_line_idle(lc_device *device, uint8_t line)
+{
+    lc_line_stop_ring(device, line);
+    lc_line_stop_tone(device, line);
+    lc_line_stop_talk(device, line);
+}
+
+/* --- ringing --- */
+
+uint8_t lc_line_ring(lc_device *device, uint8_t line, const lc_ring_start *order, uint64_t now_ms)
+{
+    lc_ringer *ringer = &device->line[line].ringer;
+    uint32_t whole = 0;
+    uint8_t i;
+
+    for (i = 0; i < order->cadence_ms_count; i++) {
+        whole += order->cadence_ms[i];
+    }
+    if (order->cadence_ms_count % 2 != 0 || whole == 0) {
+        return LC_STATUS_INVALID;
+    }
+    if (device->line[line].off_hook) {
+        return LC_STATUS_OFF_HOOK;
+    }
+    if (ringer->burst) {
+        device->hal.ring(device->hal.context, line, false);
+    }
+    memcpy(ringer->cadence_ms, order->cadence_ms, sizeof ringer->cadence_ms);
+    ringer->parts = order->cadence_ms_count;
+    ringer->ringing = true;
+    ringer->burst = false;
+    ringer->bursts = 0;
+    ringer->began_ms = now_ms;
+    ringer->max_ms = order->max_ms;
+    if (device->hal.caller != NULL) {
+        device->hal.caller(device->hal.context, line, order->caller, order->caller_length, order->caller_after_ring);
+    }
+    lc_line_note(device, line, "ringing begins");
+    return LC_STATUS_OK;
+}
+
+void lc_line_stop_ring(lc_device *device, uint8_t line)
+{
+    lc_ringer *ringer = &device->line[line].ringer;
+
+    if (!ringer->ringing) {
+        return;
+    }
+    if (ringer->burst) {
+        device->hal.ring(device->hal.context, line, false);
+    }
+    ringer->ringing = ringer->burst = false;
+    lc_line_note(device, line, "ringing ends");
+}
+
+/* Whether `elapsed` ms after its begin the cadence is in a burst. */
+static bool in_burst(const lc_ringer *ringer, uint64_t elapsed)
+{
+    uint32_t whole = 0;
+    uint32_t rest;
+    uint8_t i;
+
+    for (i = 0; i < ringer->parts; i++) {
+        whole += ringer->cadence_ms[i];
+    }
+    rest = (uint32_t)(elapsed % whole);
+    for (i = 0; rest >= ringer->cadence_ms[i]; i++) {
+        rest -= ringer->cadence_ms[i];
+    }
+    return i % 2 == 0;
+}
+
+static void tick_ring(lc_device *device, uint8_t line, uint64_t now_ms)
+{
+    lc_ringer *ringer = &device->line[line].ringer;
+    uint64_t elapsed = now_ms - ringer->began_ms;
+    lc_ring_phase_event phase;
+    uint8_t payload[LC_MAX_EVENT];
+    bool on;
+
+    if (!ringer->ringing) {
+        return;
+    }
+    if (ringer->max_ms != 0 && elapsed >= ringer->max_ms) {
+        lc_line_stop_ring(device, line);
+        return;
+    }
+    on = in_burst(ringer, elapsed);
+    if (on == ringer->burst) {
+        return;
+    }
+    ringer->burst = on;
+    if (on) {
+        ringer->bursts++;
+    }
+    device->hal.ring(device->hal.context, line, on);
+    phase.t_us = now_ms * 1000u;
+    phase.burst = ringer->bursts;
+    phase.on = on;
+    (void)lc_session_event(&device->session, LC_ID_RING_PHASE_EVENT, line, payload,
+                           lc_encode_ring_phase_event(&phase, payload, sizeof payload));
+}
+
+/* --- tones --- */
+
+static void sound(lc_device *device, uint8_t line)
+{
+    const lc_tone *tone = &device->line[line].tone;
+    const lc_tone_segment *segment = &tone->program.segments[tone->segment];
+
+    device->hal.oscillators(device->hal.context, line, segment->frequencies, segment->frequencies_count,
+                            tone->program.level_dbm0);
+}
+
+uint8_t lc_line_play(lc_device *device, uint8_t line, const lc_tone_program *program, uint32_t duration_ms,
+                     uint64_t now_ms)
+{
+    lc_tone *tone = &device->line[line].tone;
+
+    if (program->segments_count == 0) {
+        return LC_STATUS_INVALID;
+    }
+    tone->program = *program;
+    tone->playing = true;
+    tone->segment = 0;
+    tone->segment_ms = now_ms;
+    tone->until_ms = duration_ms == 0 ? NEVER : now_ms + duration_ms;
+    sound(device, line);
+    lc_line_note(device, line, "tone begins");
+    return LC_STATUS_OK;
+}
+
+void lc_line_stop_tone(lc_device *device, uint8_t line)
+{
+    lc_tone *tone = &device->line[line].tone;
+
+    if (!tone->playing) {
+        return;
+    }
+    tone->playing = false;
+    device->hal.oscillators(device->hal.context, line, NULL, 0, 0);
+    lc_line_note(device, line, "tone ends");
+}
+
+static void tone_done(lc_device *device, uint8_t line, uint64_t now_ms)
+{
+    lc_tone_done_event done = {now_ms * 1000u, LC_DONE_RESULT_COMPLETE};
+    uint8_t payload[LC_MAX_EVENT];
+
+    lc_line_stop_tone(device, line);
+    (void)lc_session_event(&device->session, LC_ID_TONE_DONE_EVENT, line, payload,
+                           lc_encode_tone_done_event(&done, payload, sizeof payload));
+}
+
+/* Segments are changed at the tick at or after their end, and counted from their ends, so that no time is gained. */
+static void tick_tone(lc_device *device, uint8_t line, uint64_t now_ms)
+{
+    lc_tone *tone = &device->line[line].tone;
+    uint8_t before = tone->segment;
+    uint8_t steps;
+
+    if (!tone->playing) {
+        return;
+    }
+    if (now_ms >= tone->until_ms) {
+        tone_done(device, line, now_ms);
+        return;
+    }
+    for (steps = 0; steps <= tone->program.segments_count; steps++) {
+        uint16_t length = tone->program.segments[tone->segment].ms;
+
+        if (length == 0 || now_ms - tone->segment_ms < length) {
+            break;
+        }
+        tone->segment_ms += length;
+        if (++tone->segment == tone->program.segments_count) {
+            if (tone->program.once) {
+                tone_done(device, line, now_ms);
+                return;
+            }
+            tone->segment = 0;
+        }
+    }
+    if (tone->segment != before) {
+        sound(device, line);
+    }
+}
+
+/* --- speech --- */
+
+uint8_t lc_line_talk(lc_device *device, uint8_t line, const lc_audio_start *order)
+{
+    lc_line *own = &device->line[line];
+
+    if (own->talking) {
+        return LC_STATUS_OK;
+    }
+    if (order->frame_ms != LC_TICK_MS) {
+        return LC_STATUS_UNSUPPORTED;
+    }
+    memset(&own->playout, 0, sizeof own->playout);
+    own->playout.depth = order->playout < 1 ? 1 : order->playout > LC_PLAYOUT_LIMIT ? LC_PLAYOUT_LIMIT : order->playout;
+    own->playout.repeated = true;
+    own->talking = true;
+    own->awaiting = false;
+    own->directions = order->directions;
+    device->hal.speech(device->hal.context, line, order);
+    lc_line_note(device, line, "speech begins");
+    return LC_STATUS_OK;
+}
+
+void lc_line_stop_talk(lc_device *device, uint8_t line)
+{
+    if (device->line[line].talking) {
+        device->line[line].talking = false;
+        device->hal.speech(device->hal.context, line, NULL);
+        lc_line_note(device, line, "speech ends");
+    }
+}
+
+void lc_line_hear(lc_device *device, uint8_t line, uint32_t counter, const uint8_t *codes, size_t length)
+{
+    lc_line *own = &device->line[line];
+    lc_playout *playout = &own->playout;
+    uint8_t *slot;
+
+    own->heard++;
+    if (!own->talking) {
+        return;
+    }
+    if (own->awaiting) {
+        uint32_t missing = counter - own->awaited;
+
+        if (missing >= SAMPLE_HALF) {
+            own->late++;
+            return;
+        }
+        own->lost += missing / LC_AUDIO_BYTES;
+    }
+    own->awaiting = true;
+    own->awaited = counter + LC_AUDIO_BYTES;
+    if (playout->count == LC_PLAYOUT_LIMIT) {
+        playout->first = (uint8_t)((playout->first + 1u) % LC_PLAYOUT_LIMIT);
+        playout->count--;
+        playout->overruns++;
+    }
+    slot = playout->frames[(playout->first + playout->count++) % LC_PLAYOUT_LIMIT];
+    length = length > LC_AUDIO_BYTES ? LC_AUDIO_BYTES : length;
+    memset(slot, (int)ALAW_SILENCE, LC_AUDIO_BYTES);
+    memcpy(slot, codes, length);
+}
+
+/* The next 10 ms for the earpiece, NULL: silence. One missing frame is concealed by repeating the last. */
+static const uint8_t *next_frame(lc_playout *playout)
+{
+    if (!playout->filled) {
+        if (playout->count < playout->depth) {
+            return NULL;
+        }
+        playout->filled = true;
+    }
+    if (playout->count > 0) {
+        memcpy(playout->last, playout->frames[playout->first], LC_AUDIO_BYTES);
+        playout->first = (uint8_t)((playout->first + 1u) % LC_PLAYOUT_LIMIT);
+        playout->count--;
+        playout->repeated = false;
+        return playout->last;
+    }
+    playout->underruns++;
+    if (playout->repeated) {
+        playout->filled = false;
+        return NULL;
+    }
+    playout->repeated = true;
+    return playout->last;
+}
+
+static void tick_speech(lc_device *device, uint8_t line)
+{
+    lc_line *own = &device->line[line];
+    uint8_t codes[LC_AUDIO_BYTES];
+    uint8_t flags = 0;
+
+    if (!own->talking) {
+        return;
+    }
+    if ((own->directions & LC_AUDIO_DIRECTION_TO_LINE) != 0) {
+        device->hal.play(device->hal.context, line, next_frame(&own->playout));
+    }
+    if ((own->directions & LC_AUDIO_DIRECTION_FROM_LINE) != 0) {
+        device->hal.record(device->hal.context, line, codes);
+        if (own->off_hook) {
+            flags |= LC_AUDIO_FLAG_OFF_HOOK;
+        }
+        if (own->key_pressed) {
+            flags |= LC_AUDIO_FLAG_DTMF;
+        }
+        lc_session_speech(&device->session, line, own->counter, flags, codes);
+        own->counter += LC_AUDIO_BYTES;
+    }
+}
+
+void lc_line_tick(lc_device *device, uint8_t line, uint64_t now_ms)
+{
+    tick_ring(device, line, now_ms);
+    tick_tone(device, line, now_ms);
+    tick_speech(device, line);
+}
