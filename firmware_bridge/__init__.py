@@ -11,11 +11,14 @@ from firmware_bridge.card_events import (
     Flash,
     Hook,
     LampState,
+    LineTested,
     SpeechFrame,
 )
-from firmware_bridge.messages import MessageError, ToneProgram, ToneSegment
+from firmware_bridge.image import FirmwareImage, ImageError, parse_image, parse_public_key, verify_image
+from firmware_bridge.messages import MeasuredValue, MessageError, ToneProgram, ToneSegment
 from firmware_bridge.terms import HostLease
-from firmware_bridge.vocabulary import Capability, LeaseAction
+from firmware_bridge.update import Phase, Progress
+from firmware_bridge.vocabulary import Capability, Conductors, LeaseAction, LineTest, LineTestStatus, Unit
 
 __all__ = [
     "Button",
@@ -24,15 +27,28 @@ __all__ = [
     "CardEvent",
     "CardStats",
     "CardUp",
+    "Conductors",
     "Digit",
+    "FirmwareImage",
     "Flash",
     "Hook",
     "HostLease",
+    "ImageError",
     "LampState",
     "LeaseAction",
     "LineCard",
+    "LineTest",
+    "LineTestStatus",
+    "LineTested",
+    "MeasuredValue",
     "MessageError",
+    "Phase",
+    "Progress",
     "SpeechFrame",
     "ToneProgram",
     "ToneSegment",
+    "Unit",
+    "parse_image",
+    "parse_public_key",
+    "verify_image",
 ]

@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from firmware_bridge import g711
 from firmware_bridge import messages as m
 from firmware_bridge.card_events import (
+    ADAPTER_LAMP,
+    LAMPS,
     Button,
     CardDown,
     CardEvent,
@@ -21,15 +23,18 @@ from firmware_bridge.card_events import (
     Flash,
     Hook,
     LampState,
+    LineTested,
     SpeechFrame,
 )
+from firmware_bridge.image import FirmwareImage
 from firmware_bridge.link_events import Answered, AudioReceived, DownReason, LinkDown, LinkEvent, LinkUp, Received
 from firmware_bridge.messages import ToneProgram
-from firmware_bridge.port import PortThread
+from firmware_bridge.port import PortThread, boot_ms
 from firmware_bridge.reliable import LinkBusyError
 from firmware_bridge.session import HostLink
 from firmware_bridge.terms import HostLease
-from firmware_bridge.vocabulary import AudioFlag, Capability, LampColour, LampPattern, ResetMode, Status
+from firmware_bridge.update import Order, Updater
+from firmware_bridge.vocabulary import AudioFlag, Capability, LineTest, LineTestStatus, ResetMode, Status
 
 DEFAULT_BAUD = 1_000_000
 DEFAULT_LEASE = HostLease()
@@ -45,9 +50,16 @@ _LATE_SAMPLES = 8000
 _LOSSES = frozenset(DownReason) - {DownReason.NO_ANSWER, DownReason.REFUSED}
 """Ends of a session that was; the others are about sessions that never began."""
 
+_SINGLE_TESTS = frozenset(int(test) for test in LineTest)
+
 _log = logging.getLogger(__name__)
 
-_PATTERN = {LampState.OFF: LampPattern.OFF, LampState.ON: LampPattern.ON, LampState.BLINK: LampPattern.BLINK}
+_NOT_BEGUN = {
+    Status.OFF_HOOK: LineTestStatus.LINE_IN_USE,
+    Status.BUSY: LineTestStatus.LINE_IN_USE,
+    Status.FAILED: LineTestStatus.ABORTED,
+}
+"""What a refused LINE_TEST_START comes to; any other refusal: the card cannot do this test."""
 
 
 class LineCard:
@@ -80,6 +92,8 @@ class LineCard:
         self._on_trace = on_trace
         self._link = HostLink(secrets.randbits(32), software, baud=baud, lease=lease, stats_ms=_CARD_STATS_MS)
         self._port = PortThread(path, self._link, self)
+        self._updater = Updater(self._emit)
+        self._update_orders: deque[Order | str] = deque(maxlen=_OUTBOX)
         self._outbox: deque[tuple[int, int, object]] = deque()
         self._outbox_lock = threading.Lock()
         self._generation = 0
@@ -139,7 +153,32 @@ class LineCard:
 
     def lamp(self, line: int, state: LampState) -> None:
         """Show `state` for `line`."""
-        self._post(line, m.Led(line, LampColour.GREEN, _PATTERN[LampState(state)]))
+        self._post(line, m.Led(line, *LAMPS[LampState(state)]))
+
+    def adapter_lamp(self, state: LampState) -> None:
+        """Show `state` on the lamp that belongs to no line."""
+        self._post(0, m.Led(ADAPTER_LAMP, *LAMPS[LampState(state)]))
+
+    def start_line_test(self, line: int, test: LineTest, *, closed_loop: bool = False) -> None:
+        """Do one test on the wires of `line`; its end is told by LineTested. A card without tests is not asked."""
+        self._post(line, m.LineTestStart(LineTest(test), closed_loop=closed_loop))
+
+    def abort_line_test(self, line: int) -> None:
+        """Give the wires of `line` back to the telephone."""
+        self._post(line, m.LineTestAbort())
+
+    def update(self, image: FirmwareImage, request: str, *, forced: bool = False) -> None:
+        """Give the card new firmware, whose signature is checked already; `Progress` tells how it goes.
+
+        No line may be in use. A lifted handset ends it by itself, as long as the card has not been restarted.
+        """
+        self._update_orders.append(Order(image, request, forced))
+        self._port.wake()
+
+    def abort_update(self, reason: str) -> None:
+        """Leave the card with the firmware it has, if it is not too late; `reason` comes back in `Progress`."""
+        self._update_orders.append(reason)
+        self._port.wake()
 
     @property
     def capabilities(self) -> Capability:
@@ -213,11 +252,37 @@ class LineCard:
                     return  # The window is full: the next acknowledgement brings us here again.
                 self._note_audio(line, message)
             self._outbox.popleft()
+        self._update(link)
+
+    def _update(self, link: HostLink) -> None:
+        """Take what was ordered of the firmware, and send what that takes; whatever else there is to say goes first."""
+        updater, now = self._updater, boot_ms()
+        while self._update_orders:
+            order = self._update_orders.popleft()
+            if isinstance(order, str):
+                updater.abort(order)
+            elif any(self._off_hook.values()):
+                updater.refuse(order, "refused_in_use")
+            else:
+                updater.order(order, now)
+        updater.tick(now)
+        while link.up and (command := updater.wanted(now)) is not None:
+            try:
+                link.send(command)
+            except LinkBusyError:
+                return
+            updater.sent(command)
+
+    def deadline(self) -> int | None:
+        """When the firmware update has something to do."""
+        return self._updater.deadline()
 
     def _send(self, link: HostLink, line: int, message: object) -> None:
         """Send what this card can do."""
         match message:
             case m.Led() if Capability.LAMPS not in link.capabilities:
+                return
+            case m.LineTestStart() | m.LineTestAbort() if Capability.LINE_TEST not in link.capabilities:
                 return
             case m.RingStart(caller=caller) if caller and Capability.CALLER_ID not in link.capabilities:
                 link.send(dataclasses.replace(message, caller=""), line)
@@ -245,11 +310,17 @@ class LineCard:
                 self._audio(link, event)
             case Received():
                 self._received(event)
+            case Answered() if self._updater.answered(event.command, event.status, event.result, boot_ms()):
+                pass
             case Answered() if event.status is not Status.OK:
                 self._commands_refused += 1
                 self._last_refusal = f"{type(event.command).__name__} on line {event.line}: {event.status.name}"
+                if isinstance(event.command, m.LineTestStart):
+                    why = _NOT_BEGUN.get(event.status, LineTestStatus.UNSUPPORTED)
+                    self._emit(LineTested(event.line, LineTest(event.command.tests), why))
             case LinkUp(peer=m.HelloAck() as card):
                 self._down_reason = None
+                self._updater.session(card, boot_ms())
                 self._emit(CardUp(card.lines, card.firmware, link.capabilities))
             case LinkDown(reason=reason, detail=detail):
                 self._down(detail)
@@ -271,6 +342,7 @@ class LineCard:
         self._audio_open.clear()
         self._expected_counter.clear()
         self._off_hook.clear()
+        self._updater.lost(boot_ms())
         if self._down_reason is None:
             self._down_reason = reason
             self._emit(CardDown(reason))
@@ -309,11 +381,15 @@ class LineCard:
             case m.HookEvent(off_hook=off_hook) | m.LineStatus(off_hook=off_hook):
                 if self._off_hook.get(line, False) is not off_hook:
                     self._off_hook[line] = off_hook
+                    if off_hook:
+                        self._updater.abort("aborted_line_needed")
                     self._emit(Hook(line, off_hook, at_ms))
             case m.DigitEvent(digit=digit) if digit and digit in "0123456789*#ABCD":
                 self._emit(Digit(line, digit, at_ms))
             case m.FlashEvent(ms=ms):
                 self._emit(Flash(line, ms, at_ms))
+            case m.LineTestResultEvent(test=test, status=status, values=values) if test in _SINGLE_TESTS:
+                self._emit(LineTested(line, LineTest(test), status, values))
             case m.ButtonEvent(down=False, held_ms=held_ms):
                 self._emit(Button(held_ms))
             case _:

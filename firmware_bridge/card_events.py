@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
+from typing import Final
 
 from firmware_bridge import messages as m
-from firmware_bridge.vocabulary import Capability
+from firmware_bridge.update import Progress
+from firmware_bridge.vocabulary import Capability, LampColour, LampPattern, LineTest, LineTestStatus
 
 
 class LampState(enum.StrEnum):
@@ -15,6 +17,25 @@ class LampState(enum.StrEnum):
     OFF = "off"
     ON = "on"
     BLINK = "blink"
+    IN_USE = "in_use"
+    FAULT = "fault"
+    ATTENTION = "attention"
+    UPDATING = "updating"
+
+
+ADAPTER_LAMP = 8
+"""The lamp that belongs to no line; those of the lines have the lines' numbers."""
+
+LAMPS: Final[dict[LampState, tuple[LampColour, LampPattern]]] = {
+    LampState.OFF: (LampColour.GREEN, LampPattern.OFF),
+    LampState.ON: (LampColour.GREEN, LampPattern.ON),
+    LampState.BLINK: (LampColour.GREEN, LampPattern.BLINK),
+    LampState.IN_USE: (LampColour.GREEN, LampPattern.FLASH),
+    LampState.FAULT: (LampColour.RED, LampPattern.ON),
+    LampState.ATTENTION: (LampColour.AMBER, LampPattern.ON),
+    LampState.UPDATING: (LampColour.AMBER, LampPattern.BLINK),
+}
+"""How a state looks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +100,17 @@ class Button:
     held_ms: int
 
 
-CardEvent = CardUp | CardDown | Hook | Digit | Flash | Button
+@dataclass(frozen=True, slots=True)
+class LineTested:
+    """One test of `line` has ended, or the card refused to begin it. `values`: as the card measured them."""
+
+    line: int
+    test: LineTest
+    status: LineTestStatus
+    values: tuple[m.MeasuredValue, ...] = ()
+
+
+CardEvent = CardUp | CardDown | Hook | Digit | Flash | Button | LineTested | Progress
 
 
 @dataclass(frozen=True, slots=True)

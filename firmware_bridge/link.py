@@ -309,6 +309,11 @@ class Link:
         if len(self._log_queue) < LOG_QUEUE:
             self._log_queue.append(m.LogLine(level, text[:40]))
 
+    @property
+    def unsent(self) -> bool:
+        """Whether something that was queued has not been on the wire yet, since the window is full."""
+        return self.up and self._sender.unsent
+
     def data_to_send(self, now: int) -> bytes:
         """The next bytes for the wire, most urgent first (LINK, AUDIO, CMD/RSP/EVT, LOG); empty: nothing to say."""
         out: list[bytes] = []

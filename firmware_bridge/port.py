@@ -21,6 +21,7 @@ from firmware_bridge.session import HostLink
 _READ_BYTES = 4096
 _BACKOFF_FIRST_MS = 100
 _BACKOFF_MAX_MS = 2000
+_GOODBYE_MS = 200
 
 
 _log = logging.getLogger(__name__)
@@ -122,6 +123,9 @@ class PortOwner(Protocol):
 
     def woken(self, link: HostLink) -> None:
         """`PortThread.wake` was called, or something else happened: send what waits."""
+
+    def deadline(self) -> int | None:
+        """When it wants to be woken at the latest, in milliseconds of `boot_ms`; None: by events only."""
 
     def leaving(self, link: HostLink) -> None:
         """The thread was told to stop: send the last words."""
@@ -232,7 +236,7 @@ class PortThread:
                     wants_write = bool(unsent)
                     mask = selectors.EVENT_READ | (selectors.EVENT_WRITE if wants_write else 0)
                     selector.modify(port.fd, mask)
-                due = link.next_timer()
+                due = min((at for at in (link.next_timer(), owner.deadline()) if at is not None), default=None)
                 timeout = None if due is None else max(0, due - now) / 1000
                 for key, mask in selector.select(timeout):
                     if key.fd == self._wake_fd:
@@ -243,7 +247,21 @@ class PortThread:
                 link.on_timer(boot_ms())
                 self._deliver()
             owner.leaving(link)
-            self._write(port, unsent, boot_ms())
+            self._say_goodbye(port, selector, unsent)
+
+    def _say_goodbye(self, port: SerialPort, selector: selectors.BaseSelector, unsent: bytes) -> None:
+        """Write the last words; where the window is full, they wait a moment for what makes room."""
+        link = self._link
+        selector.modify(port.fd, selectors.EVENT_READ)
+        until = boot_ms() + _GOODBYE_MS
+        while True:
+            unsent = self._write(port, unsent, boot_ms())
+            left = until - boot_ms()
+            if not link.unsent or left <= 0:
+                return
+            selector.select(left / 1000)
+            self._drain_wake()
+            link.receive(port.read(), boot_ms())
 
     def _write(self, port: SerialPort, unsent: bytes, now: int) -> bytes:
         """Write until there is nothing more to say or the driver is full; what the driver did not take."""

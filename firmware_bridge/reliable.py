@@ -71,6 +71,11 @@ class Sender:
         return round(self._srtt or 0)
 
     @property
+    def unsent(self) -> bool:
+        """Whether a frame waits for its first time on the wire."""
+        return bool(self._waiting)
+
+    @property
     def waiting(self) -> int:
         """How many frames are queued or unacknowledged."""
         return len(self._waiting) + len(self._flying)

@@ -318,6 +318,10 @@ class FirmwareState(enum.IntEnum):
     TRIAL = 9
 
 
+TRIAL_MS = 60_000
+"""How long a card waits for new firmware to be confirmed before it returns to the old one."""
+
+
 class FirmwareError(enum.IntEnum):
     """Why an image was refused or given up."""
 

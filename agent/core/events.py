@@ -10,6 +10,9 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from agent.core.linetest import LineTestEnding, LineTestKind, Measure
+from agent.core.update import UpdateProgress
+
 
 class Tone(enum.StrEnum):
     """A tone a telephone can play; its frequencies and cadence are data (`config/tones.toml`, ITU-T E.180)."""
@@ -103,6 +106,8 @@ class CardUp:
 
     lines: int
     firmware: str
+    line_test: bool = False
+    firmware_update: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +151,23 @@ class ButtonPressed:
     """The adapter's button was released after `held_ms`."""
 
     held_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class LineTested:
+    """The card has ended one test of `line`."""
+
+    line: int
+    test: LineTestKind
+    ending: LineTestEnding
+    measures: tuple[Measure, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateProgressed:
+    """A firmware update of the card has come further, or ended."""
+
+    progress: UpdateProgress
 
 
 # --- events: SIP -----------------------------------------------------------------------------------------------------
@@ -320,7 +342,8 @@ class Tick:
 
 
 TelephoneEvent = (
-    CardUp | CardDown | OffHook | OnHook | DigitDialled | HookFlash | ButtonPressed
+    CardUp | CardDown | OffHook | OnHook | DigitDialled | HookFlash | ButtonPressed | LineTested
+    | UpdateProgressed
     | SipReady | Registered | Unregistered | RegistrationFailed | IncomingInvite | Progress | CallAnswered | CallOver
     | DtmfReceived | SlotsHeld | NetworkChanged | Tick
 )  # fmt: skip
@@ -383,11 +406,15 @@ class CloseAudio:
 
 
 class Lamp(enum.StrEnum):
-    """What the adapter's lamp says of a line."""
+    """What a lamp says. OFF: not in service; ON: ready; BLINK: it rings; ATTENTION: it works, but only in part."""
 
     OFF = "off"
     ON = "on"
     BLINK = "blink"
+    IN_USE = "in_use"
+    FAULT = "fault"
+    ATTENTION = "attention"
+    UPDATING = "updating"
 
 
 @dataclass(frozen=True, slots=True)
@@ -396,6 +423,44 @@ class SetLamp:
 
     line: int
     lamp: Lamp
+
+
+@dataclass(frozen=True, slots=True)
+class StartLineTest:
+    """Do one test on `line`; `closed_loop`: although current flows in it. Its end is told by `LineTested`."""
+
+    line: int
+    test: LineTestKind
+    closed_loop: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AbortLineTest:
+    """Give `line` back to its telephone, whatever is being measured."""
+
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetAdapterLamp:
+    """Let the adapter's own lamp, which belongs to no line, show `lamp`."""
+
+    lamp: Lamp
+
+
+@dataclass(frozen=True, slots=True)
+class StartUpdate:
+    """Write the image that was offered under `request` to the card; `forced`: also an older one, or the same again."""
+
+    request: str
+    forced: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AbortUpdate:
+    """Leave the card with the firmware it has. `reason`: the key of a sentence in the section `update`."""
+
+    reason: str
 
 
 # --- actions: SIP ----------------------------------------------------------------------------------------------------
@@ -466,5 +531,10 @@ class SendDtmf:
     digit: str
 
 
-CardAction = Ring | StopRing | PlayTone | StopTone | PlayDtmf | OpenAudio | CloseAudio | SetLamp
+CardAction = (
+    Ring | StopRing | PlayTone | StopTone | PlayDtmf | OpenAudio | CloseAudio | SetLamp | StartLineTest
+    | AbortLineTest
+)  # fmt: skip
+AdapterAction = SetAdapterLamp | StartUpdate | AbortUpdate
+"""For the card, but for no line of it."""
 SipAction = Register | Unregister | Invite | Ringing | Answer | Reject | HangUp | SendDtmf

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from agent.core.dialplan import DialPlan, Outcome
-from agent.core.events import CardAction, CloseAudio, OpenAudio, PlayTone, Ring, StopRing, StopTone, Tone
+from agent.core.events import AbortLineTest, CardAction, CloseAudio, OpenAudio, PlayTone, Ring, StopRing, StopTone, Tone
 
 HOWLER_AFTER_MS: Final = 60_000
 """A handset that lies beside the telephone is called for after a minute of tone (off-hook warning)."""
@@ -29,6 +29,7 @@ class LinePhase(enum.Enum):
     IN_CALL = enum.auto()
     REORDER = enum.auto()
     HOWLER = enum.auto()
+    TESTING = enum.auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +75,18 @@ class Line:
 
     @property
     def free(self) -> bool:
-        """Whether a call may ring here: on-hook and in no call; a technician's trial gives way."""
+        """Whether a call may ring here: on-hook and in no call; a technician's trial or test gives way."""
         return not self.off_hook and not self.call_id
+
+    @property
+    def testing(self) -> bool:
+        """Whether its wires are being measured."""
+        return self.phase is LinePhase.TESTING
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether nobody uses it for anything: no hand, no call, no bell, no test."""
+        return self.phase is LinePhase.IDLE and self.free
 
     def deadline(self) -> int | None:
         """When `tick` wants to be called."""
@@ -92,6 +103,7 @@ class Line:
         if self.phase is LinePhase.RINGING:
             actions.append(StopRing(self.index))
             self._exercise_ends_ms = None
+        actions += self._stop_test()
         self._collect(plan, now)
         if self._exercise_ends_ms is None:
             actions += self._play(Tone.DIAL)
@@ -107,6 +119,10 @@ class Line:
         actions: list[LineDecision] = []
         if not self.off_hook:
             actions += self.lift(plan, now)
+        if self.phase is LinePhase.TESTING:
+            # The loop was closed all the time, and yet there is somebody.
+            actions += self._stop_test()
+            self.phase = LinePhase.HOWLER
         if self.phase in (LinePhase.REORDER, LinePhase.HOWLER):
             return [*actions, *self._dial_behind_tone(digit, plan, now)]
         if self.phase is not LinePhase.COLLECTING:
@@ -206,6 +222,26 @@ class Line:
         self._exercise_ends_ms = now + duration_ms
         return self._play(tone)
 
+    def begin_test(self) -> list[CardAction] | None:
+        """Give the wires to a line test; None where somebody uses them.
+
+        A loop that has been closed since the howler began is no user: that is what the test is asked to explain.
+        """
+        howling = self.phase is LinePhase.HOWLER and not self.call_id and not self.digits
+        if not howling and (self.phase is not LinePhase.IDLE or self.off_hook):
+            return None
+        actions = self._silence()
+        self._exercise_ends_ms = None
+        self.phase = LinePhase.TESTING
+        return actions
+
+    def end_test(self) -> list[CardAction]:
+        """The line test is over: back to waiting, or to calling for the handset."""
+        if self.phase is not LinePhase.TESTING:
+            return []
+        self.phase = LinePhase.HOWLER if self.off_hook else LinePhase.IDLE
+        return self._play(Tone.HOWLER) if self.off_hook else []
+
     # --- inside ------------------------------------------------------------------------------------------------------
 
     def _collect(self, plan: DialPlan, now: int) -> None:
@@ -241,9 +277,13 @@ class Line:
             return [StopRing(self.index)]
         return self._play(Tone.DIAL) if self.off_hook else self._silence()
 
+    def _stop_test(self) -> list[CardAction]:
+        return [AbortLineTest(self.index)] if self.phase is LinePhase.TESTING else []
+
     def _rest(self) -> list[CardAction]:
         """Stop everything the card does for this line, and wait for the next call or the next hand."""
         actions: list[CardAction] = [StopRing(self.index)] if self.phase is LinePhase.RINGING else []
+        actions += self._stop_test()
         actions += self._mute() + self._silence()
         self.phase = LinePhase.IDLE
         self.digits = self.call_id = ""

@@ -17,7 +17,19 @@ from dataclasses import dataclass, field
 from agent.core import events
 from agent.core.beginning import Beginning
 from agent.core.events import MediaStats, Tone
-from agent.gateway.daemon.actions import AgentDown, AgentUp, Finished, Publish, Stop, SwitchEvent, UseConfiguration
+from agent.core.linetest import LineTestEnding, LineTestKind, Measure
+from agent.core.update import UpdatePhase, UpdateProgress
+from agent.gateway.daemon.actions import (
+    AgentDown,
+    AgentUp,
+    Finished,
+    Publish,
+    Stop,
+    SwitchEvent,
+    UpdateAbandoned,
+    UpdateOrdered,
+    UseConfiguration,
+)
 from agent.gateway.daemon.switch import Switch
 from agent.gateway.protocol import PROTOCOL_VERSION, AgentRecord, CallState, Configure, GatewayRecord, Hello
 
@@ -49,6 +61,8 @@ class FakePhone:
     """Tones of limited length that were played into a conversation."""
     keys: str = ""
     """Keys of the far end, as they were heard."""
+    testing: LineTestKind | None = None
+    """What is being measured on the wires."""
 
 
 @dataclass(slots=True)
@@ -109,6 +123,11 @@ class FakeGateway:
         """The last good configuration: what a restarted process begins with."""
         self.legs: list[FakeLeg] = []
         """Every SIP call there has been, oldest first."""
+        self.lamp = events.Lamp.OFF
+        """The adapter's own."""
+        self.update_orders: list[events.StartUpdate | events.AbortUpdate] = []
+        """What the Switch has wanted of the card's firmware, oldest first."""
+        self.can_test = self.can_update = True
         self.phones = [FakePhone() for _ in range(lines)]
         self._random = random.Random(seed)  # noqa: S311  reproducible ids and jitter, nothing secret
         self._max_calls = max_calls
@@ -274,10 +293,37 @@ class FakeGateway:
     def card_up(self) -> None:
         """The line card is back, or has restarted, and tells which handsets are off the hook."""
         self._silence_phones()
-        self._hear(events.CardUp(len(self.phones), "fake"))
+        self._hear(events.CardUp(len(self.phones), "fake", self.can_test, self.can_update))
         for line, phone in enumerate(self.phones):
             if phone.off_hook:
                 self._hear(events.OffHook(line))
+
+    def tested(self, line: int, ending: LineTestEnding, *measures: Measure) -> None:
+        """The card ends the test that it does on `line`. Raises ValueError where it does none."""
+        phone = self.phones[line]
+        if phone.testing is None:
+            raise ValueError(f"line {line} is not being tested")
+        test, phone.testing = phone.testing, None
+        self._hear(events.LineTested(line, test, ending, measures))
+
+    def press_button(self, held_ms: int) -> None:
+        """Somebody presses the adapter's button."""
+        self._hear(events.ButtonPressed(held_ms))
+
+    def order_update(self, request: str, version: str = "1.1.0", total: int = 1000) -> None:
+        """A technician gives an image for the card."""
+        self._hear(UpdateOrdered(request, version, total))
+
+    def abandon_update(self, request: str) -> None:
+        """The technician goes away."""
+        self._hear(UpdateAbandoned(request))
+
+    def update_progressed(self, phase: UpdatePhase, sent: int = 0) -> None:
+        """The card's end of an update has come so far. Raises ValueError where none was started."""
+        started = [order for order in self.update_orders if isinstance(order, events.StartUpdate)]
+        if not started:
+            raise ValueError("no update was started")
+        self._hear(events.UpdateProgressed(UpdateProgress(phase, started[-1].request, "1.1.0", sent, 1000)))
 
     def hold_slots(self, count: int) -> None:
         """The SIP library says that it holds so many call slots for transactions with silent peers."""
@@ -297,6 +343,8 @@ class FakeGateway:
     def _silence_phones(self) -> None:
         for phone in self.phones:
             phone.ringing, phone.tone, phone.speech, phone.lamp = False, None, False, events.Lamp.OFF
+            phone.testing = None
+        self.lamp = events.Lamp.OFF
 
     # --- inside ------------------------------------------------------------------------------------------------------
 
@@ -341,9 +389,14 @@ class FakeGateway:
                 self._process.finished = True
             case (
                 events.Ring() | events.StopRing() | events.PlayTone() | events.StopTone() | events.OpenAudio()
-                | events.CloseAudio() | events.SetLamp() | events.PlayDtmf()
+                | events.CloseAudio() | events.SetLamp() | events.PlayDtmf() | events.StartLineTest()
+                | events.AbortLineTest()
             ):  # fmt: skip
                 self._perform_card(action)
+            case events.SetAdapterLamp(lamp=lamp):
+                self.lamp = lamp
+            case events.StartUpdate() | events.AbortUpdate():
+                self.update_orders.append(action)
             case _:
                 self._perform_sip(action)
 
@@ -373,6 +426,10 @@ class FakeGateway:
                 phone.speech = False
             case events.SetLamp(lamp=lamp):
                 phone.lamp = lamp
+            case events.StartLineTest(test=test):
+                phone.testing = test
+            case events.AbortLineTest():
+                phone.testing = None
 
     def _perform_sip(self, action: object) -> None:
         match action:

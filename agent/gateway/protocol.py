@@ -10,20 +10,16 @@ from __future__ import annotations
 from typing import Annotated
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta
 
 from agent.core.events import CallKind, CallPhase, Cause, Direction, LineProfile, NetworkChange, Party, Tone
 from agent.core.registration import Status
+from agent.gateway.card_records import LineTestState, UpdateState
+from agent.gateway.record import BootMs, LineNumber, Record, Short, Text
 
 PROTOCOL_VERSION = 1
 MAX_PACKET = 64 * 1024
 MAX_UNRELEASED = 64
-
-Short = Annotated[str, Meta(max_length=128)]
-Text = Annotated[str, Meta(max_length=1024)]
-LineNumber = Annotated[int, Meta(ge=0, le=7)]
-BootMs = Annotated[int, Meta(ge=0, le=2**53)]
-"""2**53: what every JSON reader holds exactly (RFC 8259 §6)."""
 
 CadenceMs = Annotated[int, Meta(ge=50, le=60_000)]
 """Ringing or pause: what the card takes, and what a bell can follow."""
@@ -35,10 +31,6 @@ GainDdb = Annotated[int, Meta(ge=-150, le=60)]
 
 class ProtocolError(Exception):
     """A packet was not a record of this protocol; the message says what was wrong with it."""
-
-
-class Record(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """Base of every record and of their parts."""
 
 
 # --- gateway -> agent ------------------------------------------------------------------------------------------------
@@ -64,6 +56,10 @@ class CardState(Record, frozen=True, kw_only=True, tag="card"):
     lines: int = 0
     firmware: Short = ""
     reason: Text = ""
+    line_test: bool = False
+    """Whether it can measure its lines."""
+    firmware_update: bool = False
+    """Whether it takes new firmware over the link."""
 
 
 class LineState(Record, frozen=True, kw_only=True, tag="line"):
@@ -272,12 +268,16 @@ class End(Record, frozen=True, kw_only=True, tag="end"):
 
 
 class Exercise(Record, frozen=True, kw_only=True, tag="exercise"):
-    """A technician's trial of an idle line: ring it, or play a tone, for at most `duration_ms`."""
+    """A technician's trial of an idle line: ring it, or play a tone, for at most `duration_ms`; or the line test.
+
+    The test is told by `LineTestState` records with the same `request`.
+    """
 
     line: LineNumber
-    what: Annotated[str, Meta(pattern="^(ring|tone)$")]
+    what: Annotated[str, Meta(pattern="^(ring|tone|test)$")]
     tone: Tone = Tone.DIAL
     duration_ms: Annotated[int, Meta(ge=100, le=60_000)] = 5000
+    request: Short = ""
 
 
 class Release(Record, frozen=True, kw_only=True, tag="release"):
@@ -292,7 +292,7 @@ class NetworkNews(Record, frozen=True, kw_only=True, tag="network"):
     change: NetworkChange
 
 
-GatewayRecord = Hello | CardState | LineState | AccountState | CallState | Log
+GatewayRecord = Hello | CardState | LineState | AccountState | CallState | LineTestState | UpdateState | Log
 AgentRecord = Configure | Decide | End | Exercise | Release | NetworkNews
 
 _encoder = msgspec.json.Encoder()

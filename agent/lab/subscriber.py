@@ -24,6 +24,7 @@ from agent.clock import boot_ms
 from agent.core import events
 from agent.gateway import protocol
 from agent.gateway.daemon.sip import MAX_ACCOUNTS, SipError, SipStack
+from agent.gateway.record import Short
 from agent.lab.tones import ToneLine
 
 _LINES = 4
@@ -52,11 +53,11 @@ class Behaviour(enum.StrEnum):
 class Subscriber(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One subscriber; `target` is `ip:port;transport=udp`, times are milliseconds."""
 
-    user: protocol.Short
-    domain: protocol.Short
+    user: Short
+    domain: Short
     password: str
-    target: protocol.Short
-    auth_user: protocol.Short = ""
+    target: Short
+    auth_user: Short = ""
     behaviour: Behaviour = Behaviour.ECHO_TONE
     answer_ms: Annotated[int, Meta(ge=0, le=600_000)] = 200
     tone_hz: Annotated[int, Meta(ge=0, le=3400)] = 1004
@@ -78,14 +79,14 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class CallCommand(Struct, frozen=True, forbid_unknown_fields=True, rename={"caller": "from"}):
     """Call `to` from the subscriber `from`."""
 
-    caller: protocol.Short
-    to: protocol.Short
+    caller: Short
+    to: Short
 
 
 class KeyCommand(Struct, frozen=True, forbid_unknown_fields=True):
     """Press a key in a call."""
 
-    call: protocol.Short
+    call: Short
     digit: Annotated[str, Meta(pattern="^[0-9*#A-D]$")]
 
 
@@ -93,7 +94,7 @@ class Command(Struct, frozen=True, forbid_unknown_fields=True):
     """One line of stdin: exactly one of its fields is used."""
 
     call: CallCommand | None = None
-    hangup: protocol.Short | None = None
+    hangup: Short | None = None
     press: KeyCommand | None = None
     quit: bool = False
 

@@ -4,8 +4,8 @@
 
 Commands, one a line (LINE counts from 0):
     off LINE | on LINE | dial LINE DIGITS [ON_MS GAP_MS] | flash LINE [MS] | pause LINE MS | speak LINE HZ|none
-    hears LINE HZ | state | button MS | reset | unplug | plug | unkind SEED [NAME=VALUE ...] | kind | babble BYTES
-    quit
+    hears LINE HZ | loop LINE NAME | state | button MS | reset | unplug | plug | unkind SEED [NAME=VALUE ...] | kind
+    babble BYTES | quit
 `unkind` makes the wire bad (loss, repeat, cut, flip, noise, delay_ms, jitter_ms, stall, stall_ms, reset, greeting);
 without names it is as bad as with --unkind. `babble` sends so many bytes of noise to the host.
 Each line of output is an object with `type`: `ready`, `event` (what happened on the card), `heard`, `state`, `error`.
@@ -22,6 +22,7 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import TextIO
 
+from firmware_bridge.simulator.loop import LOOPS
 from firmware_bridge.simulator.phone import SimulatedPhone, TranscriptEntry
 from firmware_bridge.simulator.pty import PtyCard
 from firmware_bridge.simulator.unkind import ROUGH, Mischief
@@ -49,6 +50,7 @@ class Console:
             "speak": self._speak,
             "hears": self._hears,
             "state": lambda _words: self._state(),
+            "loop": self._loop,
             "button": lambda words: card.press_button(_whole(_word(words, 0, "milliseconds"))),
             "reset": lambda _words: card.reset(),
             "unplug": lambda _words: card.unplug(),
@@ -97,6 +99,12 @@ class Console:
         hz = _audible(_word(words, 1, "a frequency"))
         self._say(type="heard", line=phone.line, hz=hz, dbm0=round(phone.hears(hz), 1))
 
+    def _loop(self, words: list[str]) -> None:
+        phone, name = self._phone(words), _word(words, 1, "the name of a loop")
+        if name not in LOOPS:
+            raise CommandError(f"no loop {name!r}; there are {', '.join(LOOPS)}")
+        phone.wire(LOOPS[name])
+
     def _unkind(self, words: list[str]) -> None:
         seed = _whole(_word(words, 0, "a seed"))
         self._card.unkind(_mischief(words[1:]) if words[1:] else ROUGH, seed)
@@ -116,6 +124,7 @@ class Console:
                 "audio": phone.audio_open,
                 "frames": list(phone.frames),
                 "lamp": self._card.lamp(phone.line),
+                "colour": self._card.lamp_colour(phone.line),
             }
             for phone in self._card.phones
         ]

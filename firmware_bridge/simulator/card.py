@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from firmware_bridge import messages as m
+from firmware_bridge.card_events import ADAPTER_LAMP
 from firmware_bridge.link_events import AudioReceived, DownReason, LinkDown, LinkEvent, LinkUp, Received
 from firmware_bridge.reliable import LinkBusyError
 from firmware_bridge.session import CardLink
+from firmware_bridge.simulator.firmware import SimulatedFirmware
+from firmware_bridge.simulator.flash import Flash, PowerCut
 from firmware_bridge.simulator.line import SimulatedLine
 from firmware_bridge.simulator.player import TICK_MS
 from firmware_bridge.terms import CardIdentity
 from firmware_bridge.vocabulary import (
+    TRIAL_MS,
     Capability,
     Kind,
+    LampColour,
     LampPattern,
     LeaseAction,
     Linefeed,
@@ -23,9 +28,16 @@ from firmware_bridge.vocabulary import (
 )
 
 FIRMWARE = "sim-1.0.0"
+HARDWARE = "simulated"
 BAUDS = (115_200, 460_800, 921_600, 1_000_000, 2_000_000)
 CAPABILITIES = (
-    Capability.DTMF_DECODER | Capability.CALLER_ID | Capability.LAMPS | Capability.BUTTON | Capability.BAUD_SWITCH
+    Capability.DTMF_DECODER
+    | Capability.CALLER_ID
+    | Capability.LAMPS
+    | Capability.BUTTON
+    | Capability.BAUD_SWITCH
+    | Capability.LINE_TEST
+    | Capability.FIRMWARE_UPDATE
 )
 _REORDER = m.ToneStart(m.ToneProgram(-10, (m.ToneSegment((425,), 200), m.ToneSegment((), 200))))
 """What a lifted handset hears when the host has gone, if the host wanted so (ITU-T E.180, Norway's congestion)."""
@@ -46,27 +58,33 @@ class SimulatedCard:
         firmware: str = FIRMWARE,
         capabilities: Capability = CAPABILITIES,
         note: Callable[[int, int, str], None] = lambda _now, _line, _what: None,
+        flash: Flash | None = None,
+        firmware_key: bytes | None = None,
+        trial_ms: int = TRIAL_MS,
     ) -> None:
         if not 1 <= lines <= m.MAX_LINES:
             raise ValueError(f"a card has 1 to {m.MAX_LINES} lines, not {lines}")
         self._boot_id = boot_id
-        self._firmware = firmware
+        self.firmware = SimulatedFirmware(flash or Flash(), firmware, HARDWARE, key=firmware_key, trial_ms=trial_ms)
         self._capabilities = capabilities
         self._now = 0
         self._note = note
         self.lamps: dict[int, LampPattern] = {}
+        self.colours: dict[int, LampColour] = {}
         self.profiles: dict[int, m.SetProfile] = {}
         self.ignored_events = 0
         self.lines = [SimulatedLine(index, self._emit, self._speak, self._write) for index in range(lines)]
         self._boot(ResetCause.POWER_ON)
 
     def _boot(self, cause: ResetCause) -> None:
+        self.firmware.boot(self._now)
+        self._restart: ResetCause | None = None
         self.link = CardLink(
             CardIdentity(
                 boot_id=self._boot_id,
                 lines=len(self.lines),
-                firmware=self._firmware,
-                hardware="simulated",
+                firmware=self.firmware.running,
+                hardware=HARDWARE,
                 capabilities=self._capabilities,
                 reset_cause=cause,
                 bauds=BAUDS,
@@ -100,22 +118,48 @@ class SimulatedCard:
     def receive(self, data: bytes, now: int) -> None:
         """Bytes from the host."""
         self._now = now
+        if self.firmware.mute:
+            return
         self.link.receive(data, now)
-        self._events()
+        self._powered(self._events)
 
     def data_to_send(self, now: int) -> bytes:
         """Bytes for the host; empty: nothing."""
-        return self.link.data_to_send(now)
+        if self.firmware.mute:
+            return b""
+        data = self.link.data_to_send(now)
+        if self._restart is not None and not data:
+            # The answer to ACTIVATE is on its way.
+            self.reset(now, self._restart)
+        return data
 
     def tick(self, now: int) -> None:
         """Live through 10 ms."""
         self._now = now
         self.link.on_timer(now)
-        self._events()
+        self._powered(self._events)
+        self._powered(self._tick_firmware)
         for line in self.lines:
             line.tick(now)
         if self.link.up and now >= self._status_ms:
             self._report(now)
+
+    def _tick_firmware(self) -> None:
+        if self.firmware.tick(self._now):
+            self.reset(self._now, ResetCause.WATCHDOG)
+
+    def _powered(self, do: Callable[[], None]) -> None:
+        """Do something during which the power may fail; it comes back at once."""
+        try:
+            do()
+        except PowerCut:
+            self.reset(self._now, ResetCause.BROWN_OUT)
+
+    def _in_use(self) -> Status:
+        if any(line.off_hook for line in self.lines):
+            return Status.OFF_HOOK
+        busy = any(line.ringing or line.playout is not None or line.tester.running for line in self.lines)
+        return Status.BUSY if busy else Status.OK
 
     def press_button(self, held_ms: int) -> None:
         """Press the adapter's button and release it after `held_ms`."""
@@ -177,11 +221,23 @@ class SimulatedCard:
                 self.reset(self._now, ResetCause.SOFTWARE)
             case m.GetStats():
                 self.link.respond(command, Status.OK, self._stats())
-            case m.Led(lamp=lamp, pattern=pattern):
-                self.lamps[lamp] = pattern
-                self.link.respond(command, Status.OK)
+            case m.Led(lamp=lamp, colour=colour, pattern=pattern):
+                exists = lamp < len(self.lines) or lamp == ADAPTER_LAMP
+                if exists:
+                    self.lamps[lamp] = pattern
+                    self.colours[lamp] = colour
+                self.link.respond(command, Status.OK if exists else Status.INVALID)
+            case (
+                m.FirmwareBegin() | m.FirmwareData() | m.FirmwareVerify() | m.FirmwareActivate() | m.FirmwareStatus()
+            ) if Capability.FIRMWARE_UPDATE in self._capabilities:
+                status, result, restart = self.firmware.order(command.message, self._now, self._in_use)
+                self.link.respond(command, status, result)
+                if restart:
+                    self._restart = ResetCause.UPDATE
             case _ if command.line >= len(self.lines):
                 self.link.respond(command, Status.BAD_LINE)
+            case m.LineTestStart() | m.LineTestAbort():
+                self.link.respond(command, self._line_test(self.lines[command.line], command.message))
             case m.LineMeasure():
                 self.link.respond(command, Status.OK, self._measure(self.lines[command.line]))
             case _:
@@ -215,6 +271,14 @@ class SimulatedCard:
             case _:
                 status = Status.UNSUPPORTED
         return status
+
+    def _line_test(self, line: SimulatedLine, order: m.LineTestStart | m.LineTestAbort) -> Status:
+        if Capability.LINE_TEST not in self._capabilities:
+            return Status.UNSUPPORTED
+        if isinstance(order, m.LineTestStart):
+            return line.start_test(order, self._now)
+        line.abort_test(self._now)
+        return Status.OK
 
     def _stats(self) -> m.Stats:
         framing = self.link.decoder.counters

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from firmware_bridge import messages as m
 from firmware_bridge import tonemeter
 from firmware_bridge.g711 import SILENCE, decode_alaw, encode_alaw
+from firmware_bridge.simulator.loop import LineTester, Loop
 from firmware_bridge.simulator.player import (
     RATE,
     SILENT_TICK,
@@ -22,7 +23,7 @@ from firmware_bridge.simulator.player import (
     dtmf_program,
     key_press,
 )
-from firmware_bridge.vocabulary import AudioFlag, DoneResult, HookCause, Linefeed, Status
+from firmware_bridge.vocabulary import AudioFlag, DoneResult, HookCause, Linefeed, LineTest, Status
 
 SPEECH_DBM0 = -10
 DETECT_MS = 30
@@ -79,6 +80,12 @@ class SimulatedLine:
     ) -> None:
         self.index = index
         self.off_hook = False
+        """Whether the card sees loop current: a lifted handset, or a fault that looks like one."""
+        self.handset_up = False
+        self.loop = Loop()
+        self.next_loop: Loop | None = None
+        """What somebody has just made of the wiring."""
+        self.tester = LineTester(index)
         self.ringing = False
         self.bursts = 0
         self.caller = ""
@@ -118,6 +125,7 @@ class SimulatedLine:
         self.player = None
         self.playout = None
         self.tx_cdb = self.rx_cdb = 0
+        self.tester.abort(0)
 
     def ring(self, order: m.RingStart, now: int) -> Status:
         """Begin to ring."""
@@ -125,6 +133,7 @@ class SimulatedLine:
             return Status.INVALID
         if self.off_hook:
             return Status.OFF_HOOK
+        self.abort_test(now)
         self.ringing, self.caller = True, order.caller
         self._cadence, self._ring_started, self._ring_max = order.cadence_ms, now, order.max_ms
         self._burst_on, self.bursts = False, 0
@@ -136,6 +145,25 @@ class SimulatedLine:
         if self.ringing:
             self.ringing = self._burst_on = False
             self._note(self.index, "ringing ends")
+
+    def start_test(self, order: m.LineTestStart, now: int) -> Status:
+        """Begin to measure the wires."""
+        if self.ringing or self.player is not None or self.playout is not None or self.tester.running:
+            return Status.BUSY
+        if self.off_hook and not order.closed_loop:
+            return Status.OFF_HOOK
+        if not self.tester.start(LineTest(order.tests), now):
+            return Status.UNSUPPORTED
+        self._note(self.index, "line test begins")
+        return Status.OK
+
+    def abort_test(self, now: int) -> None:
+        """The wires are needed."""
+        gone = self.tester.abort(now)
+        for result in gone:
+            self._emit(result, self.index)
+        if gone:
+            self._note(self.index, "line test aborted")
 
     def play(self, order: m.ToneStart) -> Status:
         """Begin a tone, instead of any other."""
@@ -219,6 +247,12 @@ class SimulatedLine:
             self._perform(step, now)
             self._busy_until = now + step.ms
         self._detect(now)
+        if self.next_loop is not None:
+            self.loop, self.next_loop = self.next_loop, None
+            self._look_at_loop(now)
+        result = self.tester.tick(self.loop, now)
+        if result is not None:
+            self._emit(result, self.index)
         self._tick_ring(now)
         self._tick_earpiece(now)
         if self.playout is not None:
@@ -227,16 +261,12 @@ class SimulatedLine:
     def _perform(self, step: Step, now: int) -> None:
         t_us = now * 1000
         match step.act:
-            case Act.LIFT if not self.off_hook:
-                cause = HookCause.RING_TRIP if self.ringing else HookCause.LOOP
-                self.stop_ring()  # Ring trip is the card's own business; no host could be fast enough.
-                self.off_hook = True
-                self._note(self.index, "off-hook")
-                self._emit(m.HookEvent(t_us, off_hook=True, cause=cause), self.index)
-            case Act.REPLACE if self.off_hook:
-                self.off_hook = False
-                self._note(self.index, "on-hook")
-                self._emit(m.HookEvent(t_us, off_hook=False), self.index)
+            case Act.LIFT:
+                self.handset_up = True
+                self._look_at_loop(now)
+            case Act.REPLACE:
+                self.handset_up = False
+                self._look_at_loop(now)
             case Act.PRESS if self.off_hook:
                 self._key, self._pressed_ms, self._detected = step.digit, now, False
                 self._note(self.index, f"digit {step.digit}")
@@ -257,6 +287,19 @@ class SimulatedLine:
         if self._key and not self._detected and now - self._pressed_ms >= DETECT_MS:
             self._detected = True
             self._emit(m.DigitEvent(self._pressed_ms * 1000, self._key), self.index)
+
+    def _look_at_loop(self, now: int) -> None:
+        """Tell the host where current has begun to flow, or has ended."""
+        closed = self.handset_up or self.loop.closed
+        if closed is self.off_hook:
+            return
+        self.abort_test(now)
+        cause = HookCause.RING_TRIP if closed and self.ringing else HookCause.LOOP
+        if closed:
+            self.stop_ring()  # Ring trip is the card's own business; no host could be fast enough.
+        self.off_hook = closed
+        self._note(self.index, "off-hook" if closed else "on-hook")
+        self._emit(m.HookEvent(now * 1000, off_hook=closed, cause=cause), self.index)
 
     def _tick_ring(self, now: int) -> None:
         if not self.ringing:

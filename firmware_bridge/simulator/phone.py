@@ -10,6 +10,7 @@ from itertools import islice
 from firmware_bridge import tonemeter
 from firmware_bridge.messages import ToneProgram
 from firmware_bridge.simulator.line import Act, SimulatedLine, Step
+from firmware_bridge.simulator.loop import Loop
 from firmware_bridge.simulator.player import TICK_MS
 
 DIGITS = "0123456789*#ABCD"
@@ -71,6 +72,15 @@ class SimulatedPhone:
         """Say a steady tone of -10 dBm0 from now on; None: fall silent."""
         with self._condition:
             self._line.use_voice(hz)
+
+    def wire(self, loop: Loop) -> None:
+        """Change the wiring behind the socket, within 10 ms."""
+        with self._condition:
+            self._line.next_loop = loop
+
+    def wired(self, loop: Loop) -> bool:
+        """Whether the wiring is `loop` by now."""
+        return self._line.loop is loop
 
     # --- what the person perceives ---
 

@@ -20,10 +20,11 @@ from pathlib import Path
 
 from firmware_bridge.port import boot_ms
 from firmware_bridge.simulator.card import CAPABILITIES, FIRMWARE, SimulatedCard
+from firmware_bridge.simulator.flash import Flash
 from firmware_bridge.simulator.phone import SimulatedPhone, TranscriptEntry
 from firmware_bridge.simulator.player import TICK_MS
 from firmware_bridge.simulator.unkind import Mischief, UnkindWire, garble
-from firmware_bridge.vocabulary import Capability
+from firmware_bridge.vocabulary import TRIAL_MS, Capability
 
 _READ_BYTES = 4096
 _TRANSCRIPT = 5000
@@ -42,6 +43,9 @@ class PtyCard:
         link_path: str | os.PathLike[str] | None = None,
         firmware: str = FIRMWARE,
         capabilities: Capability = CAPABILITIES,
+        flash: Flash | None = None,
+        firmware_key: bytes | None = None,
+        trial_ms: int = TRIAL_MS,
     ) -> None:
         self._condition = threading.Condition()
         self._transcript: deque[TranscriptEntry] = deque(maxlen=_TRANSCRIPT)
@@ -49,8 +53,9 @@ class PtyCard:
         self._link_path = None if link_path is None else Path(link_path)
         self._lines, self._firmware = lines, firmware
         self._card = SimulatedCard(
-            lines, boot_id=secrets.randbits(63) + 1, firmware=firmware, capabilities=capabilities, note=self._note
-        )
+            lines, boot_id=secrets.randbits(63) + 1, firmware=firmware, capabilities=capabilities, note=self._note,
+            flash=flash, firmware_key=firmware_key, trial_ms=trial_ms,
+        )  # fmt: skip
         self.phones = [SimulatedPhone(line, self._condition) for line in self._card.lines]
         self._thread: threading.Thread | None = None
         self._running = False
@@ -135,6 +140,11 @@ class PtyCard:
     # --- what can be seen ---
 
     @property
+    def firmware(self) -> str:
+        """What the firmware that runs calls itself."""
+        return self._card.firmware.running
+
+    @property
     def connected(self) -> bool:
         """Whether a host has a session."""
         return self._card.connected
@@ -154,6 +164,11 @@ class PtyCard:
         """What the lamp of a line shows: off, on, blink or flash."""
         pattern = self._card.lamps.get(line)
         return "off" if pattern is None else pattern.name.lower()
+
+    def lamp_colour(self, line: int) -> str:
+        """Its colour: green, amber or red; empty where it was never set."""
+        colour = self._card.colours.get(line)
+        return "" if colour is None else colour.name.lower()
 
     @property
     def transcript(self) -> list[TranscriptEntry]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agent.core.events import CardAction, SipAction, TelephoneEvent
+from agent.core.events import AdapterAction, CardAction, SipAction, TelephoneEvent
 from agent.gateway.protocol import AgentRecord, Configure, GatewayRecord
 
 # --- events ----------------------------------------------------------------------------------------------------------
@@ -25,7 +25,24 @@ class Stop:
     """The process is told to end: calls and registrations first."""
 
 
-SwitchEvent = TelephoneEvent | AgentRecord | AgentUp | AgentDown | Stop
+@dataclass(frozen=True, slots=True)
+class UpdateOrdered:
+    """A technician has given a firmware image, found genuine, for the line card; `total`: bytes of its body."""
+
+    request: str
+    version: str
+    total: int
+    forced: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateAbandoned:
+    """Whoever ordered the firmware update `request` does not wait for it any more."""
+
+    request: str
+
+
+SwitchEvent = TelephoneEvent | AgentRecord | AgentUp | AgentDown | Stop | UpdateOrdered | UpdateAbandoned
 
 
 # --- actions ---------------------------------------------------------------------------------------------------------
@@ -50,4 +67,4 @@ class Finished:
     """After `Stop`: nothing is left to wait for, or it has been waited for long enough. Said once."""
 
 
-Action = CardAction | SipAction | Publish | UseConfiguration | Finished
+Action = CardAction | AdapterAction | SipAction | Publish | UseConfiguration | Finished

@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import firmware_bridge as bridge
 from agent.core import events
+from agent.core.update import UpdatePhase, UpdateProgress
 from agent.gateway.daemon.audio import LineAudio
+from agent.gateway.daemon.line_test import TESTS, line_tested
 from agent.gateway.protocol import Configure, Line, ToneSpec
 
 
@@ -39,6 +41,7 @@ class Card:
         self._cadence: Sequence[int] = (1000, 4000)
         self._settings: dict[int, Line] = {}
         self._card_lines = 0
+        self._images: dict[str, bridge.FirmwareImage] = {}
         self._on_trace = on_trace
         self._log = log
         self._card = bridge.LineCard(path, on_event=self._heard, on_audio=self._speech, on_trace=on_trace)
@@ -78,6 +81,25 @@ class Card:
         except bridge.MessageError as error:
             self._log("error", "card_action_impossible", f"{type(action).__name__} on line {action.line}: {error}")
 
+    def perform_for_adapter(self, action: events.AdapterAction) -> None:
+        """Do what the Switch decided of the card as a whole. Never blocks, never raises."""
+        match action:
+            case events.SetAdapterLamp(lamp):
+                self._card.adapter_lamp(bridge.LampState(lamp.value))
+            case events.StartUpdate(request, forced):
+                image = self._images.pop(request, None)
+                if image is None:
+                    gone = UpdateProgress(UpdatePhase.FAILED, request, reason="image_gone")
+                    self._post(events.UpdateProgressed(gone))
+                else:
+                    self._card.update(image, request, forced=forced)
+            case events.AbortUpdate(reason):
+                self._card.abort_update(reason)
+
+    def offer(self, request: str, image: bridge.FirmwareImage) -> None:
+        """Keep an image for the update that the Switch may start; only the last one that was offered is kept."""
+        self._images = {request: image}
+
     def _perform(self, action: events.CardAction) -> None:
         match action:
             case events.Ring(line, caller):
@@ -98,6 +120,10 @@ class Card:
                 self._audio[line].close()
             case events.SetLamp(line, lamp):
                 self._card.lamp(line, bridge.LampState(lamp.value))
+            case events.StartLineTest(line, test, closed_loop):
+                self._card.start_line_test(line, TESTS[test], closed_loop=closed_loop)
+            case events.AbortLineTest(line):
+                self._card.abort_line_test(line)
 
     def _setting(self, line: int) -> Line:
         return self._settings.get(line, _UNSET)
@@ -114,10 +140,15 @@ class Card:
 
     def _heard(self, event: bridge.CardEvent) -> None:
         match event:
-            case bridge.CardUp(lines=lines, firmware=firmware):
+            case bridge.CardUp(lines=lines, firmware=firmware, capabilities=able):
                 self._card_lines = min(lines, len(self._audio))
                 self._send_gains([line for line in range(self._card_lines) if any(_gain(self._settings, line))])
-                self._post(events.CardUp(min(lines, len(self._audio)), firmware))
+                self._post(
+                    events.CardUp(
+                        self._card_lines, firmware, bridge.Capability.LINE_TEST in able,
+                        bridge.Capability.FIRMWARE_UPDATE in able,
+                    )
+                )  # fmt: skip
             case bridge.CardDown(reason=reason):
                 self._post(events.CardDown(reason))
             case bridge.Hook(line=line, off_hook=True):
@@ -128,6 +159,18 @@ class Card:
                 self._post(events.DigitDialled(line, digit))
             case bridge.Flash(line=line):
                 self._post(events.HookFlash(line))
+            case bridge.LineTested():
+                if (tested := line_tested(event)) is not None:
+                    self._post(tested)
+            case bridge.Progress():
+                self._post(
+                    events.UpdateProgressed(
+                        UpdateProgress(
+                            UpdatePhase(event.phase.value), event.request, event.version, event.sent, event.total,
+                            event.reason, event.detail,
+                        )
+                    )
+                )  # fmt: skip
             case bridge.Button(held_ms=held_ms):
                 self._post(events.ButtonPressed(held_ms))
 

@@ -15,6 +15,7 @@ from agent.core.events import CardAction, Cause, Party, PlayTone, Tone
 from agent.core.line import Line
 from agent.core.numbers import EMERGENCY
 from agent.core.registration import Registration
+from agent.gateway.card_records import LineTestState, UpdateState
 from agent.gateway.daemon.actions import Action, Publish
 from agent.gateway.protocol import MAX_UNRELEASED, CardState, Configure, Log
 from agent.gateway.protocol import Line as LineEntry
@@ -45,6 +46,10 @@ class Exchange:
         self.configuration: Configure | None = None
         self.plan: DialPlan = compile_plan([], sorted(EMERGENCY))
         self.card = CardState(up=False)
+        self.line_tests: dict[int, LineTestState] = {}
+        """The latest line test of each line."""
+        self.update: UpdateState | None = None
+        """The latest firmware update of the card."""
         self.agent_up = False
         self.sip_up = False
         self.max_calls = DEFAULT_MAX_CALLS
@@ -112,6 +117,11 @@ class Exchange:
         if not self.card.up:
             return []
         return [line.index for line in self.lines[: self.card.lines] if line.free]
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether nobody telephones, and nobody is about to."""
+        return all(line.at_rest for line in self.lines) and not any(call.live for call in self.calls.values())
 
     # --- carrying out ------------------------------------------------------------------------------------------------
 

@@ -53,6 +53,7 @@ _WATCHDOG_MS = 5000
 _KEEP_AGAIN_MS = 60_000
 
 _CARD_ACTIONS = typing.get_args(events.CardAction)
+_ADAPTER_ACTIONS = typing.get_args(events.AdapterAction)
 _SIP_ACTIONS = typing.get_args(events.SipAction)
 
 EXIT_OK = 0
@@ -243,6 +244,8 @@ class Gateway:
     def _perform(self, action: Action) -> None:
         if isinstance(action, _CARD_ACTIONS):
             self._card.perform(action)
+        elif isinstance(action, _ADAPTER_ACTIONS):
+            self._card.perform_for_adapter(action)
         elif isinstance(action, _SIP_ACTIONS):
             self._sip.perform(action)
         elif isinstance(action, Publish):

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from agent.core.call import Call
-from agent.core.events import CallPhase, Lamp, MediaStats, SetLamp
+from agent.core.events import CallPhase, MediaStats
 from agent.core.line import Line
+from agent.core.linetest_run import RunPhase
 from agent.core.registration import Registration
+from agent.core.update import UpdatePhase
+from agent.gateway.card_records import LineTestState, UpdateState
 from agent.gateway.daemon.actions import Publish
 from agent.gateway.daemon.exchange import Exchange
+from agent.gateway.daemon.lamps import Lamps
 from agent.gateway.protocol import AccountState, CallState, CallStats, CardState, GatewayRecord, LineState
 
 _SHORT = 128
@@ -22,7 +26,7 @@ class Records:
     def __init__(self, exchange: Exchange) -> None:
         self._x = exchange
         self._published: dict[_Key, GatewayRecord] = {}
-        self._lamps: dict[int, Lamp] = {}
+        self._lamps = Lamps(exchange)
 
     def all(self) -> list[GatewayRecord]:
         """Every record there is, for an agent that has just connected."""
@@ -32,6 +36,8 @@ class Records:
             *(line_state(line) for line in x.lines),
             *(account_state(name, registration) for name, registration in x.registrations.items()),
             *(call_state(call) for call in x.calls.values() if call.call_id not in x.released),
+            *x.line_tests.values(),
+            *((x.update,) if x.update is not None else ()),
         ]
 
     def publish_changes(self) -> None:
@@ -47,11 +53,11 @@ class Records:
                 self._log_change(before, record)
         for key in self._published.keys() - seen:
             self._forget(key)
-        self._show_lamps()
+        self._lamps.show()
 
     def forget_lamps(self) -> None:
         """The card has restarted: its lamps are dark whatever they were told."""
-        self._lamps.clear()
+        self._lamps.forget()
 
     def _forget(self, key: _Key) -> None:
         record = self._published.pop(key)
@@ -80,24 +86,24 @@ class Records:
             case CardState():
                 if before is not None or record.up:
                     x.log("info" if record.up else "error", "card_up" if record.up else "card_down", record.reason)
+            case LineTestState() | UpdateState():
+                self._log_trial(before, record)
             case LineState():
                 was_off_hook = isinstance(before, LineState) and before.off_hook
                 if was_off_hook is not record.off_hook:
                     x.log("debug", "line_off_hook" if record.off_hook else "line_on_hook", line=record.line)
 
-    def _show_lamps(self) -> None:
-        for line in self._x.lines:
-            lamp = self._lamp(line)
-            if self._lamps.get(line.index, Lamp.OFF) is not lamp:
-                self._lamps[line.index] = lamp
-                self._x.act(SetLamp(line.index, lamp))
-
-    def _lamp(self, line: Line) -> Lamp:
-        if line.ringing:
-            return Lamp.BLINK
-        entry = self._x.entry(line.index)
-        registration = self._x.registrations.get(entry.account) if entry else None
-        return Lamp.ON if registration is not None and registration.registered else Lamp.OFF
+    def _log_trial(self, before: GatewayRecord | None, record: LineTestState | UpdateState) -> None:
+        if isinstance(before, type(record)) and before.phase is record.phase:
+            return
+        match record:
+            case LineTestState(phase=phase, line=index):
+                outcome = ("passed" if record.passed else "failed") if phase is RunPhase.DONE else record.reason
+                self._x.log("info", f"line_test_{phase}", outcome, line=index)
+            case UpdateState(phase=step):
+                level = "error" if step is UpdatePhase.FAILED else "info"
+                detail = f"{record.version} {record.reason} {record.detail}".strip()
+                self._x.log(level, f"card_update_{step}", detail)
 
 
 def line_state(line: Line) -> LineState:
@@ -143,8 +149,8 @@ def _key(record: GatewayRecord) -> _Key:
     match record:
         case CallState(call_id=name) | AccountState(account=name):
             return type(record), name
-        case LineState(line=index):
-            return LineState, str(index)
+        case LineState(line=index) | LineTestState(line=index):
+            return type(record), str(index)
         case _:
             return type(record), ""
 

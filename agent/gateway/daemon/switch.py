@@ -16,11 +16,22 @@ from agent.core.call import Call
 from agent.core.events import Cause, Party
 from agent.core.line import Dialled, Line, LineDecision, Misdialled
 from agent.gateway.daemon.accounts import Accounts
-from agent.gateway.daemon.actions import Action, AgentDown, AgentUp, Finished, Stop, SwitchEvent
+from agent.gateway.daemon.actions import (
+    Action,
+    AgentDown,
+    AgentUp,
+    Finished,
+    Stop,
+    SwitchEvent,
+    UpdateAbandoned,
+    UpdateOrdered,
+)
 from agent.gateway.daemon.exchange import Exchange
 from agent.gateway.daemon.incoming import Incoming
 from agent.gateway.daemon.outgoing import Outgoing
 from agent.gateway.daemon.records import Records
+from agent.gateway.daemon.trials import Trials
+from agent.gateway.daemon.updates import Updates
 from agent.gateway.protocol import CardState, Configure, Decide, End, Exercise, GatewayRecord, NetworkNews, Release
 
 STOP_PATIENCE_MS: Final = 3_000
@@ -46,6 +57,8 @@ class Switch:
         self._outgoing = Outgoing(self._x, new_id)
         self._incoming = Incoming(self._x)
         self._accounts = Accounts(self._x, uniform, beginning or Beginning())
+        self._trials = Trials(self._x)
+        self._updates = Updates(self._x)
         self._records = Records(self._x)
         self._stop_ends_ms: int | None = None
         self._finished = False
@@ -63,6 +76,7 @@ class Switch:
         """The boot time at which `Tick` is due; None: never, until something happens."""
         wanted = [
             self._accounts.deadline(),
+            self._trials.deadline(),
             None if self._finished else self._stop_deadline(),
             *(line.deadline() for line in self._x.lines),
             *(call.deadline() for call in self._x.calls.values()),
@@ -79,6 +93,8 @@ class Switch:
         self._outgoing.use_free_slots()
         self._accounts.use_waiting()
         self._accounts.register_due()
+        self._trials.give_way()
+        self._updates.give_way()
         self._x.tidy()
         self._records.publish_changes()
         self._finish()
@@ -105,14 +121,29 @@ class Switch:
                 self._hear_key(event)
             case events.SlotsHeld(count=count):
                 self._x.slots_held = max(0, count)
-            case events.ButtonPressed():
-                self._x.log("info", "button_pressed", f"{event.held_ms} ms")
+            case (
+                events.LineTested() | events.ButtonPressed() | events.UpdateProgressed() | UpdateOrdered()
+                | UpdateAbandoned()
+            ):  # fmt: skip
+                self._hear_technician(event)
             case events.Tick():
                 pass
             case Stop():
                 self._stop()
             case _:
                 self._hear_agent(event)
+
+    def _hear_technician(
+        self,
+        event: events.LineTested | events.ButtonPressed | events.UpdateProgressed | UpdateOrdered | UpdateAbandoned,
+    ) -> None:
+        match event:
+            case events.LineTested():
+                self._trials.tested(event)
+            case events.ButtonPressed(held_ms=held_ms):
+                self._trials.button(held_ms)
+            case _:
+                self._updates.hear(event)
 
     def _hear_line(self, event: events.OffHook | events.OnHook | events.DigitDialled | events.HookFlash) -> None:
         line = self._x.line(event.line)
@@ -168,7 +199,10 @@ class Switch:
             x.card = CardState(up=False, reason=event.reason[:1024])
             return
         self._lose_card()
-        x.card = CardState(up=True, lines=max(0, event.lines), firmware=event.firmware[:128])
+        x.card = CardState(
+            up=True, lines=max(0, event.lines), firmware=event.firmware[:128], line_test=event.line_test,
+            firmware_update=event.firmware_update,
+        )  # fmt: skip
 
     def _lose_card(self) -> None:
         """The card has stopped whatever it did: nobody can speak in these calls, and perhaps nobody can end them."""
@@ -206,7 +240,7 @@ class Switch:
             case End():
                 self._outgoing.end(event)
             case Exercise():
-                self._exercise(event)
+                self._trials.exercise(event)
             case Release():
                 self._release(event)
             case AgentUp():
@@ -216,18 +250,6 @@ class Switch:
                 self._x.agent_up = False
                 self._x.log("warning", "agent_lost")
                 self._outgoing.agent_gone()
-
-    def _exercise(self, order: Exercise) -> None:
-        line = self._x.line(order.line)
-        if line is None:
-            return
-        if order.what == "ring":
-            actions = line.exercise_ring(order.duration_ms, self._x.now)
-        else:
-            actions = line.exercise_tone(order.tone, order.duration_ms, self._x.now)
-        if not actions:
-            self._x.log("info", "exercise_refused", "the line is in use", line=line.index)
-        self._x.act(*actions)
 
     def _release(self, order: Release) -> None:
         call = self._x.calls.get(order.call_id)
@@ -240,6 +262,7 @@ class Switch:
         x = self._x
         for line in x.lines:
             self._perform(line.tick(x.plan, x.now))
+        self._trials.tick()
         for call in list(x.calls.values()):
             x.carry_out(call, call.tick(x.now))
         for registration in x.registrations.values():

@@ -188,7 +188,7 @@ def test_digits_last_as_long_as_they_were_pressed(bench):
 @pytest.mark.parametrize(
     ("message", "line", "status"),
     [
-        (m.RingStop(), 5, Status.BAD_LINE), (m.LineTestStart(LineTest.RINGER_LOAD), 0, Status.UNSUPPORTED),
+        (m.RingStop(), 5, Status.BAD_LINE), (m.LineTestStart(LineTest.LOOPBACK), 0, Status.UNSUPPORTED),
         (m.SetLinefeed(4), 0, Status.INVALID), (m.ToneStart(m.ToneProgram(-10, ())), 0, Status.INVALID),
     ],
 )  # fmt: skip

@@ -486,7 +486,7 @@ def test_a_lost_card_ends_its_calls_and_leaves_the_registrations(gateway):
     assert all(record.registered for record in gateway.connect() if isinstance(record, AccountState))
     gateway.card_up()
     assert gateway.phones[0].tone is Tone.DIAL
-    assert gateway.phones[0].lamp is Lamp.ON
+    assert gateway.phones[0].lamp is Lamp.IN_USE
 
 
 def test_no_line_rings_on_a_card_that_is_gone(gateway):
