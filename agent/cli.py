@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 from agent.cli_deck import deck_app
 from agent.cli_dialplan import dialplan_app
+from agent.cli_sip import sip_app
 from agent.texts import Language
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ app.add_typer(deck_app, name="deck")
 app.add_typer(dialplan_app, name="dialplan")
 line_app = typer.Typer(no_args_is_help=True, help="The line card and its serial link.")
 app.add_typer(line_app, name="line")
+app.add_typer(sip_app, name="sip")
 
 ConfigOption = Annotated[Path, typer.Option("--config", metavar="PATH", help="The agent's configuration.")]
 SocketOption = Annotated[Path, typer.Option("--socket", metavar="PATH", help="Socket on which the agent is awaited.")]

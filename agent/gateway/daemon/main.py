@@ -23,6 +23,8 @@ from types import FrameType
 
 from agent import __version__, clock
 from agent.core import events
+from agent.files import write_whole
+from agent.gateway import sip_trace
 from agent.gateway.daemon.actions import (
     Action,
     AgentDown,
@@ -43,6 +45,7 @@ from agent.gateway.daemon.sip import SipError, SipStack
 from agent.gateway.daemon.starts import Starts
 from agent.gateway.daemon.switch import Switch
 from agent.gateway.protocol import PROTOCOL_VERSION, Configure, Hello, Log
+from agent.gateway.sip_trace import Trace
 from agent.notify import notify
 
 _LONGEST_WAIT_MS = 500
@@ -196,10 +199,22 @@ class Gateway:
         if not self._trace_wanted or (writer is not None and writer.is_alive()):
             return
         self._trace_wanted = False
-        self._trace_writer = threading.Thread(
-            target=self._card.dump_trace, args=("asked for by signal",), name="line-trace", daemon=True
+        local, messages = self._sip.trace()
+        trace = Trace(
+            wall=clock.wall().isoformat(timespec="milliseconds"),
+            boot_ms=clock.boot_ms(),
+            local=local,
+            messages=messages,
         )
+        self._trace_writer = threading.Thread(target=self._write_traces, args=(trace,), name="trace", daemon=True)
         self._trace_writer.start()
+
+    def _write_traces(self, trace: Trace) -> None:
+        self._card.dump_trace("asked for by signal")
+        try:
+            write_whole(self._options.state / sip_trace.FILE, sip_trace.encode(trace), mode=0o640, durable=False)
+        except OSError as error:
+            self._log("warning", "sip_trace_not_written", str(error.strerror))
 
     def _wait(self) -> int:
         if self._inbox:

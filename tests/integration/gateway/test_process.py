@@ -67,6 +67,11 @@ def test_traces_asked_for_close_together_do_not_stop_the_telephone(start: Starte
     process.terminate()
     assert process.wait(20) == 0
     assert "asked for by signal" in (tmp_path / "state" / "line-trace.txt").read_text()
+    shown = subprocess.run(
+        [sys.executable, "-m", "agent", "sip", "trace", "--state", str(tmp_path / "state")],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "0 messages" in shown.stdout
 
 
 def test_a_second_gateway_by_accident_leaves_the_first_alone(start: Starter, tmp_path: Path) -> None:

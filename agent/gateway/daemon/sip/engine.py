@@ -12,20 +12,27 @@ RTP_PORTS = 64
 """Ports above the first that RTP and RTCP may use."""
 _TRANSACTION_TIMEOUT_MS = 6000
 """Four sendings of a request (0, 0.5, 1.5 and 3.5 s), then the transaction dies and its call slot is free."""
-_LOG_LEVEL = 2
+_WARNING = 2
+_MESSAGES = 4
+"""The level at which the library logs what it sends and receives."""
 _CODEC_PRIORITY = {"PCMA/8000": 255, "PCMU/8000": 254}
 
 
 class _Writer(pj.LogWriter):
-    """Hands the library's warnings on. Kept by the engine for life: the library does not keep it."""
+    """Hands on the library's warnings and the messages on the wire. Kept by the engine: the library does not do it."""
 
-    def __init__(self, say: Callable[[int, str], None]) -> None:
+    def __init__(self, say: Callable[[int, str], None], trace: Callable[[str], object]) -> None:
         super().__init__()
         self._say = say
+        self._trace = trace
 
     def write(self, entry: pj.LogEntry) -> None:
         try:
-            self._say(int(entry.level), str(entry.msg).strip())
+            level = int(entry.level)
+            if level <= _WARNING:
+                self._say(level, str(entry.msg).strip())
+            elif level == _MESSAGES:
+                self._trace(str(entry.msg))
         except BaseException:  # noqa: BLE001, S110  a log line is never worth the process, and there is nowhere to say so
             pass
 
@@ -33,10 +40,11 @@ class _Writer(pj.LogWriter):
 class Engine:
     """One life of the library. `start`, `poll`, `stop_clock` and `destroy` on one thread."""
 
-    def __init__(self, bind: str, port: int, say: Callable[[int, str], None]) -> None:
+    def __init__(self, bind: str, port: int, say: Callable[[int, str], None], trace: Callable[[str], object]) -> None:
         self._bind = bind
         self._port = port
         self._say = say
+        self._trace = trace
         self._endpoint: pj.Endpoint | None = None
         self._writer: _Writer | None = None
         self.native = Native()
@@ -117,11 +125,11 @@ class Engine:
         config.medConfig.noVad = True
         # With the default the null device closes when idle; without its clock the bridge never finishes what it began.
         config.medConfig.sndAutoCloseTime = -1
-        writer = _Writer(self._say)
+        writer = _Writer(self._say, self._trace)
         self._writer = writer
-        config.logConfig.level = _LOG_LEVEL
-        config.logConfig.consoleLevel = 0
-        config.logConfig.msgLogging = False
+        # The console's level decides what a writer gets, too; with a writer nothing goes to the console.
+        config.logConfig.level = config.logConfig.consoleLevel = _MESSAGES
+        config.logConfig.msgLogging = True
         config.logConfig.writer = writer
         return config
 

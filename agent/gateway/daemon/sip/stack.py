@@ -21,7 +21,9 @@ from agent.gateway.daemon.sip.engine import RTP_PORTS, Engine
 from agent.gateway.daemon.sip.headers import addressed, called_party
 from agent.gateway.daemon.sip.native import SipError
 from agent.gateway.daemon.sip.port import LinePort, Speech
+from agent.gateway.daemon.sip.trace import SipTrace
 from agent.gateway.daemon.sip.uri import address_of, called_user, line_token, one_line, phrase, sip_uri, user_of
+from agent.gateway.sip_trace import Message
 
 MAX_ACCOUNTS = 8
 """PJSUA_MAX_ACC as every known package compiles it. The library cannot be asked, and a ninth account aborts it."""
@@ -54,7 +56,8 @@ class SipStack:
         clock: Callable[[], int],
         log: Callable[[str, str, str], None],
     ) -> None:
-        self._engine = Engine(bind, port, self._library_says)
+        self._trace = SipTrace()
+        self._engine = Engine(bind, port, self._library_says, lambda line: self._trace.take(line, self._clock()))
         self._rtp_port = rtp_port
         self._audio = audio
         self._deliver = post
@@ -111,6 +114,11 @@ class SipStack:
             self._refuse_strangers()
             self._look_after()
         self._waking = False
+
+    def trace(self) -> tuple[str, list[Message]]:
+        """Our own address and port, and the last messages on the wire, without credentials, oldest first."""
+        address, port = self._engine.bell_address
+        return f"[{address}]:{port}" if ":" in address else f"{address}:{port}", self._trace.messages()
 
     def wake(self) -> None:
         """Make `poll` return at once. The only method for any thread."""
