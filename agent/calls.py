@@ -131,7 +131,8 @@ class Calls:
         """Digests of the lists that the open calls began with; None while the open calls are not all known."""
         if self._unreconciled or not self._instance:
             return None
-        return {row.price_list_sha256 for row in self._rows.values() if row.price_list_sha256}
+        rows = self._rows.values()
+        return {row.price_list_sha256 for row in rows} | {one.price_list_sha256 for row in rows for one in row.later}
 
     def take(self, record: Hello | CallState) -> None:
         """Queue one record from the gateway; called on the event loop, never blocks."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Self
@@ -12,7 +13,7 @@ import msgspec
 import structlog
 
 from agent.core.cdr import Cdr
-from agent.store.database import Database, open_for_reading
+from agent.store.database import Database, Row, open_for_reading
 from agent.store.details import DetailKind
 from agent.store.records import OutboxState, StoredCdr, UsageDetails, UsageRow, merged
 
@@ -54,14 +55,19 @@ class StoreReader:
             "SELECT id, body, sha256, state, reason FROM cdr ORDER BY seq DESC LIMIT ?",
             (bounded(limit),),
         )
-        found: list[StoredCdr] = []
-        for cdr_id, body, digest, state, reason in rows:
-            cdr = readable(body, digest)
-            if cdr is None:
-                _log.error("cdr_unreadable", call_id=cdr_id)
-                continue
-            found.append(StoredCdr(cdr=cdr, state=OutboxState(state), reason=reason))
-        return found
+        return _stored(rows)
+
+    async def after(self, place: int, limit: int) -> tuple[int, list[StoredCdr]]:
+        """The next `limit` records after a place in the order of their making, and the new place; 0: from the start.
+
+        The place stays the same when there are no more. A record that can't be read is passed by and logged.
+        """
+        rows = await self._database.read(
+            "read the records",
+            "SELECT id, body, sha256, state, reason, seq FROM cdr WHERE seq > ? ORDER BY seq LIMIT ?",
+            (place, bounded(limit)),
+        )
+        return (int(rows[-1][5]) if rows else place), _stored(rows)
 
     async def quarantined(self) -> list[str]:
         """Identities of the records that the operator would not take, oldest first."""
@@ -140,6 +146,17 @@ class StoreReader:
     async def _count(self, state: OutboxState) -> int:
         rows = await self._database.read("count the records", "SELECT count(*) FROM cdr WHERE state = ?", (state,))
         return int(rows[0][0])
+
+
+def _stored(rows: Iterable[Row]) -> list[StoredCdr]:
+    found: list[StoredCdr] = []
+    for cdr_id, body, digest, state, reason, *_ in rows:
+        cdr = readable(body, digest)
+        if cdr is None:
+            _log.error("cdr_unreadable", call_id=cdr_id)
+            continue
+        found.append(StoredCdr(cdr=cdr, state=OutboxState(state), reason=reason))
+    return found
 
 
 def readable(body: bytes, digest: bytes) -> Cdr | None:
