@@ -75,7 +75,7 @@ static void down(void *context, lc_down reason, uint64_t now_ms)
         device->hal.session(device->hal.context, true, reason);
     }
     for (line = 0; line < device->lines; line++) {
-        lc_line_idle(device, line);
+        lc_line_idle(device, line, now_ms);
         if (reorder && device->line[line].off_hook) {
             (void)lc_line_play(device, line, &REORDER, 0, now_ms);
         }
@@ -134,6 +134,36 @@ static uint8_t set_linefeed(lc_device *device, uint8_t line, uint8_t feed)
     return LC_STATUS_OK;
 }
 
+static uint8_t set_lamp(lc_device *device, const lc_led *order)
+{
+    if (device->hal.lamp == NULL) {
+        return LC_STATUS_UNSUPPORTED;
+    }
+    if (order->lamp >= device->lines && order->lamp != LC_ADAPTER_LAMP) {
+        return LC_STATUS_INVALID;
+    }
+    device->hal.lamp(device->hal.context, order);
+    return LC_STATUS_OK;
+}
+
+/* Whether some line has better to do than to wait for new firmware. */
+static uint8_t in_use(const lc_device *device)
+{
+    uint8_t line;
+
+    for (line = 0; line < device->lines; line++) {
+        if (device->line[line].off_hook) {
+            return LC_STATUS_OFF_HOOK;
+        }
+    }
+    for (line = 0; line < device->lines; line++) {
+        if (device->line[line].ringer.ringing || device->line[line].talking || device->line[line].testing != 0) {
+            return LC_STATUS_BUSY;
+        }
+    }
+    return LC_STATUS_OK;
+}
+
 static uint8_t reset(lc_device *device, uint8_t mode, uint64_t now_ms)
 {
     switch (mode) {
@@ -170,6 +200,19 @@ static uint8_t line_command(lc_device *device, uint8_t line, const lc_command *c
     case LC_ID_AUDIO_STOP:
         lc_line_stop_talk(device, line);
         return LC_STATUS_OK;
+    case LC_ID_DTMF_SEND:
+        return lc_line_dial(device, line, &command->as.dtmf_send, now_ms);
+    case LC_ID_LINE_TEST_START:
+        return lc_line_test_wires(device, line, &command->as.line_test_start);
+    case LC_ID_LINE_TEST_ABORT:
+        lc_line_abort_test(device, line, now_ms);
+        return device->hal.test == NULL ? LC_STATUS_UNSUPPORTED : LC_STATUS_OK;
+    case LC_ID_SET_GAIN:
+        if (device->hal.gain == NULL) {
+            return LC_STATUS_UNSUPPORTED;
+        }
+        device->hal.gain(device->hal.context, line, command->as.set_gain.tx_cdb, command->as.set_gain.rx_cdb);
+        return LC_STATUS_OK;
     case LC_ID_GET_STATUS:
         report_line(device, line, now_ms);
         return LC_STATUS_OK;
@@ -198,11 +241,15 @@ static uint8_t obey(void *context, uint8_t line, const lc_command *command, lc_r
         get_stats(device, result, now_ms);
         return LC_STATUS_OK;
     case LC_ID_LED:
-        if (device->hal.lamp == NULL) {
-            return LC_STATUS_UNSUPPORTED;
-        }
-        device->hal.lamp(device->hal.context, &command->as.led);
-        return LC_STATUS_OK;
+        return set_lamp(device, &command->as.led);
+    case LC_ID_FIRMWARE_BEGIN:
+    case LC_ID_FIRMWARE_DATA:
+    case LC_ID_FIRMWARE_VERIFY:
+    case LC_ID_FIRMWARE_ACTIVATE:
+    case LC_ID_FIRMWARE_STATUS:
+        return device->hal.firmware == NULL
+                   ? LC_STATUS_UNSUPPORTED
+                   : device->hal.firmware(device->hal.context, command, result, in_use(device));
     default:
         break;
     }
@@ -278,6 +325,7 @@ void lc_device_hook(lc_device *device, uint8_t line, bool off_hook, uint64_t t_u
     if (line >= device->lines || device->line[line].off_hook == off_hook) {
         return;
     }
+    lc_line_abort_test(device, line, t_us / 1000u);
     if (off_hook && device->line[line].ringer.ringing) {
         event.cause = LC_HOOK_CAUSE_RING_TRIP;
         lc_line_stop_ring(device, line); /* Ring trip is the card's own business; no host could be fast enough. */
@@ -327,6 +375,17 @@ void lc_device_fault(lc_device *device, uint8_t line, uint16_t faults, uint8_t a
 
     if (line < device->lines) {
         tell(device, LC_ID_FAULT_EVENT, line, payload, lc_encode_fault_event(&event, payload, sizeof payload));
+    }
+}
+
+void lc_device_tested(lc_device *device, uint8_t line, const lc_line_test_result_event *result)
+{
+    uint8_t payload[LC_MAX_EVENT];
+
+    if (line < device->lines) {
+        device->line[line].testing &= (uint16_t)~result->test;
+        tell(device, LC_ID_LINE_TEST_RESULT_EVENT, line, payload,
+             lc_encode_line_test_result_event(result, payload, sizeof payload));
     }
 }
 

@@ -28,7 +28,7 @@ typedef struct lc_hal {
     void (*caller)(void *context, uint8_t line, const char *number, uint8_t length, uint8_t after_ring);
     /* Let the oscillators sound from now on, each at `level_dbm0`; count 0: silence. */
     void (*oscillators)(void *context, uint8_t line, const uint16_t *hz, uint8_t count, int8_t level_dbm0);
-    /* Speech begins as `order` says, or ends where it is NULL. */
+    /* Speech begins as `order` says (where it flows already: another echo canceller), or ends where it is NULL. */
     void (*speech)(void *context, uint8_t line, const lc_audio_start *order);
     /* Every 10 ms of speech: LC_AUDIO_BYTES codes for the earpiece, NULL for silence. */
     void (*play)(void *context, uint8_t line, const uint8_t *codes);
@@ -38,10 +38,18 @@ typedef struct lc_hal {
     bool (*linefeed)(void *context, uint8_t line, uint8_t feed);
     /* * Another profile. */
     void (*profile)(void *context, uint8_t line, const lc_set_profile *profile);
+    /* * Gains of speech in hundredths of a decibel: towards the network, towards the telephone. */
+    void (*gain)(void *context, uint8_t line, int16_t tx_cdb, int16_t rx_cdb);
     /* * A lamp; its colour and pattern are lc_lamp_colour and lc_lamp_pattern. */
     void (*lamp)(void *context, const lc_led *lamp);
     /* * Measure voltages and currents. */
     void (*measure)(void *context, uint8_t line, lc_line_measurement *measured);
+    /* * Begin a test of the wires; gives an lc_status. Its end is told with lc_device_tested, unless it is aborted. */
+    uint8_t (*test)(void *context, uint8_t line, uint16_t tests);
+    /* Give the wires back to the telephone. Needed with `test`. */
+    void (*test_abort)(void *context, uint8_t line);
+    /* * A LC_ID_FIRMWARE_* command; gives an lc_status. `in_use` is LC_STATUS_OK where every line is idle. */
+    uint8_t (*firmware)(void *context, const lc_command *command, lc_result *result, uint8_t in_use);
     /* * Restart the microcontroller; it may return, then the caller makes the device anew before it is used again. */
     void (*restart)(void *context);
     /* * For whoever debugs: what happens, in a few words. */
@@ -64,6 +72,7 @@ typedef struct lc_playout {
 
 typedef struct lc_tone {
     lc_tone_program program;
+    lc_dtmf_send keys;   /* played instead of the program where there are any */
     bool playing;
     uint8_t segment;
     uint64_t segment_ms; /* when the present segment began */
@@ -84,6 +93,7 @@ typedef struct lc_line {
     bool off_hook;
     bool key_pressed;
     uint8_t linefeed; /* lc_linefeed, while it does not ring */
+    uint16_t testing;  /* bits of lc_line_test, 0: none */
     lc_ringer ringer;
     lc_tone tone;
     bool talking;
@@ -129,6 +139,9 @@ void lc_device_flash(lc_device *device, uint8_t line, uint16_t ms, uint64_t t_us
 void lc_device_digit(lc_device *device, uint8_t line, char digit, uint8_t method, uint64_t t_us);
 void lc_device_digit_end(lc_device *device, uint8_t line, char digit, uint16_t ms, uint64_t t_us);
 void lc_device_fault(lc_device *device, uint8_t line, uint16_t faults, uint8_t action, uint64_t t_us);
+
+/* One test of the wires has ended; its id tells which. */
+void lc_device_tested(lc_device *device, uint8_t line, const lc_line_test_result_event *result);
 
 /* The button went down (`held_ms` 0) or up. */
 void lc_device_button(lc_device *device, bool down_now, uint32_t held_ms, uint64_t t_us);

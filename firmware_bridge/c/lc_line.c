@@ -20,11 +20,64 @@ void lc_line_note(lc_device *device, uint8_t line, const char *what)
     }
 }
 
-void lc_line_idle(lc_device *device, uint8_t line)
+void lc_line_idle(lc_device *device, uint8_t line, uint64_t now_ms)
 {
     lc_line_stop_ring(device, line);
     lc_line_stop_tone(device, line);
     lc_line_stop_talk(device, line);
+    lc_line_abort_test(device, line, now_ms);
+    if (device->hal.gain != NULL) {
+        device->hal.gain(device->hal.context, line, 0, 0);
+    }
+}
+
+/* --- tests of the wires --- */
+
+uint8_t lc_line_test_wires(lc_device *device, uint8_t line, const lc_line_test_start *order)
+{
+    lc_line *own = &device->line[line];
+    uint8_t status;
+
+    if (device->hal.test == NULL) {
+        return LC_STATUS_UNSUPPORTED;
+    }
+    if (own->ringer.ringing || own->tone.playing || own->talking || own->testing != 0) {
+        return LC_STATUS_BUSY;
+    }
+    if (own->off_hook && !order->closed_loop) {
+        return LC_STATUS_OFF_HOOK;
+    }
+    status = device->hal.test(device->hal.context, line, order->tests);
+    if (status == LC_STATUS_OK) {
+        own->testing = order->tests;
+        lc_line_note(device, line, "line test begins");
+    }
+    return status;
+}
+
+void lc_line_abort_test(lc_device *device, uint8_t line, uint64_t now_ms)
+{
+    lc_line *own = &device->line[line];
+    lc_line_test_result_event result;
+    uint8_t payload[LC_MAX_EVENT];
+    uint16_t bit;
+
+    if (own->testing == 0) {
+        return;
+    }
+    device->hal.test_abort(device->hal.context, line);
+    memset(&result, 0, sizeof result);
+    result.t_us = now_ms * 1000u;
+    result.status = LC_LINE_TEST_STATUS_ABORTED;
+    for (bit = 1; bit != 0; bit = (uint16_t)(bit << 1)) {
+        if ((own->testing & bit) != 0) {
+            result.test = bit;
+            (void)lc_session_event(&device->session, LC_ID_LINE_TEST_RESULT_EVENT, line, payload,
+                                   lc_encode_line_test_result_event(&result, payload, sizeof payload));
+        }
+    }
+    own->testing = 0;
+    lc_line_note(device, line, "line test aborted");
 }
 
 /* --- ringing --- */
@@ -44,6 +97,7 @@ uint8_t lc_line_ring(lc_device *device, uint8_t line, const lc_ring_start *order
     if (device->line[line].off_hook) {
         return LC_STATUS_OFF_HOOK;
     }
+    lc_line_abort_test(device, line, now_ms);
     if (ringer->burst) {
         device->hal.ring(device->hal.context, line, false);
     }
@@ -125,30 +179,82 @@ static void tick_ring(lc_device *device, uint8_t line, uint64_t now_ms)
 
 /* --- tones --- */
 
+#define DTMF_DBM0 (-10)
+#define KEYS "123A456B789C*0#D"
+
+static const uint16_t LOW_HZ[4] = {697, 770, 852, 941};      /* ITU-T Q.23 */
+static const uint16_t HIGH_HZ[4] = {1209, 1336, 1477, 1633};
+
+static uint8_t segments_of(const lc_tone *tone)
+{
+    return tone->keys.digits_length > 0 ? (uint8_t)(2u * tone->keys.digits_length) : tone->program.segments_count;
+}
+
+static uint16_t segment_length(const lc_tone *tone)
+{
+    if (tone->keys.digits_length > 0) {
+        return tone->segment % 2 == 0 ? tone->keys.on_ms : tone->keys.off_ms;
+    }
+    return tone->program.segments[tone->segment].ms;
+}
+
 static void sound(lc_device *device, uint8_t line)
 {
     const lc_tone *tone = &device->line[line].tone;
-    const lc_tone_segment *segment = &tone->program.segments[tone->segment];
+    const lc_tone_segment *segment;
+    uint16_t pair[2];
+    size_t key;
 
+    if (tone->keys.digits_length > 0) {
+        key = (size_t)(strchr(KEYS, tone->keys.digits[tone->segment / 2]) - KEYS);
+        pair[0] = LOW_HZ[key / 4];
+        pair[1] = HIGH_HZ[key % 4];
+        device->hal.oscillators(device->hal.context, line, pair, tone->segment % 2 == 0 ? 2 : 0, DTMF_DBM0);
+        return;
+    }
+    segment = &tone->program.segments[tone->segment];
     device->hal.oscillators(device->hal.context, line, segment->frequencies, segment->frequencies_count,
                             tone->program.level_dbm0);
 }
 
-uint8_t lc_line_play(lc_device *device, uint8_t line, const lc_tone_program *program, uint32_t duration_ms,
-                     uint64_t now_ms)
+static void begin_tone(lc_device *device, uint8_t line, uint32_t duration_ms, uint64_t now_ms, const char *what)
 {
     lc_tone *tone = &device->line[line].tone;
 
-    if (program->segments_count == 0) {
-        return LC_STATUS_INVALID;
-    }
-    tone->program = *program;
     tone->playing = true;
     tone->segment = 0;
     tone->segment_ms = now_ms;
     tone->until_ms = duration_ms == 0 ? NEVER : now_ms + duration_ms;
     sound(device, line);
-    lc_line_note(device, line, "tone begins");
+    lc_line_note(device, line, what);
+}
+
+uint8_t lc_line_play(lc_device *device, uint8_t line, const lc_tone_program *program, uint32_t duration_ms,
+                     uint64_t now_ms)
+{
+    if (program->segments_count == 0) {
+        return LC_STATUS_INVALID;
+    }
+    device->line[line].tone.program = *program;
+    device->line[line].tone.keys.digits_length = 0;
+    begin_tone(device, line, duration_ms, now_ms, "tone begins");
+    return LC_STATUS_OK;
+}
+
+uint8_t lc_line_dial(lc_device *device, uint8_t line, const lc_dtmf_send *order, uint64_t now_ms)
+{
+    uint8_t i;
+
+    if (order->digits_length == 0 || order->on_ms == 0) {
+        return LC_STATUS_INVALID;
+    }
+    for (i = 0; i < order->digits_length; i++) {
+        if (order->digits[i] == 0 || strchr(KEYS, order->digits[i]) == NULL) {
+            return LC_STATUS_INVALID;
+        }
+    }
+    device->line[line].tone.keys = *order;
+    begin_tone(device, line, 0, now_ms, "digits are played");
     return LC_STATUS_OK;
 }
 
@@ -178,6 +284,7 @@ static void tone_done(lc_device *device, uint8_t line, uint64_t now_ms)
 static void tick_tone(lc_device *device, uint8_t line, uint64_t now_ms)
 {
     lc_tone *tone = &device->line[line].tone;
+    bool keys = tone->keys.digits_length > 0;
     uint8_t before = tone->segment;
     uint8_t steps;
 
@@ -188,15 +295,15 @@ static void tick_tone(lc_device *device, uint8_t line, uint64_t now_ms)
         tone_done(device, line, now_ms);
         return;
     }
-    for (steps = 0; steps <= tone->program.segments_count; steps++) {
-        uint16_t length = tone->program.segments[tone->segment].ms;
+    for (steps = 0; steps <= segments_of(tone); steps++) {
+        uint16_t length = segment_length(tone);
 
-        if (length == 0 || now_ms - tone->segment_ms < length) {
+        if ((length == 0 && !keys) || now_ms - tone->segment_ms < length) {
             break;
         }
         tone->segment_ms += length;
-        if (++tone->segment == tone->program.segments_count) {
-            if (tone->program.once) {
+        if (++tone->segment == segments_of(tone)) {
+            if (keys || tone->program.once) {
                 tone_done(device, line, now_ms);
                 return;
             }
@@ -215,6 +322,7 @@ uint8_t lc_line_talk(lc_device *device, uint8_t line, const lc_audio_start *orde
     lc_line *own = &device->line[line];
 
     if (own->talking) {
+        device->hal.speech(device->hal.context, line, order);
         return LC_STATUS_OK;
     }
     if (order->frame_ms != LC_TICK_MS) {

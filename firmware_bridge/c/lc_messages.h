@@ -12,6 +12,7 @@
 #define LC_MAX_PAYLOAD 244 /* bytes */
 #define LC_MAX_LINES 8
 #define LC_AUDIO_BYTES 80 /* one frame of speech: 10 ms of G.711 */
+#define LC_ADAPTER_LAMP 8 /* the lamp that belongs to no line */
 #define LC_HEADER_BYTES 4
 #define LC_CRC_BYTES 2
 #define LC_MAX_BODY 250 /* header, payload, CRC */

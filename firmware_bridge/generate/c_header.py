@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from firmware_bridge import framing, link, rates, reliable, session, terms
 from firmware_bridge import messages as m
+from firmware_bridge.card_events import ADAPTER_LAMP
 from firmware_bridge.generate.table import REPLY, constant, enumerations, layouts, sentence, size, snake, unit
 from firmware_bridge.vocabulary import Kind
 from firmware_bridge.wire import Blob, Choice, Codec, Flag, Layout, Many, Rest, Scalar, Text
@@ -17,6 +18,7 @@ _LIMITS = (
     ("PROTOCOL_MAJOR", m.PROTOCOL_MAJOR, ""), ("PROTOCOL_MINOR", m.PROTOCOL_MINOR, ""),
     ("MAX_PAYLOAD", m.MAX_PAYLOAD, "bytes"), ("MAX_LINES", m.MAX_LINES, ""),
     ("AUDIO_BYTES", m.AUDIO_BYTES, "one frame of speech: 10 ms of G.711"),
+    ("ADAPTER_LAMP", ADAPTER_LAMP, "the lamp that belongs to no line"),
     ("HEADER_BYTES", framing.HEADER_BYTES, ""), ("CRC_BYTES", framing.CRC_BYTES, ""),
     ("MAX_BODY", framing.MAX_BODY, "header, payload, CRC"),
     ("MAX_ENCODED", framing.MAX_ENCODED, "the same in COBS, without the delimiter"),

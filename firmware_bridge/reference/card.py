@@ -21,7 +21,7 @@ _TRANSCRIPT = 5000
 _LOOK_AGAIN_MS = 20
 _NO_PHONE: Said = {
     "off_hook": False, "ringing": False, "display": "", "tone": False, "audio": False, "frames": [0, 0], "lamp": "off",
-    "scripted": False, "program": None,
+    "colour": "", "scripted": False, "program": None,
 }  # fmt: skip
 
 
@@ -140,6 +140,10 @@ class ReferenceCard:
     def lamp(self, line: int) -> str:
         """What the lamp of a line shows: off, on, blink or flash."""
         return str(self.state()["phones"][line]["lamp"])
+
+    def lamp_colour(self, line: int) -> str:
+        """Its colour: green, amber or red."""
+        return str(self.state()["phones"][line]["colour"])
 
     @property
     def transcript(self) -> list[TranscriptEntry]:

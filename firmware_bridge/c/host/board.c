@@ -65,9 +65,15 @@ static void hal_record(void *context, uint8_t line, uint8_t *codes)
 
 static void hal_lamp(void *context, const lc_led *lamp)
 {
-    if (lamp->lamp < BOARD_LAMPS) {
-        ((board *)context)->lamps[lamp->lamp] = lamp->pattern;
+    if (lamp->lamp < LC_LINES) {
+        ((board *)context)->lamps[lamp->lamp] = *lamp;
     }
+}
+
+static void hal_gain(void *context, uint8_t line, int16_t tx_cdb, int16_t rx_cdb)
+{
+    ((board *)context)->phones[line].tx_cdb = tx_cdb;
+    ((board *)context)->phones[line].rx_cdb = rx_cdb;
 }
 
 static void hal_measure(void *context, uint8_t line, lc_line_measurement *measured)
@@ -119,12 +125,22 @@ static void hal_session(void *context, bool ended, lc_down reason)
 
 void board_start(board *b)
 {
-    lc_hal hal = {
-        b, hal_ring, hal_caller, hal_oscillators, hal_speech, hal_play, hal_record, NULL, NULL, hal_lamp, hal_measure,
-        hal_restart, hal_note, hal_session,
-    };
+    lc_hal hal = {0};
     uint8_t line;
 
+    hal.context = b;
+    hal.ring = hal_ring;
+    hal.caller = hal_caller;
+    hal.oscillators = hal_oscillators;
+    hal.speech = hal_speech;
+    hal.play = hal_play;
+    hal.record = hal_record;
+    hal.gain = hal_gain;
+    hal.lamp = hal_lamp;
+    hal.measure = hal_measure;
+    hal.restart = hal_restart;
+    hal.note = hal_note;
+    hal.session = hal_session;
     memset(b->lamps, 0, sizeof b->lamps);
     lc_device_init(&b->device, &b->identity, &hal, boot_ms());
     b->quiet = true; /* Handsets that are lifted already are no news. */
@@ -134,6 +150,7 @@ void board_start(board *b)
         p->line = line;
         p->oscillator_count = 0;
         p->talking = false;
+        p->tx_cdb = p->rx_cdb = 0;
         p->played = NULL;
         lc_device_hook(&b->device, line, p->off_hook, boot_ms() * 1000u);
     }

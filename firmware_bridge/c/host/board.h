@@ -11,13 +11,11 @@
 #include "pty.h"
 #include "wire.h"
 
-#define BOARD_LAMPS 16
-
 typedef struct board {
     lc_device device;
     lc_identity identity;
     phone phones[LC_LINES];
-    uint8_t lamps[BOARD_LAMPS]; /* lc_lamp_pattern */
+    lc_led lamps[LC_LINES]; /* of the lines */
     pty port;
     bool plugged;
     bool restart_wanted;

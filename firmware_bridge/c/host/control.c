@@ -203,15 +203,17 @@ static void say_program(const lc_tone *tone)
 
 static void say_phone(const board *b, const phone *p)
 {
-    static const char *const LAMP[] = {"off", "on", "blink", "flash"};
+    static const char *const PATTERN[] = {"off", "on", "blink", "flash"};
+    static const char *const COLOUR[] = {"green", "amber", "red"};
     const lc_line *line = &b->device.line[p->line];
 
     (void)printf("{\"line\": %u, \"off_hook\": %s, \"ringing\": %s, \"display\": ", p->line, truth(p->off_hook),
                  truth(line->ringer.ringing));
     quoted(p->caller, p->caller_length);
-    (void)printf(", \"tone\": %s, \"audio\": %s, \"frames\": [%u, %u], \"lamp\": \"%s\", \"scripted\": %s, \"program\": ",
+    (void)printf(", \"tone\": %s, \"audio\": %s, \"frames\": [%u, %u], \"lamp\": \"%s\", \"colour\": \"%s\", ",
                  truth(line->tone.playing), truth(line->talking), (unsigned)line->heard, (unsigned)p->frames_out,
-                 LAMP[b->lamps[p->line] & 3u], truth(p->script_count > 0));
+                 PATTERN[b->lamps[p->line].pattern & 3u], COLOUR[b->lamps[p->line].colour % 3u]);
+    (void)printf("\"scripted\": %s, \"program\": ", truth(p->script_count > 0));
     say_program(&line->tone);
     (void)putchar('}');
 }

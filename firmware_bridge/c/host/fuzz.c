@@ -57,6 +57,17 @@ static void no_record(void *context, uint8_t line, uint8_t *codes)
     memset(codes, 0xD5, LC_AUDIO_BYTES);
 }
 
+static uint8_t no_test(void *context, uint8_t line, uint16_t tests)
+{
+    (void)context, (void)line;
+    return tests == 0 ? LC_STATUS_INVALID : LC_STATUS_OK;
+}
+
+static void no_test_abort(void *context, uint8_t line)
+{
+    (void)context, (void)line;
+}
+
 static void give(const lc_frame *frame, bool damaged, uint64_t now_ms)
 {
     uint8_t out[LC_FRAME_BYTES];
@@ -113,8 +124,7 @@ static void give_nonsense(uint64_t now_ms)
 
 int main(int argc, char **argv)
 {
-    lc_hal hal = {NULL, no_ring, NULL, no_oscillators, no_speech, no_play, no_record, NULL, NULL, NULL, NULL, NULL,
-                  NULL, NULL};
+    lc_hal hal = {0};
     lc_identity identity = {7, LC_CAPABILITY_BAUD_SWITCH, 2, LC_RESET_CAUSE_POWER_ON, BAUDS, 2, "f", "h"};
     unsigned long frames = argc > 1 ? strtoul(argv[1], NULL, 10) : 20000;
     uint8_t out[LC_SEND_BYTES];
@@ -122,6 +132,13 @@ int main(int argc, char **argv)
     unsigned long number;
 
     chance = (argc > 2 ? strtoul(argv[2], NULL, 10) : 1) * 2654435761u + 88172645463325252u;
+    hal.ring = no_ring;
+    hal.oscillators = no_oscillators;
+    hal.speech = no_speech;
+    hal.play = no_play;
+    hal.record = no_record;
+    hal.test = no_test;
+    hal.test_abort = no_test_abort;
     lc_device_init(&device, &identity, &hal, 0);
     for (number = 0; number < frames; number++) {
         now_ms += draw() % 2;

@@ -6,6 +6,7 @@
 #include "sound.h"
 
 #define SPEECH_DBM0 (-10.0)
+#define DETECT_MS 30 /* until then the tone of a key is in the speech like any other sound */
 
 bool phone_script(phone *p, act what, unsigned ms, char digit)
 {
@@ -21,7 +22,7 @@ bool phone_script(phone *p, act what, unsigned ms, char digit)
     return true;
 }
 
-static void press(phone *p, lc_device *device, char digit, uint64_t now_ms, void (*note)(uint8_t, const char *))
+static void press(phone *p, char digit, uint64_t now_ms, void (*note)(uint8_t, const char *))
 {
     char what[] = "digit ?";
 
@@ -32,8 +33,17 @@ static void press(phone *p, lc_device *device, char digit, uint64_t now_ms, void
     what[sizeof what - 2] = digit;
     p->key = digit;
     p->pressed_ms = now_ms;
+    p->detected = false;
+    p->key_at = 0;
     note(p->line, what);
-    lc_device_digit(device, p->line, digit, LC_DIGIT_METHOD_DTMF, now_ms * 1000u);
+}
+
+static void detect(phone *p, lc_device *device, uint64_t now_ms)
+{
+    if (p->key != 0 && !p->detected && now_ms - p->pressed_ms >= DETECT_MS) {
+        p->detected = true;
+        lc_device_digit(device, p->line, p->key, LC_DIGIT_METHOD_DTMF, p->pressed_ms * 1000u);
+    }
 }
 
 static void perform(phone *p, lc_device *device, const step *now, uint64_t now_ms, void (*note)(uint8_t, const char *))
@@ -47,13 +57,14 @@ static void perform(phone *p, lc_device *device, const step *now, uint64_t now_m
         lc_device_hook(device, p->line, p->off_hook, t_us);
         break;
     case ACT_PRESS:
-        press(p, device, now->digit, now_ms, note);
+        press(p, now->digit, now_ms, note);
         break;
     case ACT_RELEASE:
-        if (p->key != 0) {
+        detect(p, device, now_ms);
+        if (p->key != 0 && p->detected) {
             lc_device_digit_end(device, p->line, p->key, (uint16_t)(now_ms - p->pressed_ms), t_us);
-            p->key = 0;
         }
+        p->key = 0;
         break;
     case ACT_FLASH_END:
         if (p->off_hook) {
@@ -78,6 +89,7 @@ void phone_act(phone *p, lc_device *device, uint64_t now_ms, void (*note)(uint8_
         perform(p, device, now, now_ms, note);
         p->busy_until_ms = now_ms + (now->what == ACT_FLASH_END ? 0u : now->ms);
     }
+    detect(p, device, now_ms);
 }
 
 void phone_listen(phone *p)
@@ -88,7 +100,7 @@ void phone_listen(phone *p)
     p->heard_next = (p->heard_next + 1) % PHONE_HEARD_TICKS;
     for (n = 0; n < LC_AUDIO_BYTES; n++) {
         int16_t tone = sines(p->oscillators, p->oscillator_count, p->oscillator_dbm0, p->oscillator_at++);
-        int16_t speech = p->played != NULL ? alaw_expand(p->played[n]) : (int16_t)0;
+        int16_t speech = amplified(p->played != NULL ? alaw_expand(p->played[n]) : (int16_t)0, p->rx_cdb);
 
         pcm[n] = p->off_hook ? clipped_sum(tone, speech) : (int16_t)0;
     }
@@ -97,12 +109,18 @@ void phone_listen(phone *p)
 
 void phone_speak(phone *p, uint8_t *codes)
 {
+    uint16_t pair[2];
     size_t n;
 
     for (n = 0; n < LC_AUDIO_BYTES; n++) {
-        bool speaks = p->voice_hz != 0 && p->off_hook;
+        int16_t voice = 0;
 
-        codes[n] = alaw_compress(speaks ? sines(&p->voice_hz, 1, SPEECH_DBM0, p->voice_at++) : (int16_t)0);
+        if (p->key != 0 && p->off_hook && key_hz(p->key, pair)) {
+            voice = sines(pair, 2, SPEECH_DBM0, p->key_at++);
+        } else if (p->voice_hz != 0 && p->off_hook) {
+            voice = sines(&p->voice_hz, 1, SPEECH_DBM0, p->voice_at++);
+        }
+        codes[n] = alaw_compress(amplified(voice, p->tx_cdb));
     }
     p->frames_out++;
 }

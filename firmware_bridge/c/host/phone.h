@@ -25,6 +25,9 @@ typedef struct phone {
     bool off_hook;
     char key; /* the one that is pressed, 0: none */
     uint64_t pressed_ms;
+    bool detected; /* the decoder believes the key */
+    uint64_t key_at;
+    int16_t tx_cdb, rx_cdb;
     uint64_t busy_until_ms;
     size_t script_first, script_count;
     step script[PHONE_SCRIPT];

@@ -2,6 +2,7 @@
 #include "sound.h"
 
 #include <math.h>
+#include <string.h>
 
 #define FULL_SCALE 32768.0
 #define FULL_SCALE_DBM0 3.14 /* of a sine in A-law: ITU-T G.711, note to table 5 */
@@ -36,6 +37,25 @@ uint8_t alaw_compress(int16_t value)
 static int16_t clipped(double value)
 {
     return (int16_t)(value > 32767.0 ? 32767.0 : value < -32767.0 ? -32767.0 : value);
+}
+
+bool key_hz(char key, uint16_t pair[2])
+{
+    static const char KEYS[] = "123A456B789C*0#D";
+    static const uint16_t LOW[4] = {697, 770, 852, 941};
+    static const uint16_t HIGH[4] = {1209, 1336, 1477, 1633};
+    const char *found = key == 0 ? NULL : strchr(KEYS, key);
+
+    if (found != NULL) {
+        pair[0] = LOW[(found - KEYS) / 4];
+        pair[1] = HIGH[(found - KEYS) % 4];
+    }
+    return found != NULL;
+}
+
+int16_t amplified(int16_t sample, int cdb)
+{
+    return cdb == 0 ? sample : clipped(rint(sample * pow(10.0, cdb / 2000.0)));
 }
 
 int16_t clipped_sum(int16_t one, int16_t other)

@@ -3,6 +3,7 @@
 #ifndef LC_HOST_SOUND_H
 #define LC_HOST_SOUND_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,6 +18,12 @@ int16_t sines(const uint16_t *hz, uint8_t count, double level_dbm0, uint64_t n);
 
 /* The level of the component at `hz`; SILENCE_DBM0 where there is none. */
 double level_dbm0(const int16_t *pcm, size_t samples, double hz);
+
+/* The two tones of a key (ITU-T Q.23); false where there is no such key. */
+bool key_hz(char key, uint16_t pair[2]);
+
+/* A sample louder by `cdb` hundredths of a decibel, clipped. */
+int16_t amplified(int16_t sample, int cdb);
 
 int16_t clipped_sum(int16_t one, int16_t other);
 
