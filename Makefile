@@ -42,7 +42,7 @@ torture: venv
 # Real SIP peers and a real browser, for the tests that are skipped without them.
 peers:
 	apt-get update -qq
-	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends kamailio sip-tester chromium iproute2 systemd
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends kamailio sip-tester chromium iproute2 systemd faketime
 
 bench: venv
 	$(V)/python tests/bench

@@ -52,3 +52,10 @@ def test_the_unit_is_started_again_without_limit(repository: Path, name: str) ->
     assert unit["Unit"]["StartLimitIntervalSec"] == "0"
     for relation in ("Requires", "BindsTo", "PartOf"):
         assert relation not in unit["Unit"], "neither half may take the other down"
+
+
+def test_the_agent_waits_for_the_clock_to_be_set_and_not_for_the_network_to_set_it(repository: Path) -> None:
+    unit = read(repository / "deploy/raspberrypi/iplink-agent.service")["Unit"]
+    assert "time-set.target" in unit["After"].split()
+    assert "time-sync.target" not in str(dict(unit))
+    assert "time-" not in str(dict(read(repository / "deploy/raspberrypi/iplink-gateway.service")["Unit"]))

@@ -217,6 +217,8 @@ class OperatorApi:
 
     async def health(self, _request: web.Request) -> web.Response:
         """`GET /v1/health`."""
+        if self._desk.take("no_time"):
+            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "the lab was told not to tell the time")
         return answer(Health(status="ok", time=self._now().astimezone(UTC).isoformat(timespec="milliseconds")))
 
     async def subscription(self, _request: web.Request) -> web.Response:

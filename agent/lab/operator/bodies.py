@@ -29,6 +29,8 @@ class Faults(_Control, frozen=True, kw_only=True):
 
     unavailable: Count = 0
     """This many requests to `/v1/` (but health) are answered 503."""
+    no_time: Count = 0
+    """This many requests to `/v1/health` are answered 503: nobody tells the adapter the time."""
     retry_after_s: Annotated[int, Meta(ge=0, le=86_400)] | None = None
     """Retry-After of those answers, HTTP and SIP."""
     lose_ack: Count = 0
