@@ -251,7 +251,7 @@ def _stop_at_doubts(built: Built, name: str, today: date, accepted: set[Doubt]) 
     rows = {rate.row: row for rate, row in zip(built.deck.rates, built.source_rows, strict=True)}
     stops: list[str] = []
     for it in check_deck(built.deck, today, newest=built.newest):
-        where = f"{name}, row {rows[it.row]}" if it.row else name
+        where = f"{name}, row {rows[it.row]}{_price_column(built, it)}" if it.row else name
         line = f"{where}: {_sentence(it, Language.EN, texts)}"
         if it.kind.value in set(Doubt) and Doubt(it.kind.value) not in accepted:
             stops.append(f"{line} If it is right: --accept {it.kind}")
@@ -260,6 +260,15 @@ def _stop_at_doubts(built: Built, name: str, today: date, accepted: set[Doubt]) 
     if stops:
         more = [f"… and {len(stops) - 20} more"] if len(stops) > 20 else []
         raise CliError("\n".join((*stops[:20], *more)), Exit.BAD_INPUT)
+
+
+def _price_column(built: Built, finding: Finding) -> str:
+    """Name the column of the sheet that a doubt about a price is about."""
+    from agent.rating.importing.fields import RATES
+
+    if finding.kind.value not in {Doubt.SLIP, Doubt.FREE}:
+        return ""
+    return next((f", column {_printable(name)}" for name, field in built.account.columns if field in RATES), "")
 
 
 def _write(path: Path, text: str) -> None:

@@ -78,12 +78,12 @@ def test_a_slip_and_an_old_sheet_stop_until_they_are_accepted(tmp_path: Path):
     result = build(sheet, tmp_path / "deck.csv")
     assert result.exit_code == cli.Exit.BAD_INPUT
     assert "rates.csv: The latest day of the list is 2026-01-01" in result.stderr
-    assert "rates.csv, row 3: 467 Mobile: USD 0.0029/min is far below USD 0.29/min" in result.stderr
+    assert "rates.csv, row 3, column Rate: 467 Mobile: USD 0.0029/min is far below USD 0.29/min" in result.stderr
     assert "--accept slip" in result.stderr
     assert not (tmp_path / "deck.csv").exists()
     result = build(sheet, tmp_path / "deck.csv", "--accept", "slip", "--accept", "stale")
     assert result.exit_code == 0, result.output
-    assert "note: rates.csv, row 3: 467 Mobile" in result.stderr
+    assert "note: rates.csv, row 3, column Rate: 467 Mobile" in result.stderr
 
 
 def test_the_help_names_every_choice():

@@ -22,7 +22,7 @@ from agent.rating.header import Header
 from agent.rating.importing.amounts import AmountReader, DecimalSign
 from agent.rating.importing.choices import Choice, Choices, advise
 from agent.rating.importing.dates import DateReader, DayOrder
-from agent.rating.importing.fields import AMOUNTS, Field, currencies_in
+from agent.rating.importing.fields import AMOUNTS, CODES, RATES, Field, currencies_in
 from agent.rating.importing.lines import Entry, LineReader
 from agent.rating.importing.offers import ConflictError, Tidied, in_order
 from agent.rating.importing.sheet import Sheet, fault, open_sheet
@@ -31,6 +31,14 @@ Progress = Callable[[int], None]
 """Called with the number of rows read so far, now and then."""
 
 _EVERY: Final = 5_000
+_SOURCES: Final[Mapping[str, tuple[Field, ...]]] = {
+    "prefix": CODES, "destination": (Field.DESTINATION, Field.COUNTRY), "rate": (*RATES, Field.PER_CALL),
+    "connect_fee": (Field.CONNECT_FEE, Field.PER_CALL), "minimum": (Field.MINIMUM,),
+    "increment_s": (Field.INCREMENTS, Field.FIRST_INCREMENT), "next": (Field.INCREMENTS, Field.NEXT_INCREMENT),
+    "from": (Field.EFFECTIVE,), "until": (Field.UNTIL,), "length": (Field.EXACT, Field.MIN_LENGTH, Field.MAX_LENGTH),
+}  # fmt: skip
+"""From which columns of a sheet a column of the deck comes."""
+
 _MAX_NOTES: Final = 2_000
 _FOOTNOTE = re.compile(
     r"(?:billing|billed|increment|interval|rounding|takst)\D{0,40}?(\d{1,4}\s*/\s*\d{1,4})", re.IGNORECASE
@@ -115,12 +123,18 @@ class _Build:
 
     def _fault(self, row: int, error: CellError) -> None:
         value = error.value if len(error.value) <= 40 else f"{error.value[:40]}…"
-        column = error.column if error.column.isprintable() else ascii(error.column)
+        column = self._heading_of(error.column)
         self._problems.append(
             Problem(self._sheet.name, row, column, value if value.isprintable() else ascii(value)[1:-1], error.advice)
         )
         if len(self._problems) >= MAX_PROBLEMS:
             self._stop_if_faulty()
+
+    def _heading_of(self, column: str) -> str:
+        """Return the sheet's heading for a column of the deck; any other text stays as it is."""
+        fields = _SOURCES.get(column, ())
+        found = next((heading.name for heading in self._sheet.headings if heading.field in fields), column)
+        return found if found.isprintable() else ascii(found)
 
     def _stop_if_faulty(self) -> None:
         if self._problems:
@@ -261,7 +275,8 @@ class _Build:
             for problem in error.problems:
                 index = problem.row - body - 1
                 row = rows[index] if 0 <= index < len(rows) else self._sheet.head_row
-                problems.append(Problem(self._sheet.name, row, problem.column, problem.value, problem.advice))
+                column = self._heading_of(problem.column)
+                problems.append(Problem(self._sheet.name, row, column, problem.value, problem.advice))
             raise DeckError(tuple(problems)) from error
 
     def _account(self, sign: str, order: str) -> Account:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -26,6 +27,9 @@ _Offers = tuple[tuple[str, Prices], ...]
 _Term = tuple[date | None, _Offers]
 
 _BLOCKED: Final[Prices] = ("", BLOCKED, "", "", "", "")
+_ERROR = re.compile(r"#+|#[A-ZÆØÅ/0-9]{2,10}[!?]?")
+"""`#REF!`, `#N/A`, `#I/T`, and the hashes of a column that is too narrow."""
+
 _YES: Final = frozenset({"yes", "y", "true", "t", "1", "x", "ja", "j"})
 _NO: Final = frozenset({"", "no", "n", "false", "f", "0", "nei", "-"})
 _ALL_ORIGINS: Final = frozenset({"", "default", "all", "any", "*", "-"})
@@ -72,6 +76,7 @@ class LineReader:
         states = (Field.STATUS, Field.FORBIDDEN, Field.DISCONTINUED)
         self._states = [heading.place for heading in sheet.headings if heading.field in states]
         self._both = Field.COUNTRY_CODE in self._of and Field.PREFIX in self._of
+        self._read = [heading for heading in sheet.headings if heading.field is not Field.IGNORE]
         self._whole_area = choices.get(Choice.AREA) == "full"
 
     def is_note(self, cells: Sequence[str]) -> bool:
@@ -89,8 +94,11 @@ class LineReader:
         Raises CellError.
         """
         if len(cells) < self._width or any(cells[self._width :]):
-            advice = f"the row has {len(cells)} cells, the headings {self._width}: a decimal comma must stand in quotes"
-            raise CellError("", " ".join(cells), advice)
+            count = f"the row has {len(cells)} cells, the headings {self._width}"
+            short = len(cells) < self._width
+            advice = "is it cut off? fill the rest in" if short else "a decimal comma must stand in quotes"
+            raise CellError("", " ".join(cells), f"{count}: {advice}")
+        self._check_errors(cells)
         if not self._is_for_all_origins(cells):
             return []
         status = self._status(cells)
@@ -159,6 +167,12 @@ class LineReader:
         if text and text.upper() != self._currency:
             advice = f"the price list is in {self._currency}: convert the price, or build a list in that currency"
             raise CellError(self._name(Field.CURRENCY), text, advice)
+
+    def _check_errors(self, cells: Sequence[str]) -> None:
+        for heading in self._read:
+            text = cells[heading.place]
+            if text.startswith("#") and _ERROR.fullmatch(text):
+                raise CellError(heading.name, text, "the spreadsheet has an error here: mend it, and export again")
 
     def _destination(self, cells: Sequence[str]) -> str:
         country = " ".join(self._cell(Field.COUNTRY, cells).split())

@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -35,6 +36,8 @@ HEAD_ROWS: Final = 200
 """So many rows are searched for the headings."""
 
 _SEPARATORS: Final = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
+_SHOWN: Final = 40
+_CELL_END = re.compile(rb'[,;|\t\r\n"]')
 _WORKBOOKS: Final = {
     b"PK\x03\x04": "this is a workbook or an archive, no text",
     b"\xd0\xcf\x11\xe0": "this is an old Excel workbook, no text",
@@ -110,7 +113,7 @@ def fault(name: str, row: int, column: str, value: str, advice: str) -> DeckErro
 
 
 def _shown(value: str) -> str:
-    text = value if len(value) <= 40 else f"{value[:40]}…"
+    text = value if len(value) <= _SHOWN else f"{value[:_SHOWN]}…"
     return text if text.isprintable() else ascii(text)[1:-1]
 
 
@@ -131,11 +134,18 @@ def _decode(data: bytes, name: str, choices: Choices) -> str:
         advice = (
             f"byte {error.start} of the file is not {encoding.upper()}: save it as UTF-8, or {advise(Choice.ENCODING)}"
         )
-        raise fault(name, row, "", "", advice) from error
+        raise fault(name, row, "", _around(data, error.start), advice) from error
     if "\0" in text:
         row = text.count("\n", 0, text.index("\0")) + 1
         raise fault(name, row, "", "", "there is a zero byte: this is no text, export the sheet as CSV")
     return text
+
+
+def _around(data: bytes, place: int) -> str:
+    """The cell in which a byte stands that cannot be read, as it would be in the old encoding of Windows."""
+    before, after = data[max(0, place - _SHOWN) : place], data[place : place + _SHOWN]
+    cell = _CELL_END.split(before)[-1] + _CELL_END.split(after)[0]
+    return cell.decode("cp1252", "replace").strip()
 
 
 def _records(text: str, separator: str, name: str, *, stop: int = 0) -> Iterator[Row]:
@@ -234,8 +244,12 @@ def _no_head(text: str, separators: Sequence[str], name: str, choices: Choices) 
             continue
     _, row, cells = best
     mapping = 'name the columns in a --mapping file under [columns], such as prefix = "Vorwahl"'
+    if not text.strip():
+        return fault(name, 1, "", "", "the file is empty: export the sheet again")
     if not cells:
-        return fault(name, 1, "", "", f"no row of headings in the first {HEAD_ROWS} rows: {mapping}")
+        row, first = next(line for line in enumerate(text.splitlines(), start=1) if line[1].strip())
+        shown = " ".join(first.replace(separators[0], " ").split())
+        return fault(name, row, "", shown, f"no row of headings in the first {HEAD_ROWS} rows: write one, or {mapping}")
     if not fields & {*CODES}:
         advice = f"no column holds prefixes; a list by charge code or name needs its code list: {mapping}"
     else:

@@ -308,7 +308,7 @@ def test_an_unknown_status_is_asked_about():
 def test_a_code_with_two_prices_is_shown_with_both_rows():
     told = refused(f"{HEAD}\n46,X,0.5,1/1\n48,Y,0.1,1/1\n46,X,0.6,1/1\n")
     assert (
-        "row 4, column prefix, '46': row 2 has this code at 0.5/60 s in 1 s, this row at 0.6/60 s in 1 s: keep one"
+        "row 4, column Prefix, '46': row 2 has this code at 0.5/60 s in 1 s, this row at 0.6/60 s in 1 s: keep one"
         in told
     )
     assert "as 'X', this row as 'Z'" in refused(f"{HEAD}\n46,X,0.5,1/1\n46,Z,0.5,1/1\n")
@@ -411,9 +411,12 @@ def test_thousands_do_not_begin_with_zero():
 @pytest.mark.parametrize(
     ("data", "advice"),
     [
-        (b"PK\x03\x04rest", "export the one sheet with the prices as CSV"), (b"", "no row of headings"),
+        (b"PK\x03\x04rest", "export the one sheet with the prices as CSV"), (b"", "the file is empty"),
+        (b" \r\n\r\n", "the file is empty"),
+        (b"46,Sverige,0.29,1/1\n", "row 1, '46 Sverige 0.29 1/1': no row of headings"),
         (b"\xd0\xcf\x11\xe0rest", "old Excel workbook"), (b"%PDF-1.7", "a PDF"),
-        (f"{HEAD}\n46,Gr\xf8nland,1,1/1\n".encode("latin-1"), "byte 39 of the file is not UTF-8: save it"),
+        (f"{HEAD}\n46,Gr\xf8nland,1,1/1\n".encode("cp1252"), "'Gr\xf8nland': byte 39 of the file is not UTF-8"),
+        (f"{HEAD}\n46,X\n".encode(), "the row has 2 cells, the headings 4: is it cut off?"),
         (f"{HEAD}\n46,X\0,1,1/1\n".encode(), "zero byte"), (f'{HEAD}\n46,"X,1,1/1\n'.encode(), "quotation marks"),
         (f"{HEAD}\n".encode(), "no prices stand under the headings"),
         (f"{HEAD}\n46,X,0,1230,1/1\n".encode(), "a decimal comma must stand in quotes"),
@@ -424,6 +427,32 @@ def test_thousands_do_not_begin_with_zero():
 )  # fmt: skip
 def test_files_that_stop(data: bytes, advice: str):
     assert advice in refused(data)
+
+
+@pytest.mark.parametrize("error", ["#REF!", "#N/A", "#NAME?", "#VALUE!", "#DIV/0!", "#NUM!", "########", "#I/T"])
+@pytest.mark.parametrize(
+    ("line", "column"), [("{},X,1,1/1", "Prefix"), ("46,{},1,1/1", "Destination"), ("46,X,{},1/1", "Rate")]
+)
+def test_an_error_of_the_spreadsheet_is_neither_name_nor_price(error: str, line: str, column: str):
+    told = refused(f"{HEAD}\n{line.format(error)}\n")
+    assert f"row 2, column {column}, '{error}': the spreadsheet has an error here" in told
+
+
+@pytest.mark.parametrize(
+    ("lines", "place"),
+    [
+        ("46,X,1,1/1\n46,X,2,1/1", "row 3, column Vorwahl, '46'"),
+        ("47,X,0,1/1", "row 2, column Vorwahl, '47'"),
+        ("46,X,1,1/1\n46,Y,1,1/1", "row 3, column Vorwahl, '46'"),
+        (f"46,{'X' * 101},1,1/1", f"row 2, column Ziel, '{'X' * 40}"),
+    ],
+)
+def test_a_fault_that_shows_later_names_the_column_of_the_sheet(tmp_path: Path, lines: str, place: str):
+    mapping = tmp_path / "mapping.toml"
+    mapping.write_text('[columns]\nprefix = "Vorwahl"\ndestination = "Ziel"\n', encoding="utf-8")
+    with pytest.raises(DeckError) as error:
+        build(f"Vorwahl,Ziel,Rate,Increment\n{lines}\n".encode(), "x.csv", FACTS, read_mapping(mapping))
+    assert place in str(error.value)
 
 
 def test_encodings_that_say_what_they_are():
@@ -437,7 +466,7 @@ def test_encodings_that_say_what_they_are():
 
 def test_a_free_country_code_of_norway_is_refused_at_the_row_of_the_sheet():
     told = refused(f"Some words\n{HEAD}\n46,X,0.5,1/1\n47,Norge,0,1/1\n")
-    assert "rates.csv, row 4, column prefix, '47': a free row that covers premium numbers" in told
+    assert "rates.csv, row 4, column Prefix, '47': a free row that covers premium numbers" in told
 
 
 def test_the_facts_of_the_header_are_checked_first():
