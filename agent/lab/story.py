@@ -17,7 +17,7 @@ from agent.lab.process import LabProcessError, Message
 from agent.lab.scene import BUSY_DIALLED, DIAL_TONE, FAR_TONE_HZ, NEAR_TONE_HZ, PRODUCT, SWEDEN, SWEDEN_DIALLED
 from agent.lab.world import World
 from agent.store.records import OutboxState, StoredCdr
-from firmware_bridge.simulator import SimulatedPhone
+from firmware_bridge.simulator.interface import Phone
 
 _AUDIBLE_DBM0 = -30.0
 _PATIENCE_S = 10.0
@@ -76,7 +76,7 @@ class Story:
             raise StepFailedError(f"{name}: {error}") from error
         self._did(name, clock.boot_ms() - began)
 
-    async def _phone(self, phone: SimulatedPhone, what: str, predicate: Callable[[], bool]) -> None:
+    async def _phone(self, phone: Phone, what: str, predicate: Callable[[], bool]) -> None:
         if not await asyncio.to_thread(phone.wait_for, predicate, _PATIENCE_S):
             raise StepFailedError(f"phone {phone.line + 1}: {what} within {_PATIENCE_S:g} s")
 

@@ -11,7 +11,7 @@ import contextlib
 import random
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -24,7 +24,8 @@ from agent.lab.scene import Manners, Scene, make_scene, write_adapter_files
 from agent.store.records import StoredCdr
 from agent.store.store import Store
 from agent.supervisor import Child, Supervised, pause_before_restart
-from firmware_bridge.simulator import PtyCard, SimulatedPhone
+from firmware_bridge.simulator import PtyCard
+from firmware_bridge.simulator.interface import Card, Phone
 
 _READY_S = 20.0
 _GATEWAY_RTP = (16_384, 19_900)
@@ -61,9 +62,14 @@ def free_rtp_ports(low: int, high: int) -> int:
     raise LabProcessError(f"no {_RTP_PORTS} UDP ports between {low} and {high} are free on this machine")
 
 
+def _simulated_card(path: Path) -> Card:
+    return PtyCard(lines=2, link_path=path)
+
+
 class World:
     """An async context: everything runs inside it. `hear(who, message)` gets what the processes say.
 
+    `make_card(path)` makes the far end of the serial link; it has two lines and is found at `path`.
     `pause` is how long a crashed gateway or agent waits for its next start, by the number of crashes.
     """
 
@@ -76,6 +82,7 @@ class World:
         with_agent: bool = True,
         pause: Callable[[int], float] = pause_before_restart,
         manners: Manners = _MANNERS,
+        make_card: Callable[[Path], Card] = _simulated_card,
     ) -> None:
         self.scene: Scene = make_scene(folder, page_port or free_port())
         self._hear = hear
@@ -92,7 +99,7 @@ class World:
             "subscribers", [*python, "agent.lab.subscriber", str(self.scene.subscribers_config)],
             logs / "subscribers.log", hear,
         )  # fmt: skip
-        self.card = PtyCard(lines=2, link_path=self.scene.card)
+        self.card = make_card(self.scene.card)
         self.gateway_log = logs / "gateway.log"
         self.agent_log = logs / "agent.log"
         self.gateway = Supervised(
@@ -116,7 +123,7 @@ class World:
         self._hear(name, {"event": "process", "what": what})
 
     @property
-    def phones(self) -> list[SimulatedPhone]:
+    def phones(self) -> Sequence[Phone]:
         """The telephones on the simulated card, by line."""
         return self.card.phones
 

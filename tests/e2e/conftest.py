@@ -23,7 +23,8 @@ from agent.lab.scene import FAR_TONE_HZ, NEAR_TONE_HZ, Manners
 from agent.lab.world import World
 from agent.store.records import UsageRow
 from agent.store.store import Store
-from firmware_bridge.simulator import SimulatedPhone
+from firmware_bridge.reference import ReferenceCard
+from firmware_bridge.simulator.interface import Phone
 
 PATIENCE_S = 30.0
 """Longer than the adapter waits for an operator that has fallen silent (15 s): then it tries again by itself."""
@@ -97,7 +98,7 @@ class Household:
 
     # --- telephones --------------------------------------------------------------------------------------------------
 
-    def phone(self, line: int) -> SimulatedPhone:
+    def phone(self, line: int) -> Phone:
         return self.world.phones[line]
 
     async def phone_shows(self, line: int, what: str, check: Callable[[], bool], within_s: float = PATIENCE_S) -> None:
@@ -286,11 +287,28 @@ def worlds() -> Callable[..., contextlib.AbstractAsyncContextManager[Household]]
     return household_in
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A module that says `CARDS = (...)` is done on each of these far ends of the serial link: `python`, `c`."""
+    cards = getattr(metafunc.module, "CARDS", None)
+    if cards and "household" in metafunc.fixturenames:
+        needs = {"c": [pytest.mark.peer("gcc", "make")]}
+        kinds = [pytest.param(card, marks=needs.get(card, [])) for card in cards]
+        metafunc.parametrize("household", kinds, indirect=True, scope="module")
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def household(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Any:
-    """The module's world. A module may say `WORLD = {...}`: arguments of World."""
+async def household(
+    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest,
+    reference_device: Callable[[str], Path],
+) -> Any:
+    """The module's world. A module may say `WORLD = {...}`: arguments of World; and `CARDS`, see above."""
     folder = tmp_path_factory.mktemp("world")
-    async with household_in(folder, **getattr(request.module, "WORLD", {})) as home:
+    arguments = dict(getattr(request.module, "WORLD", {}))
+    if getattr(request, "param", "python") == "c":
+        program = reference_device("all")
+        arguments["make_card"] = lambda path: ReferenceCard(program, lines=2, link_path=path)
+    async with household_in(folder, **arguments) as home:
         await home.ready()
         yield home
     shutil.rmtree(folder, ignore_errors=True)

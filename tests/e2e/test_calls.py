@@ -13,6 +13,8 @@ from agent.lab.scene import BUSY_DIALLED, KARI, NEAR_TONE_HZ, OWN_NUMBERS, SWEDE
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 
+CARDS = ("python", "c")
+
 
 async def price_at_the_keyboard(number: str, seconds: int) -> int:
     """What the command line says a call costs, in micro-units."""
