@@ -52,6 +52,7 @@ from agent.operator.client import OperatorClient
 from agent.operator.errors import OperatorError
 from agent.operator.sync import Change, Syncer
 from agent.operator.uploader import Uploader
+from agent.paths import kept_configuration
 from agent.plan import Plan, Shipped
 from agent.rating.errors import DeckError, PriceListError
 from agent.rating.table import RateTable, open_or_build
@@ -444,11 +445,6 @@ class Agent:
 
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
-
-
-def kept_configuration() -> Path:
-    """Where the last good configuration is kept: in the folder that systemd names, whatever the broken file says."""
-    return Path(os.environ.get("STATE_DIRECTORY", "/var/lib/iplink-agent")) / "agent.toml.last-good"
 
 
 def _spread_s(within_s: int, boot_ms: int) -> float:

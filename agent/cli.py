@@ -18,6 +18,7 @@ from agent.cli_deck import deck_app
 from agent.cli_dialplan import dialplan_app
 from agent.cli_records import export
 from agent.cli_sip import sip_app
+from agent.cli_wipe import wipe
 from agent.texts import Language
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ app = typer.Typer(
 cdr_app = typer.Typer(no_args_is_help=True, help="Call records in the adapter's store.")
 app.add_typer(cdr_app, name="cdr")
 cdr_app.command("export")(export)
+app.command("wipe")(wipe)
 app.add_typer(deck_app, name="deck")
 app.add_typer(dialplan_app, name="dialplan")
 line_app = typer.Typer(no_args_is_help=True, help="The line card and its serial link.")

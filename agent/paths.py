@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 
@@ -10,3 +11,8 @@ def data_dir() -> Path:
     here = Path(__file__).resolve().parent
     installed = here / "_config"
     return installed if installed.is_dir() else here.parent / "config"
+
+
+def kept_configuration() -> Path:
+    """Where the last good configuration is kept: in the folder that systemd names, whatever the broken file says."""
+    return Path(os.environ.get("STATE_DIRECTORY", "/var/lib/iplink-agent")) / "agent.toml.last-good"

@@ -382,6 +382,10 @@ class Store(StoreReader):
 
         await self._database.write(f"keep the document {name}", replace)
 
+    async def documents(self) -> list[bytes]:
+        """Every document, whatever its name."""
+        return [bytes(row[0]) for row in await self._database.read("read the documents", "SELECT body FROM document")]
+
     async def document(self, name: str) -> bytes | None:
         """The document of that name, None where none was kept."""
         rows = await self._database.read("read a document", "SELECT body FROM document WHERE name = ?", (name,))
