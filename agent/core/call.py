@@ -23,11 +23,13 @@ from agent.core.events import (
     Invite,
     MediaStats,
     Party,
+    ProbeTarget,
     Reject,
     Ringing,
     SipAction,
     Tone,
 )
+from agent.core.race import Attempt, Race
 
 EARLY_HANG_UP_MS: Final = 200
 """A call is ended this much before its granted moment: BYE and its answer take time that nobody may be charged for."""
@@ -55,15 +57,6 @@ class _Leg(enum.Enum):
     UP = enum.auto()
     CLOSING = enum.auto()
     GONE = enum.auto()
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One way to set the call up: account, its target, and the SIP user part to call."""
-
-    account: str
-    target: int
-    user: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +192,7 @@ class Call:
         self._abandoning = False
         self._started_ms = now
         self._rounds = 0
+        self._race: Race | None = None
         self.starved = False
         """Whether an emergency call could not even be sent, and is about to be tried again."""
 
@@ -227,7 +221,8 @@ class Call:
     def deadline(self) -> int | None:
         """When `tick` wants to be called."""
         warn_at_ms = self._warn_at_ms if self.phase is CallPhase.ANSWERED else None
-        wanted = [at for at in (self._leg_ends_ms, self._deadline_ms, warn_at_ms) if at is not None]
+        race_ends_ms = self._race.ends_ms if self._race is not None and self.live else None
+        wanted = [at for at in (self._leg_ends_ms, self._deadline_ms, race_ends_ms, warn_at_ms) if at is not None]
         if self.live and self.until_ms is not None:
             wanted.append(self.until_ms - EARLY_HANG_UP_MS)
         return min(wanted, default=None)
@@ -264,7 +259,29 @@ class Call:
     @property
     def awaits_slot(self) -> bool:
         """Whether the call stands by for a slot."""
-        return self.live and self._leg is _Leg.NONE and self.phase is CallPhase.GRANTED and not self.starved
+        standing_by = self.live and self._leg is _Leg.NONE and self.phase is CallPhase.GRANTED
+        return standing_by and not self.starved and self._race is None
+
+    def race(self, now: int) -> list[CallDecision]:
+        """Ask every target of an emergency call whether it lives, before the first INVITE, where there are several."""
+        if len(self._attempts) < 2:
+            return []
+        self._race = Race(self._attempts, now)
+        return [ProbeTarget(self.call_id, one.account, one.target) for one in self._attempts]
+
+    @property
+    def racing(self) -> bool:
+        """Whether it is still open which target is called first."""
+        return self._race is not None
+
+    def target_answered(self, account: str, target: int) -> None:
+        """A target lives."""
+        if self._race is not None and self._race.answered(account, target):
+            self._end_race()
+
+    def _end_race(self) -> None:
+        if self._race is not None:
+            self._attempts, self._race = self._race.order(), None
 
     def start(self, now: int) -> list[CallDecision]:
         """Send the INVITE of the next attempt."""
@@ -272,6 +289,7 @@ class Call:
             return self.clear(Cause.LIMIT_REACHED, Party.SYSTEM, now, Tone.CONGESTION)
         if self._tried >= len(self._attempts):
             return self.clear(Cause.NETWORK_FAILURE, Party.SYSTEM, now, Tone.CONGESTION)
+        self._end_race()
         quiet: list[CallDecision] = [Hear(SILENCE)] if self.starved else []
         attempt = self._attempts[self._tried]
         self._tried += 1
@@ -393,6 +411,8 @@ class Call:
             self._wait_no_longer(now)
         if not self.live:
             return []
+        if self._race is not None and now >= self._race.ends_ms:
+            self._end_race()
         if self._expired(now):
             self.limit = self._lease.end(self.answered_ms)[2]
             return self.clear(Cause.LIMIT_REACHED, Party.SYSTEM, now)

@@ -225,6 +225,15 @@ class NetworkChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class TargetAnswered:
+    """A target of `account` has answered an OPTIONS that `ProbeTarget` asked for on behalf of `call_id`."""
+
+    call_id: str
+    account: str
+    target: int
+
+
+@dataclass(frozen=True, slots=True)
 class IncomingInvite:
     """An INVITE has arrived and waits for `Ringing`, `Answer` or `Reject`."""
 
@@ -345,7 +354,7 @@ TelephoneEvent = (
     CardUp | CardDown | OffHook | OnHook | DigitDialled | HookFlash | ButtonPressed | LineTested
     | UpdateProgressed
     | SipReady | Registered | Unregistered | RegistrationFailed | IncomingInvite | Progress | CallAnswered | CallOver
-    | DtmfReceived | SlotsHeld | NetworkChanged | Tick
+    | DtmfReceived | SlotsHeld | NetworkChanged | TargetAnswered | Tick
 )  # fmt: skip
 
 
@@ -475,6 +484,18 @@ class Register:
 
 
 @dataclass(frozen=True, slots=True)
+class ProbeTarget:
+    """Send one OPTIONS to a target of `account`, beside everything else; silence is the answer of a dead one.
+
+    `call_id` is whose interest it is; empty: the registration's.
+    """
+
+    call_id: str
+    account: str
+    target: int
+
+
+@dataclass(frozen=True, slots=True)
 class Unregister:
     """Remove the binding of `account`."""
 
@@ -537,4 +558,4 @@ CardAction = (
 )  # fmt: skip
 AdapterAction = SetAdapterLamp | StartUpdate | AbortUpdate
 """For the card, but for no line of it."""
-SipAction = Register | Unregister | Invite | Ringing | Answer | Reject | HangUp | SendDtmf
+SipAction = Register | ProbeTarget | Unregister | Invite | Ringing | Answer | Reject | HangUp | SendDtmf

@@ -113,6 +113,8 @@ class FakeGateway:
         self.registrar = RegistrarMood.ACCEPTS
         self.refused: set[str] = set()
         """Accounts that the registrar refuses, whatever its mood."""
+        self.mute_targets: set[tuple[str, int]] = set()
+        """Targets that answer no OPTIONS: account and number."""
         self.registers: list[tuple[int, str]] = []
         """Every REGISTER there has been: when, and of which account."""
         self._beginning = beginning
@@ -435,6 +437,9 @@ class FakeGateway:
         match action:
             case events.Register(account=account):
                 self._register(account)
+            case events.ProbeTarget(call_id=call_id, account=account, target=target):
+                if (account, target) not in self.mute_targets:
+                    self._post(events.TargetAnswered(call_id, account, target))
             case events.Unregister(account=account):
                 self._post(events.Unregistered(account))
             case events.Invite(call_id=call_id):

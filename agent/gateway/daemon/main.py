@@ -40,8 +40,10 @@ from agent.gateway.daemon.card import Card
 from agent.gateway.daemon.keep import KeepError, Kept
 from agent.gateway.daemon.line_trace import LineTrace
 from agent.gateway.daemon.log_lines import LogLines
+from agent.gateway.daemon.prober import Prober
 from agent.gateway.daemon.server import AgentServer, own_uids
 from agent.gateway.daemon.sip import SipError, SipStack
+from agent.gateway.daemon.sip.uri import TargetError, parse_target
 from agent.gateway.daemon.starts import Starts
 from agent.gateway.daemon.switch import Switch
 from agent.gateway.protocol import PROTOCOL_VERSION, Configure, Hello, Log
@@ -115,6 +117,8 @@ class Gateway:
             bind=options.bind, port=port, rtp_port=options.rtp_port, audio=audio,
             post=self._inbox.append, new_call_id=uuid7, clock=clock.boot_ms, log=self._log,
         )  # fmt: skip
+        self._targets: dict[str, list[str]] = {}
+        self._prober = Prober(options.bind, self._post)
         self._card = Card(options.card, audio, self._post, LineTrace(options.state).write, self._log)
         self._server = AgentServer(
             options.socket, allowed_uids=own_uids(options.agent_uid), log=self._log, received=self._post,
@@ -139,6 +143,7 @@ class Gateway:
         try:
             self._server.start()
             self._use_kept()
+            self._prober.start()
             self._card.start()
             notify("READY=1")
             self._loop()
@@ -146,6 +151,7 @@ class Gateway:
         finally:
             # Also after an error of ours: without an orderly end the library aborts the interpreter's own.
             self._card.stop()
+            self._prober.stop()
             self._sip.close()
             self._drain()
             self._keep(clock.boot_ms())
@@ -261,6 +267,8 @@ class Gateway:
             self._card.perform(action)
         elif isinstance(action, _ADAPTER_ACTIONS):
             self._card.perform_for_adapter(action)
+        elif isinstance(action, events.ProbeTarget):
+            self._probe(action)
         elif isinstance(action, _SIP_ACTIONS):
             self._sip.perform(action)
         elif isinstance(action, Publish):
@@ -272,9 +280,16 @@ class Gateway:
         elif isinstance(action, Finished):
             self._finished = True
 
+    def _probe(self, action: events.ProbeTarget) -> None:
+        targets = self._targets.get(action.account, [])
+        with contextlib.suppress(TargetError, IndexError):
+            target = parse_target(targets[action.target])
+            self._prober.probe(target, events.TargetAnswered(action.call_id, action.account, action.target))
+
     def _use(self, configuration: Configure) -> None:
         self._card.use(configuration)
         self._sip.configure(configuration.accounts)
+        self._targets = {account.id: account.targets for account in configuration.accounts}
         self._sip.use_lines({entry.line: entry.profile for entry in configuration.lines})
         if configuration.revision != self._revision:
             self._revision = configuration.revision

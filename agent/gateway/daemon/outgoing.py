@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from agent.core.call import Attempt, Call, Lease
+from agent.core.call import Call, Lease
 from agent.core.events import CallKind, CallPhase, Cause, Direction, Party, Tone
 from agent.core.line import Dialled, Line
 from agent.core.numbers import normalise, render
+from agent.core.race import Attempt
 from agent.gateway.daemon.exchange import Exchange
 from agent.gateway.protocol import MAX_UNRELEASED, Account, Configure, Decide, End
 
@@ -131,10 +132,14 @@ class Outgoing:
         self._make_room_for_record()
         x.calls[call.call_id] = call
         line.join(call.call_id)
+        x.carry_out(call, call.race(x.now))
         if not x.sip_up:
             call.await_slot(SIP_PATIENCE_MS, x.now)
         elif x.has_slot(emergency=True):
-            x.carry_out(call, call.start(x.now))
+            if call.racing:
+                call.await_slot(SLOT_PATIENCE_MS, x.now)
+            else:
+                x.carry_out(call, call.start(x.now))
         else:
             call.await_slot(SLOT_PATIENCE_MS, x.now)
             self._make_room(call)

@@ -112,8 +112,8 @@ class Switch:
                 self._hear_call(event)
             case events.Registered() | events.Unregistered() | events.RegistrationFailed():
                 self._accounts.heard(event)
-            case events.NetworkChanged(change=change) | NetworkNews(change=change):
-                self._accounts.network_changed(change)
+            case events.NetworkChanged() | NetworkNews() | events.TargetAnswered():
+                self._hear_network(event)
             case events.SipReady():
                 self._x.sip_up = True
                 self._x.max_calls = max(1, event.max_calls)
@@ -144,6 +144,14 @@ class Switch:
                 self._trials.button(held_ms)
             case _:
                 self._updates.hear(event)
+
+    def _hear_network(self, event: events.NetworkChanged | NetworkNews | events.TargetAnswered) -> None:
+        if not isinstance(event, events.TargetAnswered):
+            self._accounts.network_changed(event.change)
+            return
+        call = self._x.calls.get(event.call_id)
+        if call is not None:
+            call.target_answered(event.account, event.target)
 
     def _hear_line(self, event: events.OffHook | events.OnHook | events.DigitDialled | events.HookFlash) -> None:
         line = self._x.line(event.line)
