@@ -41,9 +41,14 @@ def find_deck(product: str, price_list_dir: Path) -> Deck:
 
     Raises NoPriceList, and PriceListError where a list is refused before the right one is found: it might be the one.
     """
+    if not price_list_dir.is_dir():
+        raise NoPriceList(f"{price_list_dir}: there is no such folder of price lists")
+    known: set[str] = set()
     paths = sorted(price_list_dir.glob("*.csv"), key=lambda path: (path.stem != product, path.name))
     for path in paths[:MAX_LISTS]:
         deck = load(path)
         if product in deck.header.products:
             return deck
-    raise NoPriceList(f"{price_list_dir.name}: no price list belongs to the product '{product[:64]}'")
+        known.update(deck.header.products)
+    advice = f"known are {', '.join(sorted(known))}" if known else "put its list (NAME.csv) there"
+    raise NoPriceList(f"{price_list_dir.name}: no price list belongs to the product '{product[:64]}': {advice}")

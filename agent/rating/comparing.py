@@ -91,6 +91,17 @@ class _Costs:
     def __init__(self, old: PriceRules, new: PriceRules) -> None:
         self._rules = (old, new)
         self._known: dict[tuple[int, Tariff], tuple[Fraction, ...]] = {}
+        # By identity: hundreds of thousands of rows share a few thousand tariffs, which their decks keep alive.
+        self._changes: dict[tuple[int, int], tuple[bool, bool, Fraction]] = {}
+
+    def change(self, old: Rate, new: Rate) -> tuple[bool, bool, Fraction]:
+        """Return whether any call gets dearer, whether any gets cheaper, and the greatest change."""
+        key = (id(old.tariff), id(new.tariff))
+        known = self._changes.get(key)
+        if known is None:
+            ups = [now - then for then, now in zip(self.of(old, 0), self.of(new, 1), strict=True)]
+            known = self._changes[key] = (max(ups) > 0, min(ups) < 0, max(ups, key=abs))
+        return known
 
     def of(self, rate: Rate, side: int) -> tuple[Fraction, ...]:
         """Return the costs of calls of `_DURATIONS_S`; side 0 is the old list."""
@@ -137,9 +148,8 @@ def _difference(prefix: str, before: Sequence[Rate], after: Sequence[Rate], cost
                 continue
             change = Change.BLOCKED if new.tariff.blocked else Change.UNBLOCKED
             return Difference(change, prefix, destination, old, new, None)
-        ups = [now - then for then, now in zip(costs.of(old, 0), costs.of(new, 1), strict=True)]
-        dearer, cheaper = dearer or max(ups) > 0, cheaper or min(ups) < 0
-        size = max(ups, key=abs)
+        up, down, size = costs.change(old, new)
+        dearer, cheaper = dearer or up, cheaper or down
         if size and (worst is None or abs(size) > abs(worst[0])):
             worst = size, old, new
     if worst is None:

@@ -178,6 +178,8 @@ class _Parser:
                 more = found[len(COLUMNS) :]
                 if found[: len(COLUMNS)] != COLUMNS or more != tuple(name for name in MORE_COLUMNS if name in more):
                     advice = f"the column line must read {','.join(COLUMNS)}, then any of {','.join(MORE_COLUMNS)}"
+                    if index == 0:
+                        advice += "; a rate sheet as it was sent is made a price list by iplink-agent deck build"
                     self._fault(row, "", line, advice)
                     self._stop_if_faulty()
                 self._reader = RowReader(more)

@@ -168,6 +168,14 @@ def test_find_without_a_result(typed: str, code: cli.Exit, told: str):
 def test_find_for_a_product_without_a_list():
     result = run("find", "47", "--product", "nothing")
     assert (result.exit_code, "no price list belongs" in result.stderr) == (cli.Exit.BAD_INPUT, True)
+    assert "known are bedrift, iplink-" in result.stderr
+
+
+def test_find_in_a_folder_without_lists(tmp_path: Path):
+    result = run("find", "47", "--product", "privat", "--prices", tmp_path / "absent")
+    assert (result.exit_code, "absent: there is no such folder" in result.stderr) == (cli.Exit.BAD_INPUT, True)
+    result = run("find", "47", "--product", "privat", "--prices", tmp_path)
+    assert (result.exit_code, "put its list (NAME.csv) there" in result.stderr) == (cli.Exit.BAD_INPUT, True)
 
 
 def test_find_as_json():

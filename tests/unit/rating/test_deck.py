@@ -153,6 +153,7 @@ def test_a_header_that_says_two_things_is_refused(deck_text: Write) -> None:
         (b"# vat: included", "cut short"),
         (b"#vat included\n", "'# key: value'"),
         (b"prefix;rate\n", "column line must read"),
+        (b"Code,Price\n46,1\n", "by iplink-agent deck build"),
         (b" " * (MAX_BYTES + 1), "longer than"),
     ],
 )
