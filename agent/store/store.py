@@ -50,6 +50,9 @@ _CHECKPOINT_WHEN_DONE = 256
 _JOURNAL_SLACK = 4 << 20
 """So much may the journal grow beyond its last statement of everything before it is written anew, in bytes."""
 
+_PURGE_AT_ONCE = 2000
+"""Records that one transaction purges: months of them go in bounded memory, and calls need not wait for all."""
+
 _RENEW_AT_MOST = 20_000
 """With more records than this the journal is not written anew while calls may wait for the store."""
 
@@ -327,7 +330,12 @@ class Store(StoreReader):
         Raises ValueError.
         """
         before_at = datetime.fromisoformat(before)
-        deleted = await self._database.write("purge old records", _purging(_milliseconds(before)))
+        deleted, last = 0, -1
+        while last:
+            last = await self._database.write(
+                "purge old records", _purging(_milliseconds(before), at_most=_PURGE_AT_ONCE)
+            )
+            deleted += last
         if await self._is_owed() or self._database.journal_size > 2 * self._journal_stated + _JOURNAL_SLACK:
             await self._renew_journal()
         await asyncio.to_thread(forget_damaged_before, self._folder, before_at)
@@ -422,10 +430,16 @@ async def _probe(change: Change) -> None:
     change.note(Alive(ids=[], at_ms=0), durable=True)
 
 
-def _purging(before_ms: int, keeping: bytes = b"") -> Callable[[Change], Awaitable[int]]:
-    """The transaction that deletes what was acknowledged before this, unless its body has `keeping`; how many."""
-    condition = "state = 'acknowledged' AND acknowledged_ms < ? AND (? = x'' OR NOT instr(body, ?))"
-    which = (before_ms, keeping, keeping)
+def _purging(before_ms: int, keeping: bytes = b"", at_most: int = -1) -> Callable[[Change], Awaitable[int]]:
+    """The transaction that deletes what was acknowledged before this, unless its body has `keeping`; how many.
+
+    `at_most`: so many of them, the oldest; below 0: all.
+    """
+    condition = (
+        "seq IN (SELECT seq FROM cdr WHERE state = 'acknowledged' AND acknowledged_ms < ? "
+        "AND (? = x'' OR NOT instr(body, ?)) ORDER BY seq LIMIT ?)"
+    )
+    which = (before_ms, keeping, keeping, at_most)
 
     async def body(change: Change) -> int:
         db = change.db

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from agent import outbox_request
 from agent.lab.scene import SWEDEN_DIALLED
 from agent.lab.world import free_port
 
@@ -78,3 +79,10 @@ async def test_a_record_that_the_operator_turns_down_holds_nothing_up(home) -> N
     status = await home.sees("a record set apart", lambda status: status["upload"]["quarantined"] == 1)
     assert any(problem["key"] == "problem.quarantined" for problem in status["problems"])
     assert (await home.record(since)).id != poisoned
+
+    # The operator has mended its side, and a technician says so.
+    await home.world.order("/lab/faults", {})
+    outbox_request.ask(home.world.scene.agent_folder, [poisoned])
+    assert (await home.record(since, id=poisoned)).id == poisoned
+    await home.sees("nothing set apart", lambda status: not status["upload"]["quarantined"])
+    await home.all_acknowledged()
