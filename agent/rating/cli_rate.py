@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Final
 
 from agent.core.cdr import Price
-from agent.core.numbers import normalise
+from agent.core.numbers import EMERGENCY, normalise
 from agent.rating.deck import Deck, load
-from agent.rating.errors import NoPriceList
-from agent.rating.rater import rate_call
+from agent.rating.errors import NoPriceList, PriceListError
+from agent.rating.rater import emergency_price, rate_call
 from agent.rating.table import RateTable
 
 MAX_LISTS: Final = 32
@@ -28,12 +28,18 @@ def rate_report(
     """Price a call of `duration_s` seconds answered at `start` (aware), by the clocks of `zone`.
 
     Raises NoRate, NoPriceList, and PriceListError where the product's price list is refused; ValueError for a
-    duration below zero.
+    duration below zero. An emergency number needs no price list.
     """
     if duration_s < 0:
         raise ValueError(f"a call cannot last {duration_s} seconds")
-    table = RateTable.of(find_deck(product, price_list_dir))
-    return rate_call(table, normalise(number_as_typed), duration_s * 1000, product, start=start, zone=zone)
+    number = normalise(number_as_typed)
+    try:
+        table = RateTable.of(find_deck(product, price_list_dir))
+    except PriceListError:
+        if number in EMERGENCY:
+            return emergency_price(None, number, product)
+        raise
+    return rate_call(table, number, duration_s * 1000, product, start=start, zone=zone)
 
 
 def find_deck(product: str, price_list_dir: Path) -> Deck:

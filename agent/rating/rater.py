@@ -13,13 +13,15 @@ from agent.core.money import exact_text, format_amount, format_exact, parse_exac
 from agent.core.numbers import EMERGENCY, mask
 from agent.core.packs import PackBalance, covering
 from agent.core.schedule import rate_at
-from agent.core.tariff import Rate
+from agent.core.tariff import Rate, Vat
 from agent.rating.errors import NoRate, NoRateReason
 from agent.rating.table import RateTable, rating_key
 
 _MONEY: Final = "_micro"
 _EXACT_MONEY: Final = "_exact"
 _WINDOW: Final = "when"
+_CURRENCY: Final = "NOK"
+"""Of nothing, where no price list says otherwise."""
 _WORD = re.compile(r"[a-z]+")
 _DAYS: Final = {
     "nb": {
@@ -145,17 +147,17 @@ def rate_call(
     )
 
 
-def emergency_price(table: RateTable, number: str, product: str) -> Price:
-    """Return the price of an emergency call, which is nothing whatever the price list says."""
-    rules = table.rules
+def emergency_price(table: RateTable | None, number: str, product: str) -> Price:
+    """Return the price of an emergency call, which is nothing whatever the price list says, and without any."""
+    rules = None if table is None else table.rules
     return Price(
         product=product,
-        price_list=rules.price_list,
-        version=rules.version,
+        price_list="" if rules is None else rules.price_list,
+        version="" if rules is None else rules.version,
         prefix="",
         destination=number,
-        currency=rules.currency,
-        vat=rules.vat.value,
+        currency=_CURRENCY if rules is None else rules.currency,
+        vat=Vat.NOT_STATED.value if rules is None else rules.vat.value,
         amount_micro=0,
         exact="0/1",
         billed_s=0,

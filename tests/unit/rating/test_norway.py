@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,16 +12,18 @@ from hypothesis import strategies as st
 
 from agent.core.numbers import NumberClass, classify, normalise
 from agent.paths import data_dir
-from agent.rating.cli_rate import find_deck
+from agent.rating.cli_rate import find_deck, rate_report
 from agent.rating.deck import parse
 from agent.rating.errors import DeckError, NoRate
 from agent.rating.rater import rate_call
 from agent.rating.table import RateTable
 
 Write = Callable[..., str]
-TABLES = {name: RateTable.of(find_deck(name, data_dir() / "price-lists")) for name in ("privat", "bedrift")}
+PRIVATE, BUSINESS = ("privat", "iplink-norge"), ("bedrift", "sentralbord", "iplink-bedrift", "iplink-bedrift-pluss")
+LISTS = data_dir() / "price-lists"
+TABLES = {name: RateTable.of(find_deck(name, LISTS)) for name in (*PRIVATE, *BUSINESS)}
 TOLL_FREE = {NumberClass.TOLL_FREE, NumberClass.SOCIAL, NumberClass.EMERGENCY}
-FREE = {"privat": TOLL_FREE | {NumberClass.FIXED, NumberClass.MOBILE}, "bedrift": TOLL_FREE}
+FREE = dict.fromkeys(PRIVATE, TOLL_FREE | {NumberClass.FIXED, NumberClass.MOBILE}) | dict.fromkeys(BUSINESS, TOLL_FREE)
 SAMPLES = {
     "fixed 2": ("22334455", NumberClass.FIXED), "fixed 3": ("33445566", NumberClass.FIXED),
     "fixed 5": ("55443322", NumberClass.FIXED), "fixed 6": ("66778899", NumberClass.FIXED),
@@ -78,6 +81,38 @@ def test_a_free_row_from_which_a_class_would_inherit_is_refused(deck_text: Write
     with pytest.raises(DeckError, match=swallowed) as refused:
         parse(deck_text(f"{free},Norge,0,0,60,1,,"), "privat.csv")
     assert f"column prefix, '{free}'" in str(refused.value)
+
+
+GUARDED = ("470", "47116", "4718", "4758", "4759", "47810", "47815", "47820", "47829", "4785", "47880")
+
+
+@pytest.mark.parametrize(
+    ("guarded", "free"), [(code, code[:length]) for code in GUARDED for length in range(1, len(code))]
+)  # fmt: skip
+def test_nothing_free_swallows_a_class_that_has_no_row_though_all_others_have(
+    deck_text: Write, guarded: str, free: str
+) -> None:
+    rows = {code: f"{code},Annet,0,1,60,1,," for code in GUARDED if code != guarded}
+    rows[free] = f"{free},Norge,0,0,60,1,,"
+    with pytest.raises(DeckError) as refused:
+        parse(deck_text(*(rows[code] for code in sorted(rows))), "privat.csv")
+    assert f"column prefix, '{free}'" in str(refused.value)
+
+
+@pytest.mark.parametrize("guarded", ["47820", "47829", "4718"])
+def test_premium_and_directory_are_never_free_themselves(deck_text: Write, guarded: str) -> None:
+    with pytest.raises(DeckError, match="a free row that covers premium numbers"):
+        parse(deck_text(f"{guarded},Norge,0,0,60,1,,"), "privat.csv")
+
+
+@pytest.mark.parametrize("typed", ["110", "112", "113", "1412", "+47112", "0047 113"])
+@pytest.mark.parametrize("product", ["privat", "no such product"])
+def test_emergency_calls_cost_nothing_without_any_price_list(tmp_path: Path, typed: str, product: str) -> None:
+    (tmp_path / "broken.csv").write_text("junk", encoding="utf-8")
+    for folder in (tmp_path, tmp_path / "absent", LISTS):
+        price = rate_report(typed, product, 3600, folder)
+        assert (price.amount_micro, price.exact, price.billed_s) == (0, "0/1", 0)
+        assert [step.key for step in price.steps] == ["price.emergency"]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -12,12 +12,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from agent.core.charge import Terms, price_by
 from agent.core.packs import Pack, PackBalance
+from agent.core.schedule import limited
 from agent.core.tariff import AtMaximum, Lengths, TariffError
-from agent.rating.deck import MAX_SAME_PREFIX, canonical, parse
+from agent.paths import data_dir
+from agent.rating.deck import MAX_SAME_PREFIX, canonical, load, parse
 from agent.rating.errors import DeckError, NoRate, NoRateReason
 from agent.rating.rater import explain, find_rate, rate_call, terms_of
-from agent.rating.table import RateTable, build
+from agent.rating.table import RateTable, build, rating_key
 from agent.texts import Texts
 
 Write = Callable[..., str]
@@ -291,3 +294,26 @@ def test_a_deck_with_a_changed_place_is_read_or_refused(text: str, data: st.Data
     table = RateTable.of(deck)
     for rate in deck.rates:
         assert rate in table.candidates(rate.prefix) or table.look_up(rate.prefix) is not None
+
+
+@pytest.mark.parametrize(
+    ("product", "number", "answered", "seconds", "micro"),
+    [
+        ("iplink-topp", "+4681234567", "2018-12-31 23:59:00", 120, 350_000 + 290_000),
+        ("iplink-topp", "+4681234567", "2018-12-31 23:58:00", 120, 700_000),
+        ("iplink-topp", "+4681234567", "2019-01-01 00:00:00", 120, 580_000),
+        ("iplink-topp", "+4681234567", "2018-12-31 23:59:59", 2, 10_000),  # 0.35/60 + 0.29/60, rounded once
+    ],
+)
+def test_a_call_over_the_new_year_of_2019_is_the_old_products_until_midnight_and_the_new_ones_after(
+    product: str, number: str, answered: str, seconds: int, micro: int
+) -> None:
+    lists = data_dir() / "price-lists"
+    old, new = (RateTable.of(load(lists / name)) for name in ("privat-2018.csv", "privat.csv"))
+    assert product in old.header.products
+    key = rating_key(number) or ""
+    rates = (
+        *limited(old.candidates(key), None, date(2018, 12, 31)), *limited(new.candidates(key), date(2019, 1, 1), None),
+    )  # fmt: skip
+    start = datetime.fromisoformat(answered).replace(tzinfo=OSLO)
+    assert price_by(Terms(rates, new.rules, start, OSLO), seconds * 1000).amount_micro == micro
