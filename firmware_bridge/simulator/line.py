@@ -107,6 +107,10 @@ class SimulatedLine:
         self._burst_on = False
         self._counter = 0
         self._awaited: int | None = None
+        self.mouth: Callable[[int], bytes] | None = None
+        """What is said instead of a voice: 10 ms of A-law for the tick at this time."""
+        self.ear: Callable[[int, bytes], None] | None = None
+        """Hears what is played in the tick at this time, as A-law where it came as such: see `Playout.last_alaw`."""
         self._voice = b""
         self._voice_at = 0
         self.tx_cdb = self.rx_cdb = 0
@@ -256,7 +260,7 @@ class SimulatedLine:
         self._tick_ring(now)
         self._tick_earpiece(now)
         if self.playout is not None:
-            self._tick_microphone()
+            self._tick_microphone(now)
 
     def _perform(self, step: Step, now: int) -> None:
         t_us = now * 1000
@@ -328,8 +332,10 @@ class SimulatedLine:
                 self.stop_tone()
                 self._emit(m.ToneDoneEvent(now * 1000, DoneResult.COMPLETE), self.index)
         self.heard.append(pcm if self.off_hook else SILENT_TICK)
+        if self.ear is not None and self.playout is not None:
+            self.ear(now, self.playout.last_alaw)
 
-    def _tick_microphone(self) -> None:
+    def _tick_microphone(self, now: int) -> None:
         alaw = _SILENT_ALAW
         voice = key_press(self._key) if self._key else self._voice
         if voice and self.off_hook:
@@ -337,6 +343,8 @@ class SimulatedLine:
             if self.tx_cdb:
                 alaw = encode_alaw(amplified(decode_alaw(alaw), self.tx_cdb))
             self._voice_at = (self._voice_at + TICK_SAMPLES) % RATE
+        if self.mouth is not None:
+            alaw = self.mouth(now)
         detected = bool(self._key) and self._detected
         flags = (AudioFlag.OFF_HOOK if self.off_hook else 0) | (AudioFlag.DTMF if detected else 0)
         self._speak(self.index, self._counter, flags, alaw)

@@ -82,6 +82,13 @@ class SimulatedPhone:
         """Whether the wiring is `loop` by now."""
         return self._line.loop is loop
 
+    def converse(self, mouth: Callable[[int], bytes] | None, ear: Callable[[int, bytes], None] | None) -> None:
+        """Speak and hear frame by frame, on the card's thread: `mouth(now)` gives 10 ms of A-law (80 bytes),
+        `ear(now, alaw)` gets 10 ms as they came, nothing where none came in time. `now`: the card's clock in ms.
+        """
+        with self._condition:
+            self._line.mouth, self._line.ear = mouth, ear
+
     # --- what the person perceives ---
 
     @property

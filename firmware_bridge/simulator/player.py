@@ -98,8 +98,10 @@ class Playout:
     def __init__(self) -> None:
         self.underruns = 0
         self.overruns = 0
-        self._frames: deque[bytes] = deque()
+        self._frames: deque[tuple[bytes, bytes]] = deque()
         self._filled = False
+        self.last_alaw = b""
+        """The frame that was played last, as it came; empty: none came in time."""
         self._last = SILENT_TICK
         self._repeated = True
 
@@ -110,19 +112,21 @@ class Playout:
 
     def put(self, alaw: bytes) -> None:
         """A frame came from the host."""
-        self._frames.append(decode_alaw(alaw).ljust(len(SILENT_TICK), b"\0")[: len(SILENT_TICK)])
+        pcm = decode_alaw(alaw).ljust(len(SILENT_TICK), b"\0")[: len(SILENT_TICK)]
+        self._frames.append((alaw, pcm))
         if len(self._frames) > _PLAYOUT_LIMIT:
             self._frames.popleft()
             self.overruns += 1
 
     def tick(self) -> bytes:
         """The next 10 ms for the earpiece."""
+        self.last_alaw = b""
         if not self._filled:
             if len(self._frames) < _PLAYOUT_DEPTH:
                 return SILENT_TICK
             self._filled = True
         if self._frames:
-            self._last, self._repeated = self._frames.popleft(), False
+            (self.last_alaw, self._last), self._repeated = self._frames.popleft(), False
             return self._last
         self.underruns += 1
         if self._repeated:
