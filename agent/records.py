@@ -10,7 +10,7 @@ import msgspec
 from agent.clock import Anchor, Moment
 from agent.core.cdr import Cdr, OpenCall, Price, Quality, Superseded
 from agent.core.events import CallKind, Cause, Direction, Party
-from agent.gateway.protocol import CallState, CallStats
+from agent.gateway.protocol import CallSpeech, CallState, CallStats
 
 
 def rfc3339(at: datetime) -> str:
@@ -186,7 +186,11 @@ def _record(
 def _quality(stats: CallStats | None) -> Quality | None:
     if stats is None:
         return None
+    speech = stats.speech or CallSpeech()
     return Quality(
         codec=stats.codec, rx_packets=stats.rx_packets, tx_packets=stats.tx_packets, rx_lost=stats.rx_lost,
         tx_lost=stats.tx_lost, rx_jitter_ms=stats.rx_jitter_ms, rtt_ms=stats.rtt_ms,
+        sent_concealed_ms=10 * speech.to_network.concealed, heard_concealed_ms=10 * speech.to_line.concealed,
+        clock_corrections=sum(way.slips + way.inserts for way in (speech.to_network, speech.to_line)),
+        machine=speech.data,
     )  # fmt: skip

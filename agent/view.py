@@ -131,6 +131,8 @@ class StatusView:
     def count(self, cdr: Cdr) -> None:
         """Count a record for the metrics."""
         self.metrics.count_call(cdr.direction, cdr.cause, cdr.duration_ms)
+        if cdr.quality is not None:
+            self.metrics.count_quality(cdr.quality)
         if cdr.refusal:
             self.metrics.count_refusal(cdr.refusal)
         self.touch()

@@ -77,6 +77,14 @@ class Quality(Part, frozen=True, kw_only=True):
     tx_lost: int = 0
     rx_jitter_ms: int = 0
     rtt_ms: int = 0
+    sent_concealed_ms: int = 0
+    """Speech that was made up on its way from the line, because it was late or lost inside the adapter."""
+    heard_concealed_ms: int = 0
+    """The same, on its way to the line."""
+    clock_corrections: int = 0
+    """Frames of 10 ms left out or inserted to follow the drift of two clocks, both ways."""
+    machine: bool = False
+    """A fax, an alarm or a terminal spoke: by the line's profile, or by the tone that was heard."""
 
 
 class Superseded(Part, frozen=True, kw_only=True):

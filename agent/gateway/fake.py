@@ -118,6 +118,8 @@ class FakeGateway:
         self.registers: list[tuple[int, str]] = []
         """Every REGISTER there has been: when, and of which account."""
         self._beginning = beginning
+        self.stats = DEFAULT_STATS
+        """What an answered call reports of itself at its end."""
         self.dead_slots = 0
         """Call slots that transactions with silent peers still hold."""
         self.records: list[GatewayRecord] = []
@@ -481,12 +483,12 @@ class FakeGateway:
         leg = self.leg(call_id)
         if not leg.over:
             leg.over = True
-            stats = DEFAULT_STATS if leg.answered else None
+            stats = self.stats if leg.answered else None
             self._hear(events.CallOver(call_id, code, "", remote, on_wire, stats))
 
     def _end_leg(self, call_id: str, code: int, *, remote: bool, on_wire: bool = True) -> None:
         leg = self.leg(call_id)
         if not leg.over:
             leg.over = True
-            stats = DEFAULT_STATS if leg.answered else None
+            stats = self.stats if leg.answered else None
             self._post(events.CallOver(call_id, code, "", remote, on_wire, stats))

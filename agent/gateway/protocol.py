@@ -89,6 +89,31 @@ class AccountState(Record, frozen=True, kw_only=True, tag="account"):
     """Number of the target (of `Account.targets`) that is in use, or tried next."""
 
 
+class SpeechWay(Record, frozen=True, kw_only=True):
+    """One direction of a call's speech between line and RTP, in frames of 10 ms; see `agent.core.events`."""
+
+    frames: int = 0
+    slips: int = 0
+    inserts: int = 0
+    forced: int = 0
+    underruns: int = 0
+    concealed: int = 0
+
+
+class CallSpeech(Record, frozen=True, kw_only=True):
+    """What happened to a call's speech between line and RTP. `lost`: frames that never came from the card.
+
+    `data`: a machine's profile, or its tone, took away all that changes the sound.
+    """
+
+    to_network: SpeechWay = SpeechWay()
+    to_line: SpeechWay = SpeechWay()
+    lost: int = 0
+    bad_frames: int = 0
+    digits_muted: int = 0
+    data: bool = False
+
+
 class CallStats(Record, frozen=True, kw_only=True):
     """RTP statistics of a call, both ways."""
 
@@ -99,6 +124,7 @@ class CallStats(Record, frozen=True, kw_only=True):
     rx_jitter_ms: int = 0
     rtt_ms: int = 0
     codec: Short = ""
+    speech: CallSpeech | None = None
 
 
 class CallState(Record, frozen=True, kw_only=True, tag="call"):

@@ -7,6 +7,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
+from agent.core.cdr import Quality
 from agent.core.events import CallPhase, Cause, Direction
 from agent.status.snapshot import Snapshot
 
@@ -22,6 +23,14 @@ class Metrics:
         self._calls = Counter("iplink_calls", "Ended calls.", ("direction", "cause"), registry=registry)
         self._refusals = Counter("iplink_refused_calls", "Calls that were refused.", ("code",), registry=registry)
         self._seconds = Counter("iplink_call_seconds", "Answered time.", ("direction",), registry=registry)
+        self._concealed = Counter(
+            "iplink_speech_concealed_seconds", "Speech made up for what was late or lost inside the adapter.", ("way",),
+            registry=registry,
+        )  # fmt: skip
+        self._corrections = Counter(
+            "iplink_speech_clock_corrections", "Frames left out or inserted to follow the drift of two clocks.",
+            registry=registry,
+        )  # fmt: skip
         self._upload_errors = Counter("iplink_upload_errors", "Failed deliveries of records.", registry=registry)
         self._uploaded = Counter("iplink_uploaded_records", "Acknowledged records.", registry=registry)
         self._requests = Counter(
@@ -63,6 +72,12 @@ class Metrics:
         """Count one ended call."""
         self._calls.labels(direction.value, cause.value).inc()
         self._seconds.labels(direction.value).inc(duration_ms / 1000)
+
+    def count_quality(self, quality: Quality) -> None:
+        """Count what happened to the speech of one ended call."""
+        self._concealed.labels("sent").inc(quality.sent_concealed_ms / 1000)
+        self._concealed.labels("heard").inc(quality.heard_concealed_ms / 1000)
+        self._corrections.inc(quality.clock_corrections)
 
     def count_refusal(self, code: str) -> None:
         """Count one refused call by the code of its refusal."""

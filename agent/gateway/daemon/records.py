@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agent.core.call import Call
-from agent.core.events import CallPhase, MediaStats
+from agent.core.events import CallPhase, MediaStats, SpeechCounters, SpeechStats
 from agent.core.line import Line
 from agent.core.linetest_run import RunPhase
 from agent.core.registration import Registration
@@ -12,7 +12,16 @@ from agent.gateway.card_records import LineTestState, UpdateState
 from agent.gateway.daemon.actions import Publish
 from agent.gateway.daemon.exchange import Exchange
 from agent.gateway.daemon.lamps import Lamps
-from agent.gateway.protocol import AccountState, CallState, CallStats, CardState, GatewayRecord, LineState
+from agent.gateway.protocol import (
+    AccountState,
+    CallSpeech,
+    CallState,
+    CallStats,
+    CardState,
+    GatewayRecord,
+    LineState,
+    SpeechWay,
+)
 
 _SHORT = 128
 _TEXT = 1024
@@ -142,6 +151,21 @@ def _stats(stats: MediaStats) -> CallStats:
     return CallStats(
         rx_packets=stats.rx_packets, tx_packets=stats.tx_packets, rx_lost=stats.rx_lost, tx_lost=stats.tx_lost,
         rx_jitter_ms=stats.rx_jitter_ms, rtt_ms=stats.rtt_ms, codec=stats.codec[:_SHORT],
+        speech=_speech(stats.speech) if stats.speech is not None else None,
+    )  # fmt: skip
+
+
+def _speech(speech: SpeechStats) -> CallSpeech:
+    return CallSpeech(
+        to_network=_way(speech.to_sip), to_line=_way(speech.to_card), lost=speech.lost, bad_frames=speech.bad_frames,
+        digits_muted=speech.digits_muted, data=speech.data,
+    )  # fmt: skip
+
+
+def _way(way: SpeechCounters) -> SpeechWay:
+    return SpeechWay(
+        frames=way.frames, slips=way.slips, inserts=way.inserts, forced=way.forced, underruns=way.underruns,
+        concealed=way.concealed,
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from agent.core.events import CallPhase, Cause, Lamp, LineProfile, Party, Tone
+from agent.core.events import CallPhase, Cause, Lamp, LineProfile, MediaStats, Party, SpeechCounters, SpeechStats, Tone
 from agent.gateway.fake import FakeGateway, RegistrarMood
 from agent.gateway.protocol import (
     MAX_UNRELEASED,
@@ -622,3 +622,15 @@ def test_a_machine_hears_no_warning_tone_in_its_call(gateway, configuration):
         assert (gateway.phones[0].warnings == 1) is heard
         gateway.phones[0].warnings = 0
         gateway.hang_up()
+
+
+def test_the_calls_record_tells_what_happened_to_its_speech(make_gateway):
+    speech = SpeechStats(to_sip=SpeechCounters(frames=500, slips=1), to_card=SpeechCounters(concealed=2), lost=1)
+    gateway = make_gateway()
+    gateway.stats = MediaStats(rx_packets=7, speech=speech)
+    call_id = _granted(gateway)
+    gateway.peer_answers(call_id)
+    gateway.hang_up()
+
+    told = gateway.call(call_id).stats.speech
+    assert (told.to_network.frames, told.to_network.slips, told.to_line.concealed, told.lost) == (500, 1, 2, 1)

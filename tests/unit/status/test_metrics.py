@@ -4,6 +4,7 @@ import re
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from agent.core.cdr import Quality
 from agent.core.events import Cause, Direction
 from agent.status.metrics import Metrics
 from agent.status.sample import sample_snapshot
@@ -23,6 +24,7 @@ def test_counters_and_gauges_say_what_happened():
     metrics.count_refusal("no_rate")
     metrics.count_upload(3)
     metrics.count_upload_error()
+    metrics.count_quality(Quality(sent_concealed_ms=30, clock_corrections=2))
     metrics.count_request("/", 200)
     found = values(metrics.render(sample_snapshot(), watchers=2, refused_connections=5))
     assert found["iplink_calls_total", ("cause", "busy"), ("direction", "outgoing")] == 1
@@ -31,6 +33,9 @@ def test_counters_and_gauges_say_what_happened():
     assert found["iplink_refused_calls_total", ("code", "no_rate")] == 1
     assert found["iplink_uploaded_records_total",] == 3
     assert found["iplink_upload_errors_total",] == 1
+    assert found["iplink_speech_concealed_seconds_total", ("way", "sent")] == 0.03
+    assert found["iplink_speech_concealed_seconds_total", ("way", "heard")] == 0
+    assert found["iplink_speech_clock_corrections_total",] == 2
     assert found["iplink_page_requests_total", ("route", "/"), ("status", "200")] == 1
     assert found["iplink_live_calls", ("phase", "answered")] == 1
     assert found["iplink_registered", ("registration", "1")] == 1

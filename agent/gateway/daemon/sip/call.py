@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import Protocol
 
 import pjsua2 as pj
 
-from agent.core.events import MediaStats
+from agent.core.events import MediaStats, SpeechStats
 from agent.gateway.daemon.sip.guard import guarded
 from agent.gateway.daemon.sip.port import LinePort
 from agent.gateway.daemon.sip.uri import phrase
@@ -94,6 +95,7 @@ class SipCall(pj.Call):
         self._owner = owner
         self._ports = ports
         self._totals = _Totals()
+        self._speech: SpeechStats | None = None
 
     def callback_failed(self, callback: str, error: BaseException) -> None:
         """Passed on to the stack."""
@@ -101,7 +103,13 @@ class SipCall(pj.Call):
 
     def stats(self) -> MediaStats | None:
         """Statistics of all streams that have ended; None where the call never had one."""
-        return self._totals.result() if self.had_media else None
+        self.note_speech()
+        return dataclasses.replace(self._totals.result(), speech=self._speech) if self.had_media else None
+
+    def note_speech(self) -> None:
+        """Take the counters of the line's speech, once: after the hang-up the line may soon be in another call."""
+        if self._speech is None and self.line is not None and self.answered:
+            self._speech = self._ports[self.line].speech_stats()
 
     @guarded
     def onCallState(self, prm: pj.OnCallStateParam) -> None:  # noqa: N802  the library's name

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import pjsua2 as pj
 
+from agent.core.events import SpeechStats
 from agent.gateway.daemon.sip.guard import guarded
 from agent.gateway.daemon.sip.native import SipError
 
@@ -19,7 +20,12 @@ FRAME_BYTES = 320
 
 
 class Speech(Protocol):
-    """Where a line's speech comes from and goes to; called 50 times a second on the media clock's thread."""
+    """Where a line's speech comes from and goes to: `media_*` 50 times a second on the media clock's thread."""
+
+    @property
+    def stats(self) -> SpeechStats | None:
+        """What has happened to the speech of the present or last call; None where nobody counts."""
+        ...
 
     def media_put(self, pcm: bytes) -> None:
         """Take 20 ms of 16-bit PCM from SIP (empty: nothing was received)."""
@@ -51,6 +57,10 @@ class LinePort(pj.AudioMediaPort):
         audio = pj.MediaFormatAudio()
         audio.init(pj.PJMEDIA_FORMAT_PCM, SAMPLE_RATE, 1, FRAME_US, 16)
         self.createPort(name, audio)
+
+    def speech_stats(self) -> SpeechStats | None:
+        """What has happened to the speech of the line's present or last call."""
+        return self._speech.stats
 
     def callback_failed(self, callback: str, error: BaseException) -> None:
         """Counted only: this is the media clock's thread, and the stack reads it at leisure."""

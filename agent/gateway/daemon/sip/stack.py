@@ -342,6 +342,7 @@ class SipStack:
 
     def _hang_up(self, call: SipCall, code: int) -> None:
         call.ended_here = True
+        call.note_speech()
         if call.getId() < 0:  # never made: the library would abort
             self._over(call, 0, "the call was never made", remote=False, on_wire=False)
             return
