@@ -26,6 +26,9 @@ SILENCE_MS = 3000
 HEARTBEAT_MS = 1000
 REPLY_TIMEOUT_MS = 2000
 AUDIO_QUEUE = 8
+"""Frames of speech of one line that wait for the wire: 80 ms, as much as the other end plays out of its own buffer."""
+_AUDIO_TURN = 4
+"""Frames of speech after which one of what waits behind them has its turn, where the wire is too slow for all."""
 LOG_QUEUE = 16
 _BURST_BYTES = 1024
 """At most this much is handed out at once, so that speech overtakes what is less urgent."""
@@ -83,6 +86,7 @@ class Link:
         self._pending: dict[int, _Pending] = {}
         self._link_queue: deque[object] = deque()
         self._audio_queue: deque[tuple[int, int, int, bytes]] = deque()
+        self._audio_run = 0
         self._log_queue: deque[m.LogLine] = deque()
         self._ack_due = False
         self._owed = 0
@@ -299,10 +303,13 @@ class Link:
 
     def send_audio(self, line: int, counter: int, flags: int, data: bytes) -> None:
         """Queue a frame of speech; the oldest is dropped where the wire cannot keep up."""
-        if len(self._audio_queue) >= AUDIO_QUEUE:
-            self._audio_queue.popleft()
-            self.counters.audio_dropped += 1
-        self._audio_queue.append((line, counter, flags, data))
+        queue = self._audio_queue
+        if len(queue) >= AUDIO_QUEUE:
+            own = [at for at, frame in enumerate(queue) if frame[0] == line]
+            if len(own) >= AUDIO_QUEUE:
+                del queue[own[0]]
+                self.counters.audio_dropped += 1
+        queue.append((line, counter, flags, data))
 
     def send_log(self, level: int, text: str) -> None:
         """Queue a line for the other end's log; lost where too many wait."""
@@ -326,17 +333,27 @@ class Link:
         return b"".join(out)
 
     def _next_data(self, now: int) -> bytes:
+        data = self._most_urgent(now)
+        if not data and self._audio_run:
+            # Nothing else waited for its turn.
+            self._audio_run = 0
+            data = self._most_urgent(now)
+        return data
+
+    def _most_urgent(self, now: int) -> bytes:
         if self._raw:
             return self._raw.popleft()
         if self._link_queue:
             return self._encode_message(Kind.LINK, self._link_queue.popleft())
-        if self._audio_queue and not self._held:
+        if self._audio_queue and not self._held and self._audio_run < _AUDIO_TURN:
+            self._audio_run += 1
             line, counter, flags, data = self._audio_queue.popleft()
             self.counters.audio_out += 1
             return self._encode(Kind.AUDIO, line, 0, 0, self._audio_out, _AUDIO_HEAD.pack(counter, flags) + data)
         if self.up:
             frame = self._sender.take(now, fresh=not self._held)
             if frame is not None:
+                self._audio_run = 0
                 self._last = self._handed_out(frame.kind, frame.seq, now)
                 if frame.kind == Kind.CMD and (pending := self._pending.get(frame.seq)) and frame.sends == 1:
                     pending.first_sent_ms = now

@@ -29,6 +29,7 @@ class Talk:
         self.said = self.answered = 0
         self.at_host: list[int | None] = []
         self.at_ear: list[int | None] = []
+        self.overruns = 0
 
     def mouth(self, _now: int) -> bytes:
         self.said += 1
@@ -65,6 +66,7 @@ def talk(seconds: float, mischief: Mischief | None = None) -> tuple[list[Talk], 
             assert card.wait_for(lambda: all(one.said >= wanted for one in talks), seconds + 20)
             card.unkind(None)
             for line, phone in enumerate(card.phones):
+                talks[line].overruns = phone._line.playout.overruns
                 client.close_audio(line)
                 assert phone.wait_for(lambda phone=phone: not phone.audio_open, 5)
         finally:
@@ -72,27 +74,34 @@ def talk(seconds: float, mischief: Mischief | None = None) -> tuple[list[Talk], 
         return talks, client, card
 
 
-def check_whole(talks: list[Talk], client: LineCard) -> None:
+def check_account(talks: list[Talk], client: LineCard, card: PtyCard) -> None:
+    """Every frame arrived, in order and once, or is counted where it was lost: a machine that stands still for more
+    than 80 ms costs some, and there are none but those.
+    """
     stats = client.stats()
-    assert (stats.audio_lost, stats.audio_late, stats.audio_dropped, stats.crc_errors) == (0, 0, 0, 0)
-    for one in talks:
+    assert (stats.audio_late, stats.crc_errors) == (0, 0)
+    assert stats.audio_lost == sum(number is None for one in talks for number in one.at_host)
+    missing = 0
+    for one, phone in zip(talks, card.phones, strict=True):
+        assert [number or at for at, number in enumerate(one.at_host, start=1)] == list(range(1, len(one.at_host) + 1))
         # The frames after the last order may still have been said into a line that was closed already.
-        assert one.at_host == list(range(1, len(one.at_host) + 1))
         assert one.said - len(one.at_host) <= 5
         heard = [number for number in one.at_ear if number is not None]
-        assert heard == list(range(1, len(heard) + 1)), "in order, none twice, none missing"
-        assert one.answered - len(heard) <= 10, "what waits in the telephone's buffer at the end"
+        assert heard == sorted(set(heard)), "in order, and none twice"
+        holes = heard[-1] - len(heard)
+        assert holes == phone._line.lost + one.overruns, "nothing is missing that the card does not know of"
+        assert one.answered - heard[-1] <= 10, "what waits in the telephone's buffer at the end"
+        missing += holes + one.at_host.count(None)
+    assert missing <= 0.01 * sum(one.said + one.answered for one in talks)
 
 
 def test_ten_seconds_of_both_lines_pass_whole_in_both_directions():
-    talks, client, _ = talk(10)
-    check_whole(talks, client)
+    check_account(*talk(10))
 
 
 @pytest.mark.slow
 def test_a_minute_of_both_lines_passes_whole_in_both_directions():
-    talks, client, _ = talk(60)
-    check_whole(talks, client)
+    check_account(*talk(60))
 
 
 def test_frames_that_a_bad_wire_eats_are_known_one_by_one_and_answered():
