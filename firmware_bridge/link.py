@@ -333,37 +333,39 @@ class Link:
         return b"".join(out)
 
     def _next_data(self, now: int) -> bytes:
-        data = self._most_urgent(now)
-        if not data and self._audio_run:
-            # Nothing else waited for its turn.
-            self._audio_run = 0
-            data = self._most_urgent(now)
-        return data
-
-    def _most_urgent(self, now: int) -> bytes:
         if self._raw:
             return self._raw.popleft()
         if self._link_queue:
             return self._encode_message(Kind.LINK, self._link_queue.popleft())
-        if self._audio_queue and not self._held and self._audio_run < _AUDIO_TURN:
+        if self._audio_queue and not self._held:
             self._audio_run += 1
-            line, counter, flags, data = self._audio_queue.popleft()
-            self.counters.audio_out += 1
-            return self._encode(Kind.AUDIO, line, 0, 0, self._audio_out, _AUDIO_HEAD.pack(counter, flags) + data)
+            # Asked for only when it is their turn: taking a frame of the reliable half means sending it.
+            waited = self._reliable(now) if self._audio_run > _AUDIO_TURN else b""
+            return waited or self._speech()
         if self.up:
-            frame = self._sender.take(now, fresh=not self._held)
-            if frame is not None:
-                self._audio_run = 0
-                self._last = self._handed_out(frame.kind, frame.seq, now)
-                if frame.kind == Kind.CMD and (pending := self._pending.get(frame.seq)) and frame.sends == 1:
-                    pending.first_sent_ms = now
-                flags = FLAG_RETRANSMITTED if frame.sends > 1 else 0
-                return self._encode(frame.kind, frame.line, flags, frame.seq, frame.id, frame.payload)
+            if data := self._reliable(now):
+                return data
             if self._ack_due:
                 return self._encode_message(Kind.LINK, m.Ack())
         if self._log_queue and not self._held:
             return self._encode_message(Kind.LOG, self._log_queue.popleft())
         return b""
+
+    def _speech(self) -> bytes:
+        line, counter, flags, data = self._audio_queue.popleft()
+        self.counters.audio_out += 1
+        return self._encode(Kind.AUDIO, line, 0, 0, self._audio_out, _AUDIO_HEAD.pack(counter, flags) + data)
+
+    def _reliable(self, now: int) -> bytes:
+        self._audio_run = 0
+        frame = self._sender.take(now, fresh=not self._held) if self.up else None
+        if frame is None:
+            return b""
+        self._last = self._handed_out(frame.kind, frame.seq, now)
+        if frame.kind == Kind.CMD and (pending := self._pending.get(frame.seq)) and frame.sends == 1:
+            pending.first_sent_ms = now
+        flags = FLAG_RETRANSMITTED if frame.sends > 1 else 0
+        return self._encode(frame.kind, frame.line, flags, frame.seq, frame.id, frame.payload)
 
     def _encode_message(self, kind: Kind, message: object) -> bytes:
         return self._encode(kind, 0, 0, 0, m.spec_of(message).id, m.pack(message))
