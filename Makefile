@@ -39,10 +39,10 @@ test-slow: venv
 torture: venv
 	@$(V)/python tests/torture --gateway --lying-card --seconds $(or $(SECONDS),0)
 
-# Real SIP peers and a real browser, for the tests that are skipped without them.
+# Real SIP peers, a real browser and a C compiler, for the tests that are skipped without them.
 peers:
 	apt-get update -qq
-	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends kamailio sip-tester chromium iproute2 systemd faketime
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends gcc libc6-dev make kamailio sip-tester chromium iproute2 systemd faketime
 
 bench: venv
 	$(V)/python tests/bench

@@ -1,4 +1,4 @@
-"""What is made from the message table: C types and codecs, golden vectors.
+"""What is made from the message table: C types and codecs, the protocol page, golden vectors.
 
 python -m firmware_bridge.generate [--check]
 """

@@ -41,7 +41,7 @@ CAPABILITIES = (
 )
 _REORDER = m.ToneStart(m.ToneProgram(-10, (m.ToneSegment((425,), 200), m.ToneSegment((), 200))))
 """What a lifted handset hears when the host has gone, if the host wanted so (ITU-T E.180, Norway's congestion)."""
-_STATUS_MS = 1000
+STATUS_MS = 1000
 
 
 class SimulatedCard:
@@ -168,7 +168,7 @@ class SimulatedCard:
         self._emit(m.ButtonEvent(t_us + held_ms * 1000, down=False, held_ms=held_ms), 0)
 
     def _report(self, now: int) -> None:
-        self._status_ms = now + _STATUS_MS
+        self._status_ms = now + STATUS_MS
         for line in self.lines:
             self._emit(line.status(now), line.index)
 
@@ -302,4 +302,4 @@ class SimulatedCard:
         )
 
 
-assert _STATUS_MS % TICK_MS == 0
+assert STATUS_MS % TICK_MS == 0

@@ -17,7 +17,7 @@ TICK_MS = 10
 TICK_SAMPLES = RATE * TICK_MS // 1000
 SILENT_TICK = bytes(2 * TICK_SAMPLES)
 _PLAYOUT_DEPTH = 2
-_PLAYOUT_LIMIT = 8
+PLAYOUT_LIMIT = 8
 
 
 @functools.lru_cache(maxsize=64)
@@ -114,7 +114,7 @@ class Playout:
         """A frame came from the host."""
         pcm = decode_alaw(alaw).ljust(len(SILENT_TICK), b"\0")[: len(SILENT_TICK)]
         self._frames.append((alaw, pcm))
-        if len(self._frames) > _PLAYOUT_LIMIT:
+        if len(self._frames) > PLAYOUT_LIMIT:
             self._frames.popleft()
             self.overruns += 1
 
