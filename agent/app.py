@@ -179,8 +179,9 @@ class Agent:
             troubles=(StoreError,),
         )  # fmt: skip
         self._timekeeper = Timekeeper(
-            self._clock, store, self._operators_time, uniform=self._random.uniform, known=self._time_known
-        )
+            self._clock, store, self._operators_time, uniform=self._random.uniform, known=self._time_known,
+            start_within_s=_spread_s(config.operator.start_within_s, clock.boot_ms()),
+        )  # fmt: skip
         self._disk = DiskWatch(store, mended=self.calls.store_works, touch=self._disk_changed)
         store.can_spare(self._spare_price_lists)
         self._view = StatusView(

@@ -22,6 +22,7 @@ ASK_MS = 6 * 3600 * 1000
 KEEP_MS = 3600 * 1000
 """How often the newest time is written down, as the floor of the next boot."""
 
+_SPREAD = (0.8, 1.2)
 _SLOWEST_S = 300.0
 _log = structlog.get_logger("time")
 
@@ -49,11 +50,16 @@ class Timekeeper:
         *,
         uniform: Uniform,
         known: Callable[[], None],
+        start_within_s: float = 0.0,
     ) -> None:
-        """`ask` brings the operator's time. Raises OperatorError."""
+        """`ask` brings the operator's time. Raises OperatorError.
+
+        `start_within_s` spreads a fleet that got its power back, where a time daemon has told the time already.
+        """
         self._clock, self._documents, self._ask, self._uniform, self._known = clock, documents, ask, uniform, known
         self._retry = Retry()
-        self._asked_ms: int | None = None
+        self._ask_again_ms = 0
+        self._start_within_s = start_within_s
         self._kept: KeptTime | None = None
         self._kept_ms = 0
 
@@ -72,6 +78,9 @@ class Timekeeper:
 
     async def run(self) -> None:
         """Look after the clock until cancelled."""
+        now = self._clock.now()
+        if now.trusted:
+            self._ask_again_ms = now.boot_ms + round(self._uniform(0.0, self._start_within_s) * 1000)
         while True:
             await self.look()
             await asyncio.sleep(LOOK_S)
@@ -79,7 +88,7 @@ class Timekeeper:
     async def look(self) -> None:
         """Ask the operator if it is time to, keep what has changed, and tell."""
         now_ms = self._clock.now().boot_ms
-        due = self._asked_ms is None or now_ms - self._asked_ms >= ASK_MS or self._clock.wants_witness
+        due = now_ms >= self._ask_again_ms or self._clock.wants_witness
         if due and self._retry.remaining_s(now_ms) == 0:
             await self._ask_operator()
         await self._keep(self._clock.now().boot_ms)
@@ -103,7 +112,8 @@ class Timekeeper:
         if word is Word.USELESS:
             self._later()
         else:
-            self._retry, self._asked_ms = Retry(), answered_ms
+            self._retry = Retry()
+            self._ask_again_ms = answered_ms + round(ASK_MS * self._uniform(*_SPREAD))
 
     def _later(self) -> None:
         now_ms = self._clock.now().boot_ms

@@ -1,5 +1,6 @@
 """The time is asked for, kept, and found again; nobody is asked more often than is useful."""
 
+import asyncio
 import random
 from datetime import UTC, datetime, timedelta
 
@@ -68,13 +69,32 @@ def box():
     return Box()
 
 
-async def test_the_operator_is_asked_at_once_and_then_every_six_hours(box):
+async def test_the_operator_is_asked_at_once_and_then_some_four_times_a_day(box):
     await box.look_for(5)
     assert (box.asked, box.clock.now().wall, box.known) == (1, box.truth, 1)
-    await box.look_for(6 * 3600 - 60, every=60)
+    await box.look_for(4 * 3600, every=60)
     assert box.asked == 1
-    await box.look_for(120, every=60)
+    await box.look_for(4 * 3600, every=60)
     assert box.asked == 2
+
+
+@pytest.mark.parametrize(("synchronised", "at_once"), [(False, 1), (True, 0)])
+async def test_a_fleet_that_gets_its_power_back_asks_at_once_only_where_nobody_told_the_time(synchronised, at_once):
+    box = Box()
+    box.synchronised, box.system = synchronised, box.truth
+    box.keeper = Timekeeper(box.clock, box, box._ask, uniform=lambda low, high: high, known=box._known,
+                            start_within_s=900.0)  # fmt: skip
+    task = asyncio.create_task(box.keeper.run())
+    for _ in range(20):
+        await asyncio.sleep(0)
+    task.cancel()
+    assert box.asked == at_once
+    box.pass_s(890)
+    await box.keeper.look()
+    assert box.asked == at_once
+    box.pass_s(10)
+    await box.keeper.look()
+    assert box.asked == 1
 
 
 async def test_an_operator_that_is_away_is_asked_again_with_patience(box):

@@ -382,7 +382,15 @@ async def test_run_really_sleeps_until_it_is_woken(outbox, operator, clock, unif
 
 HAPPENINGS = st.lists(
     st.sampled_from(
-        [None, "answer lost", Unreachable("gone"), Busy("later", 3.0), Broken("what", 500), Refused("who")]
+        [
+            None,
+            "answer lost",
+            Unreachable("gone"),
+            CutOff("lost"),
+            Busy("later", 3.0),
+            Broken("what", 500),
+            Refused("who"),
+        ]
     ),
     max_size=30,
 )

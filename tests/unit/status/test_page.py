@@ -215,3 +215,12 @@ def test_emergency_call_is_shown_as_free(page):
     calls = page.fragments(masked(structs.replace(sample_snapshot(), calls=[call])), "nb")["calls"]
     assert "112" in calls
     assert "gratis" in calls
+
+
+@pytest.mark.parametrize(("lang", "words"), [("nb", "1200 av 100000 sendt"), ("en", "1200 of 100000 sent")])
+def test_a_backlog_says_how_far_it_has_come(page, lang, words):
+    snapshot = sample_snapshot()
+    without = page.fragments(masked(snapshot), lang)["service"]
+    upload = structs.replace(snapshot.upload, backlog_done=1200, backlog_total=100_000)
+    assert words in text(page.fragments(masked(structs.replace(snapshot, upload=upload)), lang)["service"])
+    assert words not in text(without)

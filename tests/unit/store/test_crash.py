@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import shutil
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 import aiosqlite
@@ -12,10 +13,12 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
+from agent import records as making
 from agent.store import OutboxState, Store, StoreError
 
 MONTH, DAY = "2026-03", "2026-03-01"
 ACK = "2026-03-01T13:00:00Z"
+LATER_MONTH, LATER_DAY, TRULY = "2026-05", "2026-05-17", datetime(2026, 5, 17, 12, tzinfo=UTC)
 
 
 def cut_power(folder, copy):
@@ -72,6 +75,27 @@ async def test_a_power_cut_anywhere_in_finishing_a_call_leaves_all_of_it_or_noth
     changes = [state for state, _ in itertools.groupby(states)]
     assert len(states) >= 6
     assert changes == [before, after]
+
+
+async def test_a_power_cut_anywhere_in_correcting_a_record_leaves_it_counted_once(
+    monkeypatch, folder, tmp_path, records
+):
+    store = await Store.open(folder)
+    cdr = records.cdr(1)
+    await store.finish(cdr, MONTH, DAY)
+    corrected = making.correction(cdr, TRULY, "operator", records.price(700_000), "")
+    photographs = await photographed(
+        monkeypatch, folder, tmp_path, lambda: store.correct(corrected, LATER_MONTH, LATER_DAY)
+    )
+    await store.close()
+    states = []
+    for photograph in photographs:
+        survivor = await Store.open(photograph)
+        states.append([[row.amount_micro for row in await survivor.usage(one)] for one in (MONTH, LATER_MONTH)])
+        await survivor.correct(corrected, LATER_MONTH, LATER_DAY)
+        assert [row.amount_micro for row in await survivor.usage(LATER_DAY[:7])] == [700_000]
+        await survivor.close()
+    assert [state for state, _ in itertools.groupby(states)] == [[[1_250_000], []], [[], [700_000]]]
 
 
 async def test_a_power_cut_anywhere_in_acknowledging_leaves_every_record_in_one_state(
@@ -160,6 +184,7 @@ class Household(RuleBasedStateMachine):
         self.records = {}
         self.purged = set()
         self.counted = 0
+        self.corrected = 0
         self.lied = False
 
     def run(self, awaitable):
@@ -210,6 +235,25 @@ class Household(RuleBasedStateMachine):
         self.run(self.store.quarantine(id_, "poison"))
         if self.records.get(id_) is OutboxState.PENDING:
             self.records[id_] = OutboxState.QUARANTINED
+
+    @rule(number=calls)
+    def a_quarantined_record_may_go_again(self, number):
+        id_ = self.make.call_id(number)
+        apart = self.records.get(id_) is OutboxState.QUARANTINED
+        assert self.run(self.store.requeue([id_])) == apart
+        if apart:
+            self.records[id_] = OutboxState.PENDING
+
+    @rule(number=calls, again=st.integers(1, 2))
+    def a_record_is_corrected(self, number, again):
+        original = self.make.cdr(number)
+        corrected = making.correction(original, TRULY, "operator", self.make.price(700_000), "")
+        new = original.id in self.records and corrected.id not in self.records and corrected.id not in self.purged
+        results = [self.run(self.store.correct(corrected, LATER_MONTH, LATER_DAY)) for _ in range(again)]
+        assert results == [new] + [False] * (again - 1)
+        if new:
+            self.records[corrected.id] = OutboxState.PENDING
+            self.corrected += 1
 
     @rule()
     def a_week_passes(self):
@@ -266,9 +310,13 @@ class Household(RuleBasedStateMachine):
         assert {call.id: call for call in self.run(self.store.open_calls())} == self.open
         stored = [(kept.cdr.id, kept.state) for kept in self.run(self.store.recent(1000))]
         assert stored == list(reversed(self.records.items()))
-        rows = self.run(self.store.usage(MONTH))
-        assert sum(row.calls for row in rows) == self.counted
-        assert sum(row.amount_micro for row in rows) == self.counted * 1_250_000
+        for month, calls, micro in (
+            (MONTH, self.counted - self.corrected, 1_250_000), (LATER_MONTH, self.corrected, 700_000),
+        ):  # fmt: skip
+            rows = self.run(self.store.usage(month))
+            assert sum(row.calls for row in rows) == calls
+            assert sum(row.amount_micro for row in rows) == calls * micro
+            assert calls or not rows
 
 
 async def _awaited(awaitable):
