@@ -24,12 +24,14 @@ from agent.core.numbers import NumberClass
 HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 24 * HOUR_MS
 _BUCKET_MS: Final = 60_000
+_SHARE: Final = 4
+"""A long slice takes no more than this part of what is left under the nearest cap."""
 
 EXEMPT_CLASSES: Final = frozenset({NumberClass.EMERGENCY, NumberClass.TOLL_FREE, NumberClass.SOCIAL})
 
 
 class Cap(enum.StrEnum):
-    """What can refuse or end a call for the sake of money."""
+    """What can refuse or end a call for the sake of money; each has a sentence `limit.CAP`."""
 
     CALL = "call"
     MONTH = "month"
@@ -38,6 +40,10 @@ class Cap(enum.StrEnum):
     HOUR = "hour"
     DAY = "day"
     BALANCE = "balance"
+    PRICE_LIST = "price_list"
+    """Not a cap of the customer: from here on the price list has no price, or ends the call at its maximum."""
+    LEASE = "lease"
+    """Nor is this: the agent, which would have granted more, was not there to do so."""
 
 
 _CLASS_CAPS: Final = {NumberClass.INTERNATIONAL: Cap.ABROAD, NumberClass.PREMIUM: Cap.PREMIUM}
@@ -73,8 +79,8 @@ class TermsPrice:
 class Limits:
     """Caps in micro-units; None: no such cap. Hour and day roll: the last 60 minutes, the last 24 hours.
 
-    A call reserves `slice_micro` at a time (its first increment at least). The warning sounds `warn_ms` before a cap
-    ends the call.
+    A call reserves `slice_micro` at a time; more where it takes no more than its share of what is left: the price of
+    `slice_ms`; and the next increment at least. The warning sounds `warn_ms` before a cap ends the call.
     """
 
     call_micro: int | None = None
@@ -84,6 +90,7 @@ class Limits:
     hour_micro: int | None = None
     day_micro: int | None = None
     slice_micro: int = 5_000_000
+    slice_ms: int = 900_000
     warn_ms: int = 60_000
 
 
@@ -104,6 +111,23 @@ class Spent:
             abroad_micro=self.abroad_micro + (amount_micro if cap is Cap.ABROAD else 0),
             premium_micro=self.premium_micro + (amount_micro if cap is Cap.PREMIUM else 0),
         )
+
+    def at_least(self, other: Spent) -> Spent:
+        """Return the greater of each sum: two counts of the same calls, of which either may lag."""
+        return Spent(
+            self.month, max(self.total_micro, other.total_micro), max(self.abroad_micro, other.abroad_micro),
+            max(self.premium_micro, other.premium_micro),
+        )  # fmt: skip
+
+    def of(self, cap: Cap) -> int:
+        """The sum that a cap of the month is measured against."""
+        match cap:
+            case Cap.ABROAD:
+                return self.abroad_micro
+            case Cap.PREMIUM:
+                return self.premium_micro
+            case _:
+                return self.total_micro
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +184,42 @@ class Budget:
         self._balance_micro = balance_micro
         self._recent: list[tuple[int, int]] = sorted(recent)
         self._held: dict[str, _Held] = {}
+        self._told: dict[str, Spent] = {}
+
+    @property
+    def limits(self) -> Limits:
+        """The caps in force."""
+        return self._limits
+
+    @property
+    def balance_micro(self) -> int | None:
+        """What is left of prepaid money, calls in progress not counted; None: billed in arrears."""
+        return self._balance_micro
+
+    def change(self, limits: Limits, balance_micro: int | None) -> None:
+        """Take other caps and another balance; calls in progress meet them when they ask again."""
+        self._limits = limits
+        self._balance_micro = balance_micro
+
+    def load(self, here: Spent) -> None:
+        """Take this adapter's own count of one more month, from before it was started."""
+        self._here[here.month] = here
+
+    def holds(self, call_id: str) -> bool:
+        """Whether something was granted to the call that has not been settled."""
+        return call_id in self._held
+
+    def spent(self, month: str) -> Spent:
+        """What was spent in a month, here and elsewhere."""
+        return self._spent(month)
+
+    def here(self, month: str) -> Spent:
+        """What was spent in a month here, as far as it was counted here."""
+        return self._here.get(month, Spent(month))
+
+    def spent_since(self, after_ms: int) -> int:
+        """Micro-units of the calls here that ended after a moment, at most a day ago."""
+        return self._since(after_ms)
 
     def spent_micro(self, month: str) -> int:
         """Micro-units spent in a month, here and elsewhere."""
@@ -170,21 +230,35 @@ class Budget:
         """Micro-units set aside for calls in progress."""
         return sum(held.amount_micro for held in self._held.values())
 
-    def observe(self, elsewhere: Spent, balance_micro: int | None = None) -> None:
-        """Take the operator's newest word: what other devices have spent, and the balance without calls in progress."""
+    def observe(self, elsewhere: Spent, balance_micro: int | None = None, told: Spent | None = None) -> None:
+        """Take the operator's newest word: what other devices have spent, and the balance without calls in progress.
+
+        `told`: this adapter's own spending as the operator has it; it counts where that here has been lost.
+        """
         self._elsewhere[elsewhere.month] = elsewhere
+        if told is not None:
+            self._told[told.month] = told
         self._balance_micro = balance_micro
         self._forget_old_months()
 
     def reserve(
-        self, call_id: str, number_class: NumberClass, price: Price, *, month: str, now_ms: int
+        self,
+        call_id: str,
+        number_class: NumberClass,
+        price: Price,
+        *,
+        month: str,
+        now_ms: int,
+        talked_ms: int = 0,
     ) -> Reservation | Shortfall:
         """Set money aside for a call, or more of it for one in progress: the answer counts from the call's beginning.
 
         `month` is the one in which the call began. Exempt classes need no money. A call in progress for which the money
-        no longer suffices (other devices have spent it) is granted less than before.
+        no longer suffices (other devices have spent it) is granted less than before. `talked_ms`: so much of it is spent already.
         """
         held = self._held.get(call_id, _Held(month, _CLASS_CAPS.get(number_class)))
+        if talked_ms > held.duration_ms:
+            held = replace(held, duration_ms=talked_ms, amount_micro=self._cost_micro(price, talked_ms))
         available, cap = self._available(call_id, held, now_ms)
         unlimited = price.longest_ms(None)
         if available is None or number_class in EXEMPT_CLASSES:
@@ -198,13 +272,26 @@ class Budget:
         if longest > held.duration_ms:
             # A slice, or the next increment where that is dearer.
             slice_micro = held.amount_micro + self._limits.slice_micro
-            wanted = max(slice_micro, price.cost_micro(held.duration_ms + 1))
+            long_micro = price.cost_micro(min(longest, held.duration_ms + self._limits.slice_ms))
+            share_micro = held.amount_micro + (available - held.amount_micro) // _SHARE
+            wanted = max(slice_micro, min(long_micro, share_micro), price.cost_micro(held.duration_ms + 1))
             duration = min(longest, price.longest_ms(wanted))
         amount = price.cost_micro(duration)
         self._held[call_id] = replace(held, amount_micro=amount, duration_ms=duration)
         if duration < longest or longest == unlimited:
             return Reservation(call_id, amount, duration)
         return Reservation(call_id, amount, duration, cap, max(0, duration - self._limits.warn_ms))
+
+    def resume(self, call_id: str, number_class: NumberClass, price: Price, *, month: str, duration_ms: int) -> None:
+        """Set aside again what an earlier agent has granted to a call in progress."""
+        held = _Held(month, _CLASS_CAPS.get(number_class))
+        if number_class not in EXEMPT_CLASSES:
+            held = replace(held, duration_ms=duration_ms, amount_micro=self._cost_micro(price, duration_ms))
+        self._held.setdefault(call_id, held)
+
+    def _cost_micro(self, price: Price, duration_ms: int) -> int:
+        """What a time costs that may go beyond the last priced second."""
+        return price.cost_micro(min(duration_ms, price.longest_ms(None)))
 
     def settle(self, call_id: str, amount_micro: int, *, now_ms: int) -> None:
         """End a call's reservation and count what it has cost: nothing if it was never answered. Again does nothing."""
@@ -220,6 +307,7 @@ class Budget:
 
     def _spent(self, month: str) -> Spent:
         here, elsewhere = (spent.get(month, Spent(month)) for spent in (self._here, self._elsewhere))
+        here = here.at_least(self._told.get(month, here))
         return Spent(
             month, here.total_micro + elsewhere.total_micro, here.abroad_micro + elsewhere.abroad_micro,
             here.premium_micro + elsewhere.premium_micro,
@@ -262,6 +350,6 @@ class Budget:
         self._recent.append((now_ms, amount_micro))
 
     def _forget_old_months(self) -> None:
-        for spent in (self._here, self._elsewhere):
+        for spent in (self._here, self._elsewhere, self._told):
             for month in sorted(spent)[:-2]:
                 del spent[month]

@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from datetime import datetime, tzinfo
 from typing import Final, Protocol
 
-from agent.core.cdr import Price, Step
+from agent.core.cdr import PackTake, Price, Step
 from agent.core.charge import NoPriceFrom, Terms, price_by
 from agent.core.money import exact_text, format_amount, format_exact, parse_exact
 from agent.core.numbers import EMERGENCY, mask
 from agent.core.packs import PackBalance, covering
 from agent.core.schedule import rate_at
-from agent.core.tariff import Rate, Vat
+from agent.core.tariff import PriceRules, Rate, Vat
 from agent.rating.errors import NoRate, NoRateReason
 from agent.rating.table import RateTable, rating_key
 
@@ -74,15 +74,15 @@ def find_rate(
 
     Raises NoRate, and TariffError where the row depends on time and `start` or `zone` is missing.
     """
-    return _in_force(table, number, find_rates(table, number, product), start, zone)
+    return _in_force(table.rules, number, find_rates(table, number, product), start, zone)
 
 
 def _in_force(
-    table: RateTable, number: str, rates: tuple[Rate, ...], start: datetime | None, zone: tzinfo | None
+    rules: PriceRules, number: str, rates: tuple[Rate, ...], start: datetime | None, zone: tzinfo | None
 ) -> Rate:
-    rate = rate_at(rates, table.rules.holidays, start, zone)
+    rate = rate_at(rates, rules.holidays, start, zone)
     if rate is None:
-        name = table.rules.price_list
+        name = rules.price_list
         raise NoRate(NoRateReason.NO_MATCH, f"the price list {name} has no price for {mask(number)} at that time")
     if rate.tariff.blocked:
         raise NoRate(NoRateReason.BLOCKED, f"calls to {rate.destination} ({rate.prefix}) are blocked")
@@ -123,9 +123,15 @@ def rate_call(
     """
     if number in EMERGENCY:
         return emergency_price(table, number, product)
-    terms = terms_of(table, number, product, start=start, zone=zone, packs=packs)
-    _in_force(table, number, terms.rates, start, zone)
-    rules = table.rules
+    return price_terms(
+        terms_of(table, number, product, start=start, zone=zone, packs=packs), number, duration_ms, product
+    )
+
+
+def price_terms(terms: Terms, number: str, duration_ms: int, product: str) -> Price:
+    """Price `duration_ms` of answered time by the terms of a call under a product. Raises NoRate, TariffError."""
+    rules = terms.rules
+    _in_force(rules, number, terms.rates, terms.start, terms.zone)
     try:
         charge = price_by(terms, duration_ms)
     except NoPriceFrom as error:
@@ -143,6 +149,7 @@ def rate_call(
         billed_s=charge.billed_s,
         pack_s=charge.pack_s,
         paid_s=charge.paid_s,
+        packs=[PackTake(pack=use.pack, month=use.month, seconds=use.seconds) for use in charge.pack_uses],
         steps=list(charge.steps),
     )
 
