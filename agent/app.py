@@ -23,6 +23,7 @@ import structlog
 
 from agent import clock, logs, outbox_request
 from agent.calls import Calls
+from agent.charging import Charging
 from agent.config import Config, ConfigError, KeptCopyError, load_or_last_good, read_credential
 from agent.core.cdr import Cdr, Price
 from agent.core.events import NetworkChange
@@ -47,11 +48,12 @@ from agent.net.memory import Memory
 from agent.net.sources import Sources, parse_server
 from agent.net.watch import TargetWatch, Wanted
 from agent.notify import notify
-from agent.operator.api import FileInfo
+from agent.operator.api import FileInfo, Usage
 from agent.operator.client import OperatorClient
 from agent.operator.errors import OperatorError
 from agent.operator.sync import Change, Syncer
 from agent.operator.uploader import Uploader
+from agent.operator.usage import UsagePoller
 from agent.paths import kept_configuration
 from agent.plan import Plan, Shipped
 from agent.rating.errors import DeckError, PriceListError
@@ -75,6 +77,7 @@ _WATCHDOG_S = 10.0
 _DAY_CHECK_S = 5.0
 _RETRY_REQUEST_S = 55.0
 _PAGE_RETRY_S = 30.0
+_STORE_RETRY_S = 5.0
 
 _log = structlog.get_logger("agent")
 
@@ -142,6 +145,7 @@ class Agent:
         self._price_lists = Path(config.store.folder) / "price-lists"
         self._old_tables: dict[str, RateTable] = {}
         self._upload_wake = asyncio.Event()
+        self._recount = asyncio.Event()
         self._texts = Texts.load()
         self._random = random.SystemRandom()
         self.plan = Plan(
@@ -157,12 +161,13 @@ class Agent:
             changed=self._configure, dns_back=self._dns_back, uniform=self._random.random,
             now_s=lambda: clock.wall().timestamp(),
         )  # fmt: skip
+        self._charging = Charging(self.plan, self._zone)
         self._gateway = GatewayClient(Path(config.gateway.socket), on_record=self._heard, on_lost=self._lost)
         self._seen = SeenGateway()
         self.calls = Calls(
-            store=store, judge=self.plan, send=self._gateway.send, now=self._clock.now, zone=self._zone,
+            store=store, judge=self._charging, send=self._gateway.send, now=self._clock.now, zone=self._zone,
             recorded=self._recorded, troubles=(StoreError,), unsendable=GatewayUnavailableError,
-            anchor_of=self._clock.anchor_of,
+            anchor_of=self._clock.anchor_of, purse=self._charging,
         )  # fmt: skip
         self._operator = _operator_client(config)
         self._syncer = Syncer(
@@ -173,6 +178,10 @@ class Agent:
         self._uploader = Uploader(
             store, self._operator, uniform=self._random.uniform, clock=self._clock.now, wake=self._upload_wake,
             start_within_s=_spread_s(config.operator.start_within_s, clock.boot_ms()),
+        )  # fmt: skip
+        self._usage_poller = UsagePoller(
+            self._operator, store, observed=self._usage_told, uniform=self._random.uniform, clock=self._clock.now,
+            zone=self._zone, period_s=float(config.operator.usage_period_s),
         )  # fmt: skip
         self._corrections = Corrections(
             store, anchor_of=self._clock.anchor_of, reprice=self._reprice, zone=self._zone, corrected=self._corrected,
@@ -185,9 +194,10 @@ class Agent:
         self._disk = DiskWatch(store, mended=self.calls.store_works, touch=self._disk_changed)
         store.can_spare(self._spare_price_lists)
         self._view = StatusView(
-            plan=self.plan, calls=self.calls, gateway=self._seen, store=store, syncer=self._syncer,
-            uploader=self._uploader, clock=self._clock, zone=self._zone, device_id=config.operator.device_id,
-            source=source, trouble=settings.trouble, disk=self._disk,
+            plan=self.plan, charging=self._charging, calls=self.calls, gateway=self._seen, store=store,
+            syncer=self._syncer, uploader=self._uploader, clock=self._clock, zone=self._zone,
+            device_id=config.operator.device_id, source=source, trouble=settings.trouble,
+            disk=self._disk,
         )  # fmt: skip
         self._page = StatusServer(
             self._view, texts=self._texts, zone=self._zone, lang=config.general.language, bind=config.page.bind,
@@ -229,8 +239,9 @@ class Agent:
                 parts = (
                     self._serve_page(), self._targets.run(),
                     self._gateway.run(), self.calls.run(), self._syncer.run(), self._uploader.run(),
+                    self._usage_poller.run(),
                     self._purge(), self._timekeeper.run(), self._corrections.run(), self._watchdog(),
-                    self._turn_days(), self._view.run(), self._disk.run(), self._store.fails(),
+                    self._turn_days(), self._recount_usage(), self._view.run(), self._disk.run(), self._store.fails(),
                     self._obey_requests(),
                 )  # fmt: skip
                 tasks = [group.create_task(part) for part in parts]
@@ -309,6 +320,8 @@ class Agent:
         """Put what was last known into force; before a new list's day, the list that was in force until then."""
         await self._timekeeper.restore()
         await self._syncer.restore()
+        await self._charging.restore(self._store, self._clock.now())
+        await self._usage_poller.restore()
         if self.plan.table is None:
             earlier = await asyncio.to_thread(self._tables_on_disk)
             now = self._clock.now()
@@ -330,6 +343,9 @@ class Agent:
             self._targets.use(
                 [Wanted(one.id, one.domain, tuple(one.targets)) for one in change.subscription.registrations]
             )
+            self._charging.use_subscription(change.subscription)
+            self.calls.look_at_grants()
+            self._usage_poller.soon()
             for refused in self.plan.refused:
                 _log.warning("subscription_part_refused", what=refused.what, code=refused.code, limit=refused.limit)
             self._configure()
@@ -344,7 +360,14 @@ class Agent:
         return table
 
     async def _lists_in_use(self) -> set[str]:
-        return {call.price_list_sha256 for call in await self._store.open_calls() if call.price_list_sha256}
+        calls = await self._store.open_calls()
+        later = {basis.price_list_sha256 for call in calls for basis in call.later}
+        return later | {call.price_list_sha256 for call in calls if call.price_list_sha256}
+
+    def _usage_told(self, usage: Usage) -> None:
+        self._charging.observe(usage)
+        self.calls.look_at_grants()
+        self._view.touch()
 
     def _spare_price_lists(self) -> list[Path]:
         in_use = self.calls.price_lists_in_use()
@@ -354,6 +377,7 @@ class Agent:
         self._view.touch()
 
     async def _recorded(self, cdr: Cdr) -> None:
+        self._usage_poller.soon()
         self._view.count(cdr)
         self._upload_wake.set()
         if not cdr.time_trusted:
@@ -372,6 +396,18 @@ class Agent:
 
     # --- housekeeping ------------------------------------------------------------------------------------------------
 
+    async def _recount_usage(self) -> None:
+        """Take what the store has counted again, where records were corrected or the month is known only now."""
+        while True:
+            await self._recount.wait()
+            self._recount.clear()
+            try:
+                await self._charging.restore(self._store, self._clock.now())
+            except StoreError as error:
+                _log.error("usage_not_counted", detail=str(error))
+                await asyncio.sleep(_STORE_RETRY_S)
+                self._recount.set()
+
     async def _purge(self) -> None:
         while True:
             moment = self._clock.now()
@@ -387,6 +423,7 @@ class Agent:
         return time
 
     def _time_known(self) -> None:
+        self._recount.set()
         self._corrections.look_again()
         self._view.touch()
 
@@ -396,9 +433,10 @@ class Agent:
         earlier = await asyncio.to_thread(self._tables_on_disk)
         product, sha256 = self.plan.basis_on(day_of(answered, self._zone), earlier)
         call = reopened(cdr, began_at, product=product, price_list_sha256=sha256)
-        return self.plan.price(call, cdr.duration_ms)
+        return self._charging.price_again(call, cdr.price, cdr.duration_ms)
 
     def _corrected(self, _correction: Cdr) -> None:
+        self._recount.set()
         self._upload_wake.set()
         self._view.touch()
 

@@ -7,6 +7,7 @@ either process the same records come again, and `reconcile` brings the store to 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import enum
 from collections.abc import Awaitable, Callable, Sequence
@@ -18,12 +19,13 @@ import structlog
 
 from agent import records
 from agent.clock import Anchor, Moment
-from agent.core.cdr import Cdr, OpenCall, Price
+from agent.core.cdr import Basis, Cdr, HeldPack, OpenCall, Price
 from agent.core.events import CallPhase, Tone
 from agent.gateway.protocol import AgentRecord, CallState, Decide, Hello, Release
 
 _RETRY_S = 2.0
 _HEARTBEAT_S = 10.0
+_RENEWAL_PAUSE_S = 0.2
 _MAX_LOST = 64
 """So many gateways may die before the store takes the records of the first one's calls."""
 
@@ -54,6 +56,8 @@ class Judgement:
     decision: Decide
     product: str
     price_list_sha256: str
+    later: Sequence[Basis] = ()
+    packs: Sequence[HeldPack] = ()
 
 
 class Judge(Protocol):
@@ -67,6 +71,22 @@ class Judge(Protocol):
 
     def price(self, call: OpenCall, duration_ms: int) -> tuple[Price | None, str]:
         """The price of an answered chargeable call by the list it began with, or why there is none."""
+
+
+class Purse(Protocol):
+    """What a call may still cost: asked when it is answered and from time to time, told when it has ended."""
+
+    def withdraw(self, call_id: str) -> None:
+        """The call will not start after all."""
+
+    def lease(self, call: OpenCall, state: CallState, now: Moment) -> Decide | None:
+        """The grant of an answered call as it is due now; None: the gateway has it already, or needs none."""
+
+    def renewal_ms(self) -> int | None:
+        """When a grant has to be renewed next, in boot time; None: none, until something changes."""
+
+    def settle(self, call: Cdr, price: Price | None, now: Moment, *, counted: bool) -> None:
+        """The call has its record; `counted`: it is new, and counts."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -97,12 +117,18 @@ class Calls:
         troubles: tuple[type[Exception], ...],
         unsendable: type[Exception],
         anchor_of: Callable[[str], Anchor | None] | None = None,
+        purse: Purse | None = None,
     ) -> None:
-        """`anchor_of`: what the time of a boot hangs on, by its id; without it only the present boot is known."""
+        """`purse`: without one, calls last as they were granted.
+
+        `anchor_of`: what the time of a boot hangs on, by its id; without it only the present boot is known.
+        """
         self._store, self._judge, self._send, self._now, self._zone = store, judge, send, now, zone
         self._recorded = recorded
         self._troubles, self._unsendable = troubles, unsendable
         self._anchor_of = anchor_of or (lambda _boot_id: records.anchor_in(self._now()))
+        self._purse = purse
+        self._renewal = asyncio.Event()
         self._inbox: asyncio.Queue[Hello | CallState | _Lost] = asyncio.Queue()
         self._instance = ""
         self._greeted = ""
@@ -154,6 +180,42 @@ class Calls:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._work())
             group.create_task(self._heartbeat())
+            group.create_task(self._renew())
+
+    async def _renew(self) -> None:
+        """Renew grants as they come due, whatever the store is doing: a disk that hangs ends no call."""
+        while True:
+            self._renewal.clear()
+            due_ms = self._purse.renewal_ms() if self._purse is not None else None
+            wait_s = max(0, due_ms - self._now().boot_ms) / 1000 if due_ms is not None else None
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._renewal.wait(), wait_s)
+            self.renew()
+            # A grant that can't be renewed yet (its gateway is away) is not asked for without a pause.
+            await asyncio.sleep(_RENEWAL_PAUSE_S)
+
+    def look_at_grants(self) -> None:
+        """What may be spent has changed."""
+        self._renewal.set()
+
+    def renew(self) -> None:
+        """Tell the gateway of every grant that is due, of the calls that it carries."""
+        for live in list(self.live.values()):
+            row = live.row if live.row is not None else self._rows.get(live.state.call_id)
+            if row is None:
+                continue
+            try:
+                self._lease(row, live.state)
+            except Exception as error:  # noqa: BLE001 - one call's price ends neither the agent nor another call
+                _log.error("grant_not_renewed", call_id=row.id, error=type(error).__name__, exc_info=error)
+
+    def _lease(self, row: OpenCall, state: CallState) -> None:
+        decision = self._purse.lease(row, state, self._now()) if self._purse is not None else None
+        if decision is None:
+            return
+        _log.info("grant_renewed", call_id=row.id, talk_ms=decision.max_talk_ms, limit=decision.limit)
+        self._tell(decision)
+        self._renewal.set()
 
     async def _work(self) -> None:
         while True:
@@ -275,12 +337,15 @@ class Calls:
         if decision.granted:
             row = records.open_call(
                 state, self._instance, now,
-                product=judgement.product, price_list_sha256=judgement.price_list_sha256,
+                product=judgement.product, price_list_sha256=judgement.price_list_sha256, later=judgement.later,
+                packs=judgement.packs, decision=decision,
             )  # fmt: skip
             try:
                 await self._written(self._store.open_call(row))
             except self._troubles as error:
                 _log.error("call_not_opened", call_id=state.call_id, detail=str(error))
+                if self._purse is not None:
+                    self._purse.withdraw(state.call_id)
                 decision = Decide(
                     call_id=state.call_id, granted=False, refusal=StoreRefusal.STORE_UNAVAILABLE.value,
                     tone=Tone.CONGESTION,
@@ -301,9 +366,14 @@ class Calls:
     async def _follow(self, state: CallState) -> None:
         live = LiveCall(state, self._rows.get(state.call_id))
         self._show(live)
+        if live.row is not None:
+            self._lease(live.row, state)
         self._unfollowed[state.call_id] = state
         await self._read_rows()
+        known = live.row is not None
         row = live.row = await self._row(state)
+        if not known:
+            self._lease(row, state)
         if state.answered_ms is not None and row.answered_ms is None:
             await self._written(self._store.mark_answered(state.call_id, state.answered_ms))
             row = live.row = self._rows[row.id] = msgspec.structs.replace(row, answered_ms=state.answered_ms)
@@ -346,7 +416,10 @@ class Calls:
         return self._judge.price(call, duration_ms)
 
     async def _commit(self, cdr: Cdr) -> None:
-        if await self._written(self._store.finish(cdr, *records.period_of(cdr.began_at, self._zone))):
+        counted = await self._written(self._store.finish(cdr, *records.period_of(cdr.began_at, self._zone)))
+        if self._purse is not None:
+            self._purse.settle(cdr, cdr.price, self._now(), counted=counted)
+        if counted:
             _log.info(
                 "call_recorded", call_id=cdr.id, line=cdr.line, direction=cdr.direction.value, cause=cdr.cause.value,
                 duration_ms=cdr.duration_ms, amount_micro=cdr.price.amount_micro if cdr.price else 0,

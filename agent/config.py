@@ -123,6 +123,14 @@ class OperatorSection(Section, frozen=True, kw_only=True):
             le=3600,
         ),
     ] = 900
+    usage_period_s: Annotated[
+        int,
+        Meta(
+            description="Seconds between two questions about what other devices of the customer have spent.",
+            ge=10,
+            le=86_400,
+        ),
+    ] = 900
 
 
 class GatewaySection(Section, frozen=True, kw_only=True):

@@ -7,11 +7,12 @@ holds more than its product allows works as far as it goes, and `refused` says w
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
 
 import msgspec
+import structlog
 
 from agent import records
 from agent.calls import Judgement
@@ -27,17 +28,25 @@ from agent.core.catalogue import (
     SubscriptionFacts,
     entitle,
 )
-from agent.core.cdr import OpenCall, Price
+from agent.core.cdr import Basis, HeldPack, OpenCall, Price
+from agent.core.charge import Terms
 from agent.core.migration import HeldNumber, Holding, Standing, Term, day_of, end_of, term_on
+from agent.core.money import parse_amount
+from agent.core.packs import Pack, PackBalance, PackError, validate_pack
 from agent.data import Numbering, Tones
 from agent.gateway.protocol import Account, CallState, Configure, Decide, Line, NumberFormat, Route
 from agent.operator.api import Registration, Subscription
 from agent.rating.errors import NoRate, NoRateReason, PriceListError
-from agent.rating.rater import find_rate, rate_call
-from agent.rating.table import RateTable
+from agent.rating.rater import find_rate
+from agent.rating.splitting import ListInForce, rate_over, terms_over
+from agent.rating.table import RateTable, rating_key
 
 MAX_ACCOUNTS = 8
 """What the SIP library carries at once (`PJSUA_MAX_ACC`); a ninth aborts it."""
+
+_DAY_S = 86_400
+_MAX_LATER = 8
+_log = structlog.get_logger("plan")
 
 _RATES = {
     NoRateReason.NO_MATCH: RateFound.NO_RATE,
@@ -84,10 +93,12 @@ class Plan:
         self.table_sha256 = ""
         self._next: tuple[RateTable, str] | None = None
         self.unknown_product = ""
+        self._packs: tuple[Pack, ...] = ()
 
     def use_subscription(self, subscription: Subscription, now: Moment) -> None:
         """Take a subscription; what its product does not allow is refused, what it allows works."""
         self.subscription, self._day = subscription, None
+        self._packs = tuple(_packs(subscription))
         self.turn(now)
 
     def turn(self, now: Moment) -> bool:
@@ -203,7 +214,65 @@ class Plan:
                 call_id=state.call_id, granted=False, refusal=answer.code.value, tone=answer.tone,
                 announcement=answer.announcement,
             )  # fmt: skip
-        return Judgement(decision, *self.basis())
+        return Judgement(decision, *self.basis(), self.later(now), self.held_packs(state.number))
+
+    def until(self, asked_ms: int, now: Moment) -> int | None:
+        """The moment until which a call that was asked for at `asked_ms` may last under its product; None: unknown."""
+        if self.entitlement is None:
+            return None
+        until_ms = asked_ms + self.entitlement.product.limits.call_max_s * 1000
+        ends_in_ms = self._ends_in_ms(now)
+        return until_ms if ends_in_ms is None else min(until_ms, now.boot_ms + max(0, ends_in_ms))
+
+    def later(self, now: Moment) -> list[Basis]:
+        """What is known to price a call that begins now from a later midnight on, as long as it may last."""
+        if self.entitlement is None or self.table is None:
+            return []
+        today, before = self._today(now), self.basis()
+        found: list[Basis] = []
+        for ahead in range(1, self.entitlement.product.limits.call_max_s // _DAY_S + 2):
+            day = today + timedelta(days=ahead)
+            term = self.term_on(day)
+            if term is None or term.product is None or term.standing is not Standing.IN_FORCE:
+                break
+            basis = self._basis_ahead(term.product.id, day)
+            if basis is not None and basis != before:
+                before = basis
+                found.append(Basis(from_day=day.isoformat(), product=basis[0], price_list_sha256=basis[1]))
+        return found[:_MAX_LATER]
+
+    def _basis_ahead(self, product: str, day: date) -> tuple[str, str] | None:
+        """Product and list that will price on a day; None where the list is not known yet."""
+        if self._next is not None:
+            table, sha256 = self._next
+            if table.header.valid_from <= day and product in table.header.products:
+                return product, sha256
+        if self.table is not None and product in self.table.header.products:
+            return product, self.table_sha256
+        info = self.subscription.next_price_list if self.subscription is not None else None
+        return (product, info.sha256) if info is not None else None
+
+    @property
+    def extra_emergency(self) -> frozenset[str]:
+        """Emergency numbers beside those of the law."""
+        return self._shipped.extra_emergency
+
+    @property
+    def packs(self) -> tuple[Pack, ...]:
+        """The customer's minute packs; one that contradicts itself is left out."""
+        return self._packs
+
+    def held_packs(self, number: str) -> list[HeldPack]:
+        """The packs that hold for a canonical number, each by the beginning that does."""
+        digits = rating_key(number) or ""
+        return [
+            HeldPack(
+                id=pack.id, prefix=max((one for one in pack.prefixes if digits.startswith(one)), key=len),
+                seconds=pack.seconds, increment_s=pack.increment_s, connect_fee_micro=pack.connect_fee_micro,
+                order=pack.order, first_month=pack.first_month, last_month=pack.last_month,
+            )
+            for pack in self._packs if pack.covers(digits)
+        ]  # fmt: skip
 
     def _ends_in_ms(self, now: Moment) -> int | None:
         if self.term is None or self.term.last_day is None:
@@ -219,21 +288,40 @@ class Plan:
             return _RATES[error.reason]
         return RateFound.FOUND
 
-    def price(self, call: OpenCall, duration_ms: int) -> tuple[Price | None, str]:
-        """The price by the list the call began with, or a sentence for the operator about why there is none."""
+    def price(self, call: OpenCall, duration_ms: int, packs: Iterable[PackBalance] = ()) -> tuple[Price | None, str]:
+        """The price by the lists the call began with, or a sentence for the operator about why there is none.
+
+        `packs`: what is left of those that held for the number when it began.
+        """
         if not call.price_list_sha256:
             return None, "no price list was installed when the call began"
         try:
-            if self.table is not None and call.price_list_sha256 == self.table_sha256:
-                table = self.table
-            else:
-                table = self._old_table(call.price_list_sha256)
-            answered = records.answered_at(call.began_at, call.began_ms, call.answered_ms)
-            return rate_call(
-                table, call.number, duration_ms, call.product, start=answered, zone=self._zone
-            ), ""  # fmt: skip
+            lists = self._lists(call)
+            start = records.answered_at(call.began_at, call.began_ms, call.answered_ms)
+            return rate_over(lists, call.number, duration_ms, start=start, zone=self._zone, packs=packs), ""
         except (NoRate, PriceListError) as error:
             return None, str(error)[:128]
+
+    def terms(self, call: OpenCall, start: datetime, packs: Iterable[PackBalance] = ()) -> Terms:
+        """All that prices a call answered at `start` but its duration. Raises NoRate, PriceListError."""
+        return terms_over(self._lists(call), call.number, start=start, zone=self._zone, packs=packs)
+
+    def _lists(self, call: OpenCall) -> list[ListInForce]:
+        lists = [ListInForce(self._table(call.price_list_sha256), call.product)]
+        for basis in call.later:
+            day = date.fromisoformat(basis.from_day)
+            try:
+                table = self._table(basis.price_list_sha256)
+            except PriceListError:
+                # It was never fetched: the list of the beginning goes on, as it does without any other.
+                break
+            lists.append(ListInForce(table, basis.product, day))
+        return lists
+
+    def _table(self, sha256: str) -> RateTable:
+        known = [(self.table, self.table_sha256), *([self._next] if self._next is not None else [])]
+        found = next((table for table, digest in known if table is not None and digest == sha256), None)
+        return found if found is not None else self._old_table(sha256)
 
     # --- the gateway's configuration ---------------------------------------------------------------------------------
 
@@ -289,6 +377,20 @@ class Plan:
         if self.subscription is None:
             return []
         return [one.id for one in self.subscription.registrations[MAX_ACCOUNTS:]]
+
+
+def _packs(subscription: Subscription) -> Iterator[Pack]:
+    for one in subscription.packs:
+        pack = Pack(
+            one.id, tuple(one.prefixes), one.seconds, one.increment_s, tuple(one.excluded),
+            parse_amount(one.connect_fee), one.order, one.first_month or "", one.last_month or "",
+        )  # fmt: skip
+        try:
+            validate_pack(pack)
+        except PackError as error:
+            _log.error("minute_pack_refused", detail=str(error))
+        else:
+            yield pack
 
 
 def _instant(now: Moment) -> datetime:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 
 import msgspec
 
 from agent.clock import Anchor, Moment
-from agent.core.cdr import Cdr, OpenCall, Price, Quality, Superseded
+from agent.core.cdr import Basis, Cdr, HeldPack, OpenCall, Price, Quality, Superseded
 from agent.core.events import CallKind, Cause, Direction, Party
-from agent.gateway.protocol import CallSpeech, CallState, CallStats
+from agent.gateway.protocol import CallSpeech, CallState, CallStats, Decide
 
 
 def rfc3339(at: datetime) -> str:
@@ -29,7 +30,17 @@ def period_of(at: str, zone: tzinfo) -> tuple[str, str]:
     return day[:7], day
 
 
-def open_call(state: CallState, instance: str, now: Moment, *, product: str, price_list_sha256: str) -> OpenCall:
+def open_call(
+    state: CallState,
+    instance: str,
+    now: Moment,
+    *,
+    product: str,
+    price_list_sha256: str,
+    later: Sequence[Basis] = (),
+    packs: Sequence[HeldPack] = (),
+    decision: Decide | None = None,
+) -> OpenCall:
     """The row that recovery needs, made when the call is first seen; its id and start never change again."""
     return OpenCall(
         id=state.call_id,
@@ -49,6 +60,10 @@ def open_call(state: CallState, instance: str, now: Moment, *, product: str, pri
         last_alive_ms=now.boot_ms,
         product=product,
         price_list_sha256=price_list_sha256,
+        until_ms=decision.until_ms if decision is not None else None,
+        warn_at_ms=decision.warn_at_ms if decision is not None else None,
+        later=list(later),
+        packs=list(packs),
     )
 
 
@@ -125,7 +140,7 @@ def ended_record(call: OpenCall, state: CallState, price: Price | None, unpriced
     return _record(
         call, ended_ms=ended_ms, answered_ms=state.answered_ms, cause=state.cause or Cause.NORMAL,
         released_by=state.released_by or Party.SYSTEM, price=price, unpriced=unpriced, refusal=state.refusal,
-        sip_code=state.sip_code, line=state.line, quality=_quality(state.stats),
+        limit=state.limit, sip_code=state.sip_code, line=state.line, quality=_quality(state.stats),
     )  # fmt: skip
 
 
@@ -149,6 +164,7 @@ def _record(
     unpriced: str,
     line: int | None,
     refusal: str = "",
+    limit: str = "",
     sip_code: int = 0,
     quality: Quality | None = None,
     recovered: bool = False,
@@ -175,6 +191,7 @@ def _record(
         cause=cause,
         released_by=released_by,
         refusal=refusal,
+        limit=limit,
         sip_code=sip_code,
         recovered=recovered,
         price=price,

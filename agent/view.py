@@ -12,6 +12,7 @@ from pathlib import Path
 
 from agent import __version__, records
 from agent.calls import Calls, LiveCall
+from agent.charging import Charging
 from agent.clock import Clock, Moment
 from agent.config import ConfigError, KeptCopyError
 from agent.core.catalogue import Refused
@@ -101,6 +102,7 @@ class StatusView:
         self,
         *,
         plan: Plan,
+        charging: Charging,
         calls: Calls,
         gateway: SeenGateway,
         store: Store,
@@ -113,7 +115,8 @@ class StatusView:
         trouble: ConfigError | None,
         disk: DiskWatch,
     ) -> None:
-        self._plan, self._calls, self._gateway, self._store = plan, calls, gateway, store
+        self._plan, self._charging = plan, charging
+        self._calls, self._gateway, self._store = calls, gateway, store
         self._syncer, self._uploader, self._clock, self._zone = syncer, uploader, clock, zone
         self._device_id, self._source, self._trouble, self._disk = device_id, source, trouble, disk
         self._started_ms = clock.now().boot_ms
@@ -273,7 +276,7 @@ class StatusView:
         answered_ms = records.answered_duration_ms(state.answered_ms, now.boot_ms)
         price = None
         if call.row is not None and answered_ms and records.is_chargeable(state.direction, state.kind):
-            price, _ = self._plan.price(call.row, answered_ms)
+            price, _ = self._charging.price(call.row, answered_ms)
         return page.LiveCallView(
             id=state.call_id,
             direction=state.direction,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from agent.core.budget import Cap
 from agent.core.catalogue import Entitlement
 from agent.core.events import CallKind, Tone
 from agent.core.numbers import EMERGENCY
@@ -26,6 +27,13 @@ class RefusalCode(enum.StrEnum):
     BLOCKED_DESTINATION = "blocked_destination"
     NO_PRICE_LIST = "no_price_list"
     NO_RATE = "no_rate"
+    LIMIT_CALL = "limit_call"
+    LIMIT_MONTH = "limit_month"
+    LIMIT_ABROAD = "limit_abroad"
+    LIMIT_PREMIUM = "limit_premium"
+    LIMIT_HOUR = "limit_hour"
+    LIMIT_DAY = "limit_day"
+    NO_BALANCE = "no_balance"
 
 
 class RateFound(enum.StrEnum):
@@ -75,6 +83,13 @@ _TONES = {
     RefusalCode.BLOCKED_DESTINATION: Tone.SPECIAL,
     RefusalCode.NO_PRICE_LIST: Tone.CONGESTION,
     RefusalCode.NO_RATE: Tone.SPECIAL,
+    RefusalCode.LIMIT_CALL: Tone.SPECIAL,
+    RefusalCode.LIMIT_MONTH: Tone.SPECIAL,
+    RefusalCode.LIMIT_ABROAD: Tone.SPECIAL,
+    RefusalCode.LIMIT_PREMIUM: Tone.SPECIAL,
+    RefusalCode.LIMIT_HOUR: Tone.CONGESTION,
+    RefusalCode.LIMIT_DAY: Tone.CONGESTION,
+    RefusalCode.NO_BALANCE: Tone.SPECIAL,
 }
 """Special information tone where trying again does not help, congestion where it does (ITU-T E.180, E.182)."""
 
@@ -84,6 +99,22 @@ _BY_RATE = {
     RateFound.BLOCKED: RefusalCode.BLOCKED_DESTINATION,
     RateFound.NO_PRICE_LIST: RefusalCode.NO_PRICE_LIST,
 }
+
+
+_BY_CAP = {
+    Cap.CALL: RefusalCode.LIMIT_CALL,
+    Cap.MONTH: RefusalCode.LIMIT_MONTH,
+    Cap.ABROAD: RefusalCode.LIMIT_ABROAD,
+    Cap.PREMIUM: RefusalCode.LIMIT_PREMIUM,
+    Cap.HOUR: RefusalCode.LIMIT_HOUR,
+    Cap.DAY: RefusalCode.LIMIT_DAY,
+    Cap.BALANCE: RefusalCode.NO_BALANCE,
+}
+
+
+def refuse_for_money(cap: Cap | None) -> Refusal:
+    """The refusal of a call whose connect fee and first increment do not fit under `cap`; None: it has no price."""
+    return refuse(_BY_CAP.get(cap, RefusalCode.NO_RATE) if cap is not None else RefusalCode.NO_RATE)
 
 
 def refuse(code: RefusalCode) -> Refusal:

@@ -249,15 +249,16 @@ class Budget:
         *,
         month: str,
         now_ms: int,
-        talked_ms: int = 0,
+        talked_ms: int | None = None,
     ) -> Reservation | Shortfall:
         """Set money aside for a call, or more of it for one in progress: the answer counts from the call's beginning.
 
         `month` is the one in which the call began. Exempt classes need no money. A call in progress for which the money
-        no longer suffices (other devices have spent it) is granted less than before. `talked_ms`: so much of it is spent already.
+        no longer suffices (other devices have spent it) is granted less than before. `talked_ms`: so much of it is
+        spent already, and the next slice is counted from there; None: all that was granted.
         """
         held = self._held.get(call_id, _Held(month, _CLASS_CAPS.get(number_class)))
-        if talked_ms > held.duration_ms:
+        if talked_ms is not None:
             held = replace(held, duration_ms=talked_ms, amount_micro=self._cost_micro(price, talked_ms))
         available, cap = self._available(call_id, held, now_ms)
         unlimited = price.longest_ms(None)
@@ -288,6 +289,14 @@ class Budget:
         if number_class not in EXEMPT_CLASSES:
             held = replace(held, duration_ms=duration_ms, amount_micro=self._cost_micro(price, duration_ms))
         self._held.setdefault(call_id, held)
+
+    def expect(self, call_id: str, number_class: NumberClass, *, month: str) -> None:
+        """Let a call that was granted nothing here count when it is settled."""
+        self._held.setdefault(call_id, _Held(month, _CLASS_CAPS.get(number_class)))
+
+    def recall(self, recent: Iterable[tuple[int, int]]) -> None:
+        """Take amounts with their times, for hour and day, in place of those that were noted."""
+        self._recent = sorted(recent)
 
     def _cost_micro(self, price: Price, duration_ms: int) -> int:
         """What a time costs that may go beyond the last priced second."""

@@ -183,6 +183,9 @@ class OpenCall(Part, frozen=True, kw_only=True):
     product: Label = ""
     price_list_sha256: Label = ""
     """Digest of the price list that was installed when the call began: it prices the call whatever comes later."""
+    until_ms: Annotated[int, Meta(ge=0)] | None = None
+    """The moment until which the call was granted, whatever its money allows."""
+    warn_at_ms: Annotated[int, Meta(ge=0)] | None = None
     later: Annotated[list[Basis], Meta(max_length=8)] = []
     """What was known, when the call began, to price it from a later midnight on."""
     packs: Annotated[list[HeldPack], Meta(max_length=64)] = []

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from agent import view as view_module
+from agent.charging import Charging
 from agent.clock import Moment
 from agent.data import load_numbering, load_products, load_tones
 from agent.disk_watch import DiskWatch
@@ -88,6 +89,7 @@ class Stage:
         self.plan = Plan(Shipped(load_products(), load_numbering(), load_tones()), OSLO, missing)
         parts: dict[str, Any] = {
             "calls": SimpleNamespace(live={}, trouble=""),
+            "charging": Charging(self.plan, OSLO),
             "store": self.store,
             "syncer": SimpleNamespace(status=SyncStatus()),
             "uploader": SimpleNamespace(status=UploadStatus()),
