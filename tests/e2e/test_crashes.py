@@ -30,7 +30,7 @@ async def test_a_killed_gateway_is_back_within_seconds_and_its_call_is_recorded(
     home.world.gateway.signal(signal.SIGKILL)
     died, _ = await home.hears("gateway", "process", killed, what="ended with signal SIGKILL")
     registered = await both_lines_register_again(home, killed)
-    assert registered - died < 5_000
+    assert registered - died < 15_000, "at once: no back-off, only what a start and a busy machine take"
     cdr = await home.record(since, line=0)
     assert (cdr.cause, cdr.released_by, cdr.recovered) == (Cause.GATEWAY_LOST, Party.SYSTEM, True)
     assert abs(cdr.duration_ms - (died - answered)) < 1_000
