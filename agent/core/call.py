@@ -33,6 +33,8 @@ from agent.core.race import Attempt, Race
 
 EARLY_HANG_UP_MS: Final = 200
 """A call is ended this much before its granted moment: BYE and its answer take time that nobody may be charged for."""
+LATE_EDGE_MS: Final = 3_000
+"""An on-hook that comes later than this is not believed: the serial link has given up by then."""
 STATS_PATIENCE_MS: Final = 2_000
 """How long an ended call's record waits for the SIP leg's own report."""
 SLOT_PATIENCE_MS: Final = 40_000
@@ -388,9 +390,14 @@ class Call:
         return self._settle(ending.cause, ending.party, now, ending.tone)
 
     def clear(
-        self, cause: Cause, party: Party, now: int, tone: Tone = Tone.CONGESTION, *, sip_code: int = 0
+        self, cause: Cause, party: Party, now: int, tone: Tone = Tone.CONGESTION, *, sip_code: int = 0, at_ms: int = 0
     ) -> list[CallDecision]:
-        """End the call from this side; `sip_code` is the final response for an incoming one that nobody took."""
+        """End the call from this side; `sip_code` is the final response for an incoming one that nobody took.
+
+        `at_ms`: when the handset was replaced, where that is known (else 0). A conversation ends then and not when we
+        came to hear of it; how far back that may lie is bounded. A call that nobody has answered yet ends now: the
+        answer may be on its way, and what counts then is when our hang-up left.
+        """
         if not self.live:
             return []
         unanswered_incoming = self.direction is Direction.INCOMING and self.line is None
@@ -403,7 +410,10 @@ class Call:
                 actions.append(Reject(self.call_id, self.sip_code))
             else:
                 actions.append(HangUp(self.call_id))
-        return [*actions, *self._settle(cause, party, now, tone)]
+        decisions = self._settle(cause, party, now, tone)
+        if at_ms and self.answered_ms is not None:
+            self.ended_ms = max(self.answered_ms, now - LATE_EDGE_MS, min(at_ms, now))
+        return [*actions, *decisions]
 
     def tick(self, now: int) -> list[CallDecision]:
         """Time has passed."""

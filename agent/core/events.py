@@ -126,9 +126,10 @@ class OffHook:
 
 @dataclass(frozen=True, slots=True)
 class OnHook:
-    """The handset of `line` was replaced."""
+    """The handset of `line` was replaced, at `at_ms` of the boot clock (0: not known) by the card's own clock."""
 
     line: int
+    at_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -202,10 +202,10 @@ class FakeGateway:
         phone.off_hook, phone.ringing = True, False
         self._hear(events.OffHook(line))
 
-    def hang_up(self, line: int = 0) -> None:
-        """Replace a handset."""
+    def hang_up(self, line: int = 0, *, at_ms: int = 0) -> None:
+        """Replace a handset; `at_ms`: when the card says that it happened (0: it does not say)."""
         self.phones[line].off_hook = False
-        self._hear(events.OnHook(line))
+        self._hear(events.OnHook(line, at_ms))
 
     def dial(self, digits: str, line: int = 0, *, gap_ms: int = 150) -> None:
         """Dial on a lifted handset, one digit every `gap_ms`."""

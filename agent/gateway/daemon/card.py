@@ -153,8 +153,8 @@ class Card:
                 self._post(events.CardDown(reason))
             case bridge.Hook(line=line, off_hook=True):
                 self._post(events.OffHook(line))
-            case bridge.Hook(line=line):
-                self._post(events.OnHook(line))
+            case bridge.Hook(line=line, at_ms=at_ms):
+                self._post(events.OnHook(line, at_ms))
             case bridge.Digit(line=line, digit=digit):
                 self._post(events.DigitDialled(line, digit))
             case bridge.Flash(line=line):

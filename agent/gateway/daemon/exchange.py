@@ -142,9 +142,11 @@ class Exchange:
                 case _:
                     self.act(decision)
 
-    def end(self, call: Call, cause: Cause, party: Party, tone: Tone = Tone.CONGESTION, *, sip_code: int = 0) -> None:
-        """End a call from this side."""
-        self.carry_out(call, call.clear(cause, party, self.now, tone, sip_code=sip_code))
+    def end(
+        self, call: Call, cause: Cause, party: Party, tone: Tone = Tone.CONGESTION, *, sip_code: int = 0, at_ms: int = 0
+    ) -> None:
+        """End a call from this side; `at_ms`: when the handset was replaced, where that is known."""
+        self.carry_out(call, call.clear(cause, party, self.now, tone, sip_code=sip_code, at_ms=at_ms))
 
     def turn_away(self, call: Call, cause: Cause, tone: Tone = Tone.CONGESTION, *, sip_code: int = 0) -> None:
         """Refuse a call that has not begun: with a record where there is room for one, in the log in any case."""

@@ -165,22 +165,22 @@ class Switch:
                     self._incoming.lifted(line, call)
                 else:
                     self._perform(line.lift(self._x.plan, self._x.now))
-            case events.OnHook():
-                self._replaced(line, call)
+            case events.OnHook(at_ms=at_ms):
+                self._replaced(line, call, at_ms)
             case events.DigitDialled(digit=digit):
                 if digit in _DIGITS:
                     self._dialled(line, call, digit)
             case events.HookFlash():
                 self._x.log("debug", "hook_flash", line=line.index)
 
-    def _replaced(self, line: Line, call: Call | None) -> None:
+    def _replaced(self, line: Line, call: Call | None, at_ms: int) -> None:
         if line.ringing:
             # A handset that lies down is what ringing expects.
             return
         self._x.act(*line.replace())
         if call is not None:
             cause = Cause.CANCELLED if call.answered_ms is None else Cause.NORMAL
-            self._x.end(call, cause, Party.LOCAL)
+            self._x.end(call, cause, Party.LOCAL, at_ms=at_ms)
 
     def _dialled(self, line: Line, call: Call | None, digit: str) -> None:
         if call is None:

@@ -293,3 +293,31 @@ def test_a_lease_shorter_than_what_was_spoken_ends_the_call_now():
     call.grant(Lease(max_talk_ms=20_000, limit="balance"), 50_000)
     assert HangUp("c") in call.tick(50_000)
     assert call.limit == "balance"
+
+
+@pytest.mark.parametrize(
+    ("told_ms", "heard_ms", "ended_ms"),
+    [
+        (9_700, 10_000, 9_700),
+        (10_500, 10_000, 10_000),
+        (0, 10_000, 10_000),
+        (2_000, 10_000, 7_000),
+        (3_000, 5_500, 4_000),
+    ],
+    ids=["when it was replaced", "never in the future", "where nobody knows", "at most 3 s ago", "after the answer"],
+)
+def test_a_conversation_ends_when_the_handset_was_replaced(told_ms, heard_ms, ended_ms):
+    call = _outgoing()
+    call.grant(Lease(), 0)
+    call.answered(4_000)
+    call.clear(Cause.NORMAL, Party.LOCAL, heard_ms, at_ms=told_ms)
+    assert call.ended_ms == ended_ms
+
+
+def test_a_call_that_nobody_has_answered_ends_when_the_hang_up_leaves():
+    call = _outgoing()
+    call.grant(Lease(), 0)
+    call.clear(Cause.CANCELLED, Party.LOCAL, 5_000, at_ms=4_500)
+    assert call.ended_ms == 5_000
+    call.answered(4_800)
+    assert call.answered_ms == 4_800, "the answer crossed the hang-up on the wire, and is charged by the operator"

@@ -634,3 +634,12 @@ def test_the_calls_record_tells_what_happened_to_its_speech(make_gateway):
 
     told = gateway.call(call_id).stats.speech
     assert (told.to_network.frames, told.to_network.slips, told.to_line.concealed, told.lost) == (500, 1, 2, 1)
+
+
+def test_an_on_hook_that_was_held_up_on_its_way_ends_the_conversation_when_it_happened(gateway):
+    call_id = _granted(gateway)
+    gateway.peer_answers(call_id)
+    gateway.advance(10_000)
+    gateway.hang_up(at_ms=gateway.now - 700)
+
+    assert gateway.call(call_id).ended_ms == gateway.now - 700
