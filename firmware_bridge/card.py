@@ -215,6 +215,8 @@ class LineCard:
             audio_late=self._audio_late,
             open_failures=self._port.open_failures,
             port_losses=self._port.losses,
+            uart_overruns=self._port.errors.overruns + self._port.errors.buffer_overruns,
+            uart_framing_errors=self._port.errors.framing + self._port.errors.parity,
             rate=link.rate,
             rate_fallbacks=link.rate_fallbacks,
             drift_ppm=link.clock.drift_ppm,

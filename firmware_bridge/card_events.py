@@ -143,6 +143,9 @@ class CardStats:
     """Frames of speech that came when a later one had been taken."""
     open_failures: int = 0
     port_losses: int = 0
+    uart_overruns: int = 0
+    """Bytes that were lost because nobody fetched them in time, by the driver's own count; 0 where it keeps none."""
+    uart_framing_errors: int = 0
     rate: int = 0
     """The rate of the port now, in baud."""
     rate_fallbacks: int = 0

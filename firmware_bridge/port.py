@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import logging
 import os
 import selectors
+import struct
 import termios
 import threading
 import time
+from dataclasses import astuple, dataclass
 from typing import Protocol
 
 import serial
@@ -25,6 +28,35 @@ _GOODBYE_MS = 200
 
 
 _log = logging.getLogger(__name__)
+
+
+_TIOCGICOUNT = getattr(termios, "TIOCGICOUNT", 0x545D)
+_COUNTERS = struct.Struct("24x5i36x")
+"""`struct serial_icounter_struct` of linux/serial.h: after six line and byte counters frame, overrun, parity, break and
+buffer overrun, then nine words of reserve."""
+_COUNT_EVERY_MS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class UartErrors:
+    """Bytes that the UART or its driver has lost or found damaged."""
+
+    overruns: int = 0
+    """The UART's own buffer was full: the processor came too late."""
+    buffer_overruns: int = 0
+    """The driver's was full: we came too late."""
+    framing: int = 0
+    parity: int = 0
+
+    def since(self, before: UartErrors) -> UartErrors:
+        """What has been added since `before`; a counter that began anew counts from there."""
+        return UartErrors(
+            *(now - was if now >= was else now for now, was in zip(astuple(self), astuple(before), strict=True))
+        )
+
+    def plus(self, other: UartErrors) -> UartErrors:
+        """The sum of both."""
+        return UartErrors(*(one + more for one, more in zip(astuple(self), astuple(other), strict=True)))
 
 
 class PortError(Exception):
@@ -97,6 +129,15 @@ class SerialPort:
         except OSError as error:
             raise PortError(f"{self._path} is gone: {error.strerror}") from error
 
+    def errors(self) -> UartErrors | None:
+        """What the driver has counted since it was loaded; None where it does not count, like a pseudo-terminal."""
+        try:
+            counted = fcntl.ioctl(self.fd, _TIOCGICOUNT, bytes(_COUNTERS.size))
+        except OSError:
+            return None
+        frame, overrun, parity, _breaks, buffer = _COUNTERS.unpack(counted)
+        return UartErrors(overruns=overrun, buffer_overruns=buffer, framing=frame, parity=parity)
+
     def close(self) -> None:
         """Close the device; a device that is gone makes no difference."""
         with contextlib.suppress(OSError, termios.error):
@@ -148,6 +189,8 @@ class PortThread:
         self.opens = 0
         self.open_failures = 0
         self.losses = 0
+        self.errors = UartErrors()
+        """What the driver has counted while the port was ours."""
 
     def start(self) -> None:
         """Start the thread."""
@@ -224,6 +267,7 @@ class PortThread:
         link, owner = self._link, self._owner
         link.start(boot_ms())
         unsent = b""
+        count_ms, before = boot_ms(), port.errors()
         with selectors.DefaultSelector() as selector:
             selector.register(self._wake_fd, selectors.EVENT_READ)
             selector.register(port.fd, selectors.EVENT_READ)
@@ -243,6 +287,9 @@ class PortThread:
                         self._drain_wake()
                     elif mask & selectors.EVENT_READ:
                         link.receive(port.read(), boot_ms())
+                if before is not None and now >= count_ms:
+                    count_ms = now + _COUNT_EVERY_MS
+                    before = self._count(port, before)
                 # After reading, so that a late thread does not take its own delay for the card's silence.
                 link.on_timer(boot_ms())
                 self._deliver()
@@ -262,6 +309,12 @@ class PortThread:
             selector.select(left / 1000)
             self._drain_wake()
             link.receive(port.read(), boot_ms())
+
+    def _count(self, port: SerialPort, before: UartErrors) -> UartErrors | None:
+        counted = port.errors()
+        if counted is not None:
+            self.errors = self.errors.plus(counted.since(before))
+        return counted
 
     def _write(self, port: SerialPort, unsent: bytes, now: int) -> bytes:
         """Write until there is nothing more to say or the driver is full; what the driver did not take."""
