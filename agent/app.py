@@ -31,6 +31,7 @@ from agent.core.migration import day_of
 from agent.corrections import Corrections
 from agent.data import DataError, load_numbering, load_products, load_tones
 from agent.disk_watch import DiskWatch
+from agent.gateway.card_records import LineTestState, UpdateState
 from agent.gateway.client import GatewayClient, GatewayUnavailableError
 from agent.gateway.protocol import (
     AccountState,
@@ -263,7 +264,7 @@ class Agent:
                 self._configure()
             case CallState():
                 self.calls.take(record)
-            case CardState() | LineState() | AccountState():
+            case CardState() | LineState() | AccountState() | LineTestState() | UpdateState():
                 self._seen.note(record)
             case Log():
                 fields = {"line": record.line, "call_id": record.call_id, "detail": record.detail}

@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 from agent.cli_deck import deck_app
 from agent.cli_dialplan import dialplan_app
+from agent.cli_line import line_app
 from agent.cli_records import export
 from agent.cli_sip import sip_app
 from agent.cli_wipe import wipe
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 DEFAULT_CONFIG = Path("/etc/iplink-agent/agent.toml")
 DEFAULT_SOCKET = Path("/run/iplink-gateway/agent.sock")
 DEFAULT_STATE = Path("/var/lib/iplink-gateway")
+DEFAULT_KEYS = Path("/etc/iplink-agent/firmware-keys")
 _INSTALL = {
     "pjsua2": "install the extra 'sip', or the system's own pjsua2",
     "_pjsua2": "install the extra 'sip', or the system's own pjsua2",
@@ -107,7 +109,6 @@ cdr_app.command("export")(export)
 app.command("wipe")(wipe)
 app.add_typer(deck_app, name="deck")
 app.add_typer(dialplan_app, name="dialplan")
-line_app = typer.Typer(no_args_is_help=True, help="The line card and its serial link.")
 app.add_typer(line_app, name="line")
 app.add_typer(sip_app, name="sip")
 
@@ -119,6 +120,10 @@ BindOption = Annotated[str, typer.Option("--bind", metavar="ADDR", help="Local a
 SipPortOption = Annotated[int, typer.Option("--sip-port", min=0, max=65_535, help="UDP port; 0: drawn once and kept.")]
 RtpPortOption = Annotated[int, typer.Option("--rtp-port", min=1024, max=65_000, help="First UDP port of speech.")]
 LinesOption = Annotated[int, typer.Option("--lines", min=1, max=8, help="Analog lines of the card.")]
+KeysOption = Annotated[
+    Path,
+    typer.Option("--firmware-keys", metavar="DIR", help="Public keys (*.pem) of makers of line-card firmware."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -369,6 +374,7 @@ def gateway(
     agent_user: Annotated[
         str | None, typer.Option("--agent-user", metavar="NAME", help="User that may be the agent, beside our own.")
     ] = None,
+    firmware_keys: KeysOption = DEFAULT_KEYS,
 ) -> None:
     """Run the gateway: lines, digits, tones, SIP, emergency calls. It reads no agent.toml."""
     part = _part("agent.gateway.daemon.main", "the gateway")
@@ -381,6 +387,7 @@ def gateway(
         rtp_port=rtp_port,
         lines=lines,
         agent_uid=None if agent_user is None else _uid(agent_user),
+        firmware_keys=firmware_keys,
     )
     _leave(part.main(options))
 
@@ -395,6 +402,7 @@ def run(
     sip_port: SipPortOption = 0,
     rtp_port: RtpPortOption = 16_384,
     lines: LinesOption = 2,
+    firmware_keys: KeysOption = DEFAULT_KEYS,
 ) -> None:
     """Run gateway and agent under one parent, for containers; on an installed device systemd runs the two."""
     arguments = {
@@ -405,6 +413,7 @@ def run(
         "--sip-port": sip_port,
         "--rtp-port": rtp_port,
         "--lines": lines,
+        "--firmware-keys": firmware_keys,
     }
     part = _part("agent.supervisor", "the supervisor")
     _leave(part.main(config, [str(word) for option in arguments.items() for word in option]))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from agent import __version__, records
 from agent.calls import Calls, LiveCall
+from agent.card_view import SeenTrials
 from agent.charging import Charging
 from agent.clock import Clock, Moment
 from agent.config import ConfigError, KeptCopyError
@@ -21,6 +22,7 @@ from agent.core.estimate import month_before, month_of
 from agent.core.migration import day_of
 from agent.core.numbers import mask
 from agent.disk_watch import DiskWatch
+from agent.gateway.card_records import LineTestState, UpdateState
 from agent.gateway.protocol import AccountState, CardState, Hello, LineState
 from agent.month import month_view
 from agent.operator.api import Subscription
@@ -48,6 +50,7 @@ class SeenGateway:
         self.card = CardState(up=False)
         self.lines: dict[int, LineState] = {}
         self.accounts: dict[str, AccountState] = {}
+        self.trials = SeenTrials()
         self.configuration = ""
         self.since: datetime | None = None
 
@@ -62,8 +65,9 @@ class SeenGateway:
         self.card = CardState(up=False)
         self.lines.clear()
         self.accounts.clear()
+        self.trials.forget()
 
-    def note(self, record: CardState | LineState | AccountState) -> None:
+    def note(self, record: CardState | LineState | AccountState | LineTestState | UpdateState) -> None:
         """Keep the newest word about an object."""
         match record:
             case CardState():
@@ -72,6 +76,8 @@ class SeenGateway:
                 self.lines[record.line] = record
             case AccountState():
                 self.accounts[record.account] = record
+            case LineTestState() | UpdateState():
+                self.trials.note(record)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,9 +209,9 @@ class StatusView:
             gateway=self._gateway_view(),
             card=page.CardView(
                 up=self._gateway.card.up, lines=self._gateway.card.lines, firmware=self._gateway.card.firmware,
-                reason=self._gateway.card.reason,
+                reason=self._gateway.card.reason, update=self._gateway.trials.update(),
             ),
-            lines=self._line_views(),
+            lines=self._line_views(now),
             accounts=[_account_view(state, now) for _, state in sorted(self._gateway.accounts.items())],
             calls=[self._call_view(call, now) for call in self._calls.live.values()],
             money=self._money_view(stored.usage, stored.today, self._months(now, stored.usage_before, stored.usage)),
@@ -252,7 +258,7 @@ class StatusView:
             configuration=self._gateway.configuration, since=self._gateway.since,
         )  # fmt: skip
 
-    def _line_views(self) -> list[page.LineView]:
+    def _line_views(self, now: Moment) -> list[page.LineView]:
         subscription = self._plan.subscription
         given = {line.line: line for line in subscription.lines} if subscription is not None else {}
         views = []
@@ -267,6 +273,7 @@ class StatusView:
                     ringing=state.ringing,
                     tone=state.tone,
                     call_id=state.call_id,
+                    test=self._gateway.trials.test_of(line, now),
                 )
             )
         return views

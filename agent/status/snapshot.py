@@ -38,6 +38,29 @@ class GatewayView(View, frozen=True, kw_only=True):
     since: datetime | None = None
 
 
+class LineTestView(View, frozen=True, kw_only=True):
+    """The latest line test of a line: what was found of each test, worst first to be read as notices.
+
+    `verdict`: `good`, `bad` (something failed), `busy` (going on) or `idle` (broken off, or not all measured).
+    """
+
+    at: datetime
+    verdict: str
+    summary: Notice
+    findings: list[Notice] = msgspec.field(default_factory=list)
+
+
+class UpdateView(View, frozen=True, kw_only=True):
+    """The latest firmware update of the card; `over`: nothing more will come, and `outcome` says what came of it."""
+
+    version: str
+    phase: str
+    percent: int = 0
+    over: bool = False
+    outcome: Notice | None = None
+    good: bool = False
+
+
 class CardView(View, frozen=True, kw_only=True):
     """The line card; `reason` says why it is down."""
 
@@ -45,6 +68,7 @@ class CardView(View, frozen=True, kw_only=True):
     lines: int = 0
     firmware: str = ""
     reason: str = ""
+    update: UpdateView | None = None
 
 
 class LineView(View, frozen=True, kw_only=True):
@@ -57,6 +81,7 @@ class LineView(View, frozen=True, kw_only=True):
     ringing: bool = False
     tone: Tone | None = None
     call_id: str = ""
+    test: LineTestView | None = None
 
 
 class AccountView(View, frozen=True, kw_only=True):

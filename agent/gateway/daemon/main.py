@@ -25,6 +25,7 @@ from agent import __version__, clock
 from agent.core import events
 from agent.files import write_whole
 from agent.gateway import sip_trace
+from agent.gateway.control import SOCKET_NAME
 from agent.gateway.daemon.actions import (
     Action,
     AgentDown,
@@ -37,6 +38,7 @@ from agent.gateway.daemon.actions import (
 )
 from agent.gateway.daemon.audio import LineAudio
 from agent.gateway.daemon.card import Card
+from agent.gateway.daemon.control import ControlServer
 from agent.gateway.daemon.keep import KeepError, Kept
 from agent.gateway.daemon.line_trace import LineTrace
 from agent.gateway.daemon.log_lines import LogLines
@@ -80,6 +82,7 @@ class Options:
     rtp_port: int = 16_384
     lines: int = 2
     agent_uid: int | None = None
+    firmware_keys: Path = Path("/etc/iplink-agent/firmware-keys")
 
 
 def uuid7() -> str:
@@ -125,6 +128,11 @@ class Gateway:
             connected=lambda: self._post(AgentUp()), lost=lambda: self._post(AgentDown()),
         )  # fmt: skip
 
+        self._control = ControlServer(
+            options.socket.with_name(SOCKET_NAME), allowed_uids=own_uids(None), keys=options.firmware_keys,
+            post=self._post, offer=self._card.offer, log=self._log,
+        )  # fmt: skip
+
     def _post(self, event: SwitchEvent) -> None:
         self._inbox.append(event)
         self._sip.wake()
@@ -142,6 +150,7 @@ class Gateway:
         self._start_sip()
         try:
             self._server.start()
+            self._control.start()
             self._use_kept()
             self._prober.start()
             self._card.start()
@@ -156,6 +165,7 @@ class Gateway:
             self._drain()
             self._keep(clock.boot_ms())
             self._server.stop()
+            self._control.stop()
             self._kept.release()
         self._starts.ended(clock.boot_id())
         return EXIT_OK
@@ -275,6 +285,7 @@ class Gateway:
             if isinstance(action.record, Log):
                 self._lines.write(action.record)
             self._server.publish(action.record)
+            self._control.publish(action.record)
         elif isinstance(action, UseConfiguration):
             self._use(action.configuration)
         elif isinstance(action, Finished):

@@ -16,6 +16,8 @@ import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from agent.core.linetest_run import RunPhase
+from agent.gateway.card_records import LineTestState
 from agent.gateway.protocol import (
     MAX_PACKET,
     AccountState,
@@ -43,6 +45,8 @@ def _slot(record: GatewayRecord, log_number: int) -> tuple[str, str]:
             return "line", str(record.line)
         case AccountState():
             return "account", record.account
+        case LineTestState():
+            return "line_test", f"{record.line} {record.request if record.phase is RunPhase.REFUSED else ''}"
         case Log():
             return "log", str(log_number)
         case _:

@@ -1,0 +1,188 @@
+"""`iplink-agent line …`: what a technician does with the line card of a running gateway."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, NoReturn
+
+import typer
+
+from agent.texts import Language
+
+if TYPE_CHECKING:
+    from agent.gateway.card_records import LineTestState, LineTestStep, LineTestValue, UpdateState
+    from agent.gateway.control import Answer, Order
+    from agent.texts import Texts
+
+DEFAULT_CONTROL: Final = Path("/run/iplink-gateway/control.sock")
+_TEST_PATIENCE_S: Final = 15.0
+_UPDATE_PATIENCE_S: Final = 120.0
+"""A card that starts firmware which does not talk is heard of again after more than a minute."""
+
+line_app = typer.Typer(no_args_is_help=True, help="The line card and its serial link.")
+
+ControlOption = Annotated[Path, typer.Option("--control", metavar="PATH", help="The gateway's socket for technicians.")]
+LangOption = Annotated[Language, typer.Option("--lang", help="Language of the answer.")]
+
+
+@line_app.command("test")
+def run_test(
+    line: Annotated[int, typer.Argument(min=1, max=8, help="The line, counted from 1 as on the status page.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    lang: LangOption = Language.EN,
+    control: ControlOption = DEFAULT_CONTROL,
+) -> None:
+    """Measure the wires of an idle line: receiver off the hook, voltages, insulation, ringers (GR-909).
+
+    A call or a lifted handset ends it. Exit code 1 where a test failed or could not be done.
+    """
+    from agent.gateway.card_records import LineTestState
+    from agent.gateway.protocol import Exercise
+
+    texts = _load_texts()
+    order = Exercise(line=line - 1, what="test", request=uuid.uuid4().hex)
+    shown = 0
+    for state in _answers(control, order, _TEST_PATIENCE_S):
+        if not isinstance(state, LineTestState):
+            continue
+        over = state.phase.value != "running"
+        if as_json:
+            if over:
+                import msgspec
+
+                typer.echo(json.dumps(msgspec.to_builtins(state), indent=1))
+        else:
+            for step in state.steps[shown:]:
+                typer.echo("\n".join(_step_lines(step, texts, lang)))
+            shown = len(state.steps)
+            if over:
+                typer.echo(_conclusion(state, texts, lang))
+        if over:
+            raise typer.Exit(0 if state.passed else 1)
+
+
+@line_app.command("update")
+def update(
+    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="A signed firmware image for the line card.")],
+    force: Annotated[bool, typer.Option("--force", help="Also an older version, or the same again.")] = False,
+    lang: LangOption = Language.EN,
+    control: ControlOption = DEFAULT_CONTROL,
+) -> None:
+    """Give the line card new firmware while nobody telephones.
+
+    A call, a lifted handset or Ctrl-C ends it without harm, up to the restart of the card; the same command goes on
+    where it stopped. The card keeps its old firmware until the new one has proved itself.
+    """
+    from agent.gateway.card_records import UpdateState
+    from agent.gateway.control import UpdateCard, regular_file
+
+    texts = _load_texts()
+    try:
+        file = image.open("rb")
+        regular_file(file.fileno())
+    except OSError as error:
+        _fail(f"{image}: {error.strerror or error}", 2)
+    order = UpdateCard(request=uuid.uuid4().hex, forced=force)
+    with file:
+        last = _follow(
+            (
+                state
+                for state in _answers(control, order, _UPDATE_PATIENCE_S, file.fileno())
+                if isinstance(state, UpdateState)
+            ),
+            texts,
+            lang,
+        )
+    if last.phase.value == "done":
+        typer.echo(texts.say("update.done", lang, version=last.version))
+        return
+    sentence = texts.say(f"update.{last.phase.value}", lang, reason=update_reason(last, texts, lang))
+    _fail(sentence, 2 if last.reason == "refused_image" else 1)
+
+
+def _follow(states: Iterator[UpdateState], texts: Texts, lang: str) -> UpdateState:
+    """Draw the progress; the last state."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("", total=None)
+        for state in states:
+            if state.phase.over:
+                if state.phase.value == "done":
+                    bar.update(task, completed=state.total, total=state.total)
+                return state
+            phase = texts.say(f"update.phase_{state.phase.value}", lang)
+            bar.update(task, description=phase, completed=state.sent, total=state.total or None)
+    return _fail("the gateway has ended", 1)
+
+
+def update_reason(state: UpdateState, texts: Texts, lang: str) -> str:
+    """Why an update ended, in a sentence, with what the card or the image's reader said."""
+    key = f"update.{state.reason}"
+    sentence = texts.say(key, lang) if key in texts else state.reason
+    return f"{sentence} ({state.detail})" if state.detail else sentence
+
+
+def _answers(control: Path, order: Order, patience_s: float, file: int | None = None) -> Iterator[Answer]:
+    from agent.gateway.control import ControlError, converse
+
+    try:
+        yield from converse(control, order, patience_s=patience_s, file=file)
+    except ControlError as error:
+        _fail(str(error), 1)
+
+
+def _step_lines(step: LineTestStep, texts: Texts, lang: str) -> Iterator[str]:
+    verdict = texts.say(f"linetest.verdict_{step.verdict.value}", lang)
+    yield f"{texts.say(f'linetest.test_{step.test.value}', lang)}: {verdict}"
+    for value in step.values:
+        mark = " " if value.good else "!"
+        between = texts.say(f"linetest.between_{value.between.value}", lang)
+        yield f"  {mark} {between} {amount(value)}   [{limits(value)}]"
+    yield f"    {texts.say(f'linetest.{step.meaning}', lang)}"
+
+
+def _conclusion(state: LineTestState, texts: Texts, lang: str) -> str:
+    if state.phase.value == "done":
+        return texts.say("linetest.all_good" if state.passed else "linetest.not_all_good", lang)
+    key = f"linetest.{state.reason}"
+    reason = texts.say(key, lang) if key in texts else state.reason
+    return texts.say(f"linetest.{state.phase.value}", lang, reason=reason)
+
+
+_UNITS: Final = {"mv_dc": ("V DC", 1000), "mv_rms": ("V AC", 1000), "milli_ren": ("REN", 1000), "permille": ("%", 10)}
+
+
+def amount(value: LineTestValue, number: int | None = None) -> str:
+    """A measured value (or `number` of its unit) as a technician reads it: `12.5 V AC`, `150 kΩ`."""
+    size = value.value if number is None else number
+    if value.unit.value == "ohm":
+        return f"{size} Ω" if abs(size) < 10_000 else f"{round(size / 1000)} kΩ"
+    unit, scale = _UNITS[value.unit.value]
+    return f"{size / scale:.3g} {unit}"
+
+
+def limits(value: LineTestValue) -> str:
+    """What a value must keep to, and the rule."""
+    parts = [f"≥ {amount(value, value.lowest)}"] if value.lowest is not None else []
+    parts += [f"≤ {amount(value, value.highest)}"] if value.highest is not None else []
+    return f"{', '.join(parts)}; {value.source}"
+
+
+def _load_texts() -> Texts:
+    from agent.texts import TextError, Texts
+
+    try:
+        return Texts.load()
+    except TextError as error:
+        _fail(str(error), 2)
+
+
+def _fail(sentence: str, code: int) -> NoReturn:
+    typer.echo(f"iplink-agent: {sentence}", err=True)
+    raise typer.Exit(code)
