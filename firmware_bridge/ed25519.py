@@ -13,7 +13,7 @@ PUBLIC_KEY_BYTES: Final = 32
 SIGNATURE_BYTES: Final = 64
 
 _P: Final = 2**255 - 19
-_ORDER: Final = 2**252 + 27742317777372353535851937790883648493
+ORDER: Final = 2**252 + 27742317777372353535851937790883648493
 _D: Final = -121665 * pow(121666, _P - 2, _P) % _P
 _SQRT_MINUS_1: Final = pow(2, (_P - 1) // 4, _P)
 
@@ -30,13 +30,18 @@ def verify(public_key: bytes, message: bytes, signature: bytes) -> bool:
     key = _decoded(public_key)
     scalar = int.from_bytes(signature[32:], "little")
     # A scalar beyond the order would be a second signature of the same message (RFC 8032 §8.4).
-    if key is None or scalar >= _ORDER:
+    if key is None or scalar >= ORDER:
         return False
     digest = hashlib.sha512(signature[:32] + public_key + message).digest()
-    challenge = int.from_bytes(digest, "little") % _ORDER
+    challenge = int.from_bytes(digest, "little") % ORDER
     x, y, z, t = key
     point = _sum_of_products(scalar, _BASE, challenge, (-x % _P, y, z, -t % _P))
     return _encoded(point) == signature[:32]
+
+
+def base_times(scalar: int) -> bytes:
+    """The encoded point scalar·B: not for secrets that matter, see above."""
+    return _encoded(_sum_of_products(scalar, _BASE, 0, _NEUTRAL))
 
 
 def _root(y: int, sign: int) -> int | None:

@@ -2,6 +2,7 @@
 
 from firmware_bridge.simulator.card import SimulatedCard
 from firmware_bridge.simulator.loop import LOOPS, Loop
+from firmware_bridge.simulator.maker import Maker
 from firmware_bridge.simulator.phone import SimulatedPhone, TranscriptEntry
 from firmware_bridge.simulator.pty import PtyCard
 from firmware_bridge.simulator.unkind import ROUGH, Mischief, UnkindWire
@@ -10,6 +11,7 @@ __all__ = [
     "LOOPS",
     "ROUGH",
     "Loop",
+    "Maker",
     "Mischief",
     "PtyCard",
     "SimulatedCard",

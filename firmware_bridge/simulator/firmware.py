@@ -74,6 +74,16 @@ class SimulatedFirmware:
             flash.change_record(trial=0, outcome=ROLLED_BACK, error=FirmwareError.NOT_CONFIRMED)
             self._state, self._error = FirmwareState.ROLLED_BACK, FirmwareError.NOT_CONFIRMED
 
+    @property
+    def receiving(self) -> bool:
+        """Whether some of an image has come, and not all of it."""
+        return self._state is FirmwareState.RECEIVING and self._received > 0
+
+    @property
+    def on_trial(self) -> bool:
+        """Whether the firmware that runs has yet to be confirmed."""
+        return self._trial_ends_ms is not None
+
     # --- living ---
 
     def tick(self, now: int) -> bool:

@@ -297,13 +297,13 @@ class SimulatedLine:
         closed = self.handset_up or self.loop.closed
         if closed is self.off_hook:
             return
-        self.abort_test(now)
         cause = HookCause.RING_TRIP if closed and self.ringing else HookCause.LOOP
         if closed:
             self.stop_ring()  # Ring trip is the card's own business; no host could be fast enough.
         self.off_hook = closed
         self._note(self.index, "off-hook" if closed else "on-hook")
         self._emit(m.HookEvent(now * 1000, off_hook=closed, cause=cause), self.index)
+        self.abort_test(now)
 
     def _tick_ring(self, now: int) -> None:
         if not self.ringing:

@@ -145,6 +145,16 @@ class PtyCard:
         return self._card.firmware.running
 
     @property
+    def updating(self) -> bool:
+        """Whether firmware is being received."""
+        return self._card.firmware.receiving
+
+    @property
+    def trial_over(self) -> bool:
+        """Whether the firmware that runs is there to stay."""
+        return not self._card.firmware.on_trial
+
+    @property
     def connected(self) -> bool:
         """Whether a host has a session."""
         return self._card.connected
