@@ -7,12 +7,13 @@ An unanswered call costs nothing, without connect fee. Time and memory grow with
 never with the duration.
 
 Sums are integers, in grains: a micro-unit divided by the seconds of a day, which every `unit_s` divides. What is made
-for each call is a Struct, because those are made ten times faster than frozen dataclasses.
+for each call is a Struct, because those are made ten times faster than frozen dataclasses; none can be part of a
+cycle, so the collector of garbage need not look at them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, tzinfo
 from fractions import Fraction
 from typing import Final, assert_never
@@ -44,7 +45,7 @@ class NoPriceFrom(TariffError):  # noqa: N818 - reads as what it says: no price 
         self.second = second
 
 
-class Terms(Struct, frozen=True):
+class Terms(Struct, frozen=True, gc=False):
     """All that prices a call but its duration.
 
     `rates`: the rows that may apply to the number, in order of preference. `start` is the answer, aware; it and `zone`
@@ -58,7 +59,7 @@ class Terms(Struct, frozen=True):
     packs: tuple[PackBalance, ...] = ()
 
 
-class Part(Struct, frozen=True):
+class Part(Struct, frozen=True, gc=False):
     """Increments of one price, from second `from_s` of the call. `pack` has them if they come from a minute pack."""
 
     span: Span
@@ -79,7 +80,7 @@ class Part(Struct, frozen=True):
         return Fraction(self.charged_s * self.grains_per_s, DAY_S)
 
 
-class Charge(Struct, frozen=True):
+class Charge(Struct, frozen=True, gc=False):
     """What one call costs. `billed_s` is the sum of the charged increments in seconds.
 
     Of these `pack_s` came from minute packs and `paid_s` cost money; the rest was free. `rate` is the row under which
@@ -100,24 +101,6 @@ class Charge(Struct, frozen=True):
     def exact_micro(self) -> Fraction:
         """Micro-units, unrounded."""
         return Fraction(self.taxed_grains, _TAXED_GRAINS)
-
-
-class _Opening(Struct, frozen=True):
-    """What the call owes by having begun, and its bounds."""
-
-    rate: Rate
-    connect_fee_micro: int
-    minimum_micro: int
-
-    def net(self, usage: int) -> int:
-        """Grains before tax, minimum and a maximum that frees applied."""
-        tariff = self.rate.tariff
-        net = usage + self.connect_fee_micro * _GRAINS
-        if self.minimum_micro:
-            net = max(net, self.minimum_micro * _GRAINS)
-        if tariff.maximum_micro is not None and tariff.at_maximum is AtMaximum.FREE:
-            net = min(net, tariff.maximum_micro * _GRAINS)
-        return net
 
 
 def price(
@@ -142,13 +125,12 @@ def price_by(terms: Terms, duration_ms: int, *, explain: bool = True) -> Charge:
     """Price `duration_ms` of answered time. Raises as `price` does; `explain=False` leaves the steps out."""
     rules = terms.rules
     if duration_ms <= 0:
-        opening = _opening(next(_parts(terms, 1)))
-        unanswered = explain_unanswered(opening.rate, rules) if explain else ()
-        return Charge(0, 0, 0, 0, unanswered, opening.rate)
+        rate = _first_part(terms).rate
+        return Charge(0, 0, 0, 0, explain_unanswered(rate, rules) if explain else (), rate)
     seconds = round_ratio(duration_ms, 1000, rules.seconds)
-    parts = tuple(_parts(terms, seconds))
+    parts = list(_parts(terms, seconds))
     # Where the list rounds seconds down, an answered call may have none: it has begun all the same.
-    opening = _opening(parts[0] if parts else next(_parts(terms, 1)))
+    first = parts[0] if parts else _first_part(terms)
     usage = billed_s = pack_s = paid_s = 0
     uses: dict[tuple[str, str], int] = {}
     for part in parts:
@@ -161,19 +143,19 @@ def price_by(terms: Terms, duration_ms: int, *, explain: bool = True) -> Charge:
         elif part.rate_micro:
             paid_s += charged_s
             usage += charged_s * part.grains_per_s
-    net = opening.net(usage)
+    net = _net(first, usage)
     taxed = _taxed(net, rules)
     amount = round_amount(taxed, _TAXED_GRAINS, rules.rounding, rules.decimals)
     steps: tuple[Step, ...] = ()
     if explain:
         spent, before_tax, exact = Fraction(usage, _GRAINS), Fraction(net, _GRAINS), Fraction(taxed, _TAXED_GRAINS)
-        fee, tariff = opening.connect_fee_micro, opening.rate.tariff
+        fee, tariff = _bounds(first)[0], first.rate.tariff
         steps = (
-            *explain_parts(parts, opening.rate, duration_ms, seconds, rules),
+            *explain_parts(parts, first.rate, duration_ms, seconds, rules),
             *(explain_sum(spent, fee, before_tax, exact, amount, tariff, rules) if exact else explain_free()),
         )
     pack_uses = tuple(PackUse(pack, month, taken) for (pack, month), taken in uses.items()) if uses else ()
-    return Charge(amount, taxed, seconds, billed_s, steps, opening.rate, pack_s, paid_s, pack_uses)
+    return Charge(amount, taxed, seconds, billed_s, steps, first.rate, pack_s, paid_s, pack_uses)
 
 
 def max_duration(terms: Terms, budget_micro: int | None, *, horizon_ms: int = HORIZON_MS) -> int:
@@ -185,13 +167,13 @@ def max_duration(terms: Terms, budget_micro: int | None, *, horizon_ms: int = HO
     """
     rules = terms.rules
     try:
-        opening = _opening(next(_parts(terms, 1)))
+        first = _first_part(terms)
     except NoPriceFrom:
         return 0
-    tariff = opening.rate.tariff
+    tariff = first.rate.tariff
 
     def fits(usage: int) -> bool:
-        net = opening.net(usage)
+        net = _net(first, usage)
         over = (
             tariff.maximum_micro is not None
             and tariff.at_maximum is AtMaximum.DISCONNECT
@@ -243,19 +225,45 @@ def _milliseconds(seconds: int, rule: Rounding, horizon_ms: int) -> int:
     return min(seconds * 1000 + beyond, horizon_ms)
 
 
-def _opening(part: Part) -> _Opening:
-    """What a call owes that begins with `part`."""
-    if part.pack is not None:
-        return _Opening(part.rate, part.pack.connect_fee_micro, 0)
-    tariff = part.rate.tariff
-    return _Opening(part.rate, tariff.connect_fee_micro, tariff.minimum_micro)
+def _first_part(terms: Terms) -> Part:
+    """The part with which a call begins, however short; there may be no other where a list rounds seconds down."""
+    return next(iter(_parts(terms, 1)))
 
 
-def _parts(terms: Terms, seconds: int) -> Iterator[Part]:
-    """Yield what is charged for `seconds`, in order of time; the last increment may reach beyond. Raises NoPriceFrom.
+def _bounds(first: Part) -> tuple[int, int]:
+    """Connect fee and minimum, in micro-units, of a call that begins with `first`."""
+    if first.pack is not None:
+        return first.pack.connect_fee_micro, 0
+    tariff = first.rate.tariff
+    return tariff.connect_fee_micro, tariff.minimum_micro
+
+
+def _net(first: Part, usage: int) -> int:
+    """Grains before tax: what was used, the connect fee, minimum and a maximum that frees applied."""
+    fee_micro, minimum_micro = _bounds(first)
+    net = usage + fee_micro * _GRAINS
+    if minimum_micro:
+        net = max(net, minimum_micro * _GRAINS)
+    tariff = first.rate.tariff
+    if tariff.maximum_micro is not None and tariff.at_maximum is AtMaximum.FREE:
+        net = min(net, tariff.maximum_micro * _GRAINS)
+    return net
+
+
+def _parts(terms: Terms, seconds: int) -> Iterable[Part]:
+    """Return what is charged for `seconds`, in order of time; the last increment may reach beyond. Raises NoPriceFrom.
 
     What comes for fewer seconds is always a beginning of what comes for more.
     """
+    rates = terms.rates
+    if rates and not terms.packs and rates[0].is_timeless:
+        span = Span(rates[0], 0, None)
+        return _interval_parts(span, _priced(span, 0), 0, seconds)
+    return _timed_parts(terms, seconds)
+
+
+def _timed_parts(terms: Terms, seconds: int) -> Iterator[Part]:
+    """Yield the parts of a call that time or minute packs divide."""
     meter = Meter(terms.packs) if terms.packs else None
     at = 0
     rules = terms.rules
@@ -264,19 +272,28 @@ def _parts(terms: Terms, seconds: int) -> Iterator[Part]:
         if at >= end:
             continue
         rate = _priced(span, at)
-        offering = None if meter is None or rate.tariff.is_free else meter
-        while at < end:
-            offer = None if offering is None else offering.usable(span.month)
-            if offering is not None and offer is not None:
-                pack, left = offer
-                step_s = pack.increment_s
-                increments = min(-(-(end - at) // step_s), left)
-                part = Part(span, rate, at, increments, step_s, 0, 1, 0, increments * step_s, pack)
-                offering.take(pack, span.month, part.charged_s)
-            else:
-                part = _interval_part(span, rate, at, end)
+        if meter is not None and not rate.tariff.is_free:
+            for part in _pack_parts(meter, span, at, end):
+                yield part
+                at += part.charged_s
+        for part in _interval_parts(span, rate, at, end):
             yield part
             at += part.charged_s
+
+
+def _pack_parts(meter: Meter, span: Span, at: int, end: int) -> Iterator[Part]:
+    """Yield what the packs have for the seconds from `at` to `end`."""
+    while at < end:
+        offer = meter.usable(span.month)
+        if offer is None or span.rate is None:
+            return
+        pack, left = offer
+        step_s = pack.increment_s
+        increments = min(-(-(end - at) // step_s), left)
+        part = Part(span, span.rate, at, increments, step_s, 0, 1, 0, increments * step_s, pack)
+        meter.take(pack, span.month, part.charged_s)
+        yield part
+        at += part.charged_s
 
 
 def _priced(span: Span, second: int) -> Rate:
@@ -287,21 +304,25 @@ def _priced(span: Span, second: int) -> Rate:
     return span.rate
 
 
-def _interval_part(span: Span, rate: Rate, at: int, end: int) -> Part:
-    """Charge from second `at` to `end`, or to where the next interval begins."""
+def _interval_parts(span: Span, rate: Rate, at: int, end: int) -> list[Part]:
+    """Charge from second `at` to `end` by the group intervals of a row."""
+    parts = []
     intervals = rate.tariff.intervals
-    found = intervals[0]
-    for later in intervals[1:]:
-        if later.from_s > at:
-            end = min(end, later.from_s)
-            break
-        found = later
-    rate_micro, unit_s, step_s = found.rate_micro, found.unit_s, found.increment_s
-    grains_per_s, rest = divmod(rate_micro * _GRAINS, unit_s)
-    if rest:
-        raise TariffError(f"unit_s: a day is no whole number of {unit_s} s")
-    increments = -(-(end - at) // step_s)
-    return Part(span, rate, at, increments, step_s, rate_micro, unit_s, grains_per_s, increments * step_s)
+    place, last = 0, len(intervals) - 1
+    while at < end:
+        while place < last and intervals[place + 1].from_s <= at:
+            place += 1
+        found = intervals[place]
+        stop = end if place == last else min(end, intervals[place + 1].from_s)
+        rate_micro, unit_s, step_s = found.rate_micro, found.unit_s, found.increment_s
+        grains_per_s, rest = divmod(rate_micro * _GRAINS, unit_s)
+        if rest:
+            raise TariffError(f"unit_s: a day is no whole number of {unit_s} s")
+        increments = -(-(stop - at) // step_s)
+        charged_s = increments * step_s
+        parts.append(Part(span, rate, at, increments, step_s, rate_micro, unit_s, grains_per_s, charged_s))
+        at += charged_s
+    return parts
 
 
 def _taxed(net: int, rules: PriceRules) -> int:

@@ -17,7 +17,7 @@ from agent.core.civil import DAY_S, Days, Window, civil_days, gap, gap_text, loc
 from agent.core.tariff import Rate, TariffError
 
 
-class Span(Struct, frozen=True):
+class Span(Struct, frozen=True, gc=False):
     """From second `begin_s` of the call to `end_s` (exclusive; None: to its end) the row `rate` is in force, or none.
 
     `month` (`2026-11`) and `shown`, what a clock on the wall shows at its beginning, are there if time was asked for.

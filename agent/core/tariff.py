@@ -106,7 +106,7 @@ class Lengths:
 ANY_LENGTH: Final = Lengths()
 
 
-class Rate(Struct, frozen=True):
+class Rate(Struct, frozen=True, gc=False):
     """One row of a price list. `row` is its line number in the file; `prefix` its digits, from the country code on.
 
     In force on civil days from `valid_from` to `valid_until` (both included, None: open), inside the window `when`.

@@ -45,6 +45,7 @@ class RateTable:
             self._trie.map(parts["trie"])
         except (RuntimeError, ValueError) as error:
             raise TableError(f"{name}: the trie cannot be read ({error}): build the table again") from error
+        self._prefixes_of = self._trie.iter_prefixes_with_ids
         self._entry_of = parts["entries"]
         self._entries = Entries(parts, name)
         self._milestones = Milestones(parts, name)
@@ -99,7 +100,7 @@ class RateTable:
 
     def look_up(self, digits: str) -> Rate | None:
         """Return the most specific row for digits from the country code on: what a customer types to see a price."""
-        for prefix, key in reversed(list(self._trie.iter_prefixes_with_ids(digits))):
+        for prefix, key in reversed(list(self._prefixes_of(digits))):
             for rate in self._rates(prefix, self._entry(self._entry_of[key]), numbered=True):
                 if not rate.lengths.exact or rate.prefix == digits:
                     return rate
@@ -108,7 +109,7 @@ class RateTable:
     def longest(self, digits: str) -> tuple[str, Entry] | None:
         """Return the most specific prefix of `digits`, and what it has; None where no prefix is one."""
         prefix, key = "", -1
-        for prefix, key in self._trie.iter_prefixes_with_ids(digits):  # noqa: B007 - the last one is the longest
+        for prefix, key in self._prefixes_of(digits):  # noqa: B007 - the last one is the longest
             pass
         if key < 0:
             return None
@@ -133,7 +134,7 @@ class RateTable:
 
     def _rows_for(self, digits: str, *, numbered: bool) -> tuple[Rate, ...]:
         found: list[Rate] = []
-        for prefix, key in reversed(list(self._trie.iter_prefixes_with_ids(digits))):
+        for prefix, key in reversed(list(self._prefixes_of(digits))):
             rows = tuple(self._rates(prefix, self._entry(self._entry_of[key]), numbered=numbered))
             fitting = [rate for rate in rows if rate.lengths.fit(digits, prefix)]
             found += fitting
