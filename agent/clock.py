@@ -20,11 +20,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 FLOOR = datetime(2026, 1, 1, tzinfo=UTC)
 """No adapter was made before this: an earlier wall clock has never been set."""
+
+CEILING = datetime(2126, 1, 1, tzinfo=UTC)
+"""No adapter lives to see this: a later time is a fault of whoever tells it."""
 
 MAX_BOOTS = 64
 """Of so many boots the anchor is kept."""
@@ -59,7 +63,7 @@ class Word(enum.Enum):
     """What the operator's word did to the time."""
 
     USELESS = enum.auto()
-    """It names a time before `FLOOR`, or took longer than `MAX_ROUND_TRIP_MS`: nothing was done."""
+    """It names an impossible time, or took longer than `MAX_ROUND_TRIP_MS`: nothing was done."""
     AGREES = enum.auto()
     NEW = enum.auto()
     """Nobody had vouched for the time before."""
@@ -78,12 +82,15 @@ class Moment:
     source: TimeSource = TimeSource.SYSTEM
 
 
+ZonedTime = Annotated[datetime, Meta(tz=True)]
+
+
 class Anchor(Struct, frozen=True, kw_only=True):
     """An instant of a boot whose wall time is known; kept in the store."""
 
     boot_id: str
-    boot_ms: int
-    wall: datetime
+    boot_ms: Annotated[int, Meta(ge=0, le=10**13)]
+    wall: ZonedTime
     source: TimeSource
 
     def wall_at(self, boot_ms: int) -> datetime:
@@ -94,8 +101,8 @@ class Anchor(Struct, frozen=True, kw_only=True):
 class KeptTime(Struct, frozen=True, kw_only=True):
     """What outlives the process: the newest time that was ever known, and the newest anchor of each boot."""
 
-    newest: datetime
-    anchors: list[Anchor]
+    newest: ZonedTime
+    anchors: Annotated[list[Anchor], Meta(max_length=MAX_BOOTS)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +144,15 @@ class _Timex(ctypes.Structure):
     )  # fmt: skip
 
 
+@functools.cache
+def _c_library() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
 def kernel_synchronised() -> bool:
     """Whether a time daemon disciplines the system clock (adjtimex(2): not STA_UNSYNC)."""
     timex = _Timex()
-    state = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.byref(timex))
+    state = _c_library().adjtimex(ctypes.byref(timex))
     return state not in (-1, _TIME_ERROR) and not timex.status & _STA_UNSYNC
 
 
@@ -176,7 +188,8 @@ class Clock:
             self._hear_kernel(reading)
         anchor = self._anchor
         if anchor is None:
-            at, source = max(reading.wall, self._at_least(reading.boot_ms)), TimeSource.SYSTEM
+            least = self._at_least(reading.boot_ms)
+            at, source = max(reading.wall, least) if _possible(reading.wall) else least, TimeSource.SYSTEM
         else:
             at, source = anchor.wall_at(reading.boot_ms), anchor.source
             self._newest = max(self._newest, at)
@@ -201,9 +214,9 @@ class Clock:
 
     def restore(self, kept: KeptTime) -> None:
         """Take what an earlier process knew; it is the better witness of this boot, too."""
-        self._earlier = {anchor.boot_id: anchor for anchor in kept.anchors[-MAX_BOOTS:]}
+        self._earlier = {anchor.boot_id: anchor for anchor in kept.anchors if _possible(anchor.wall)}
         self._anchor = self._earlier.pop(self._boot(), None)
-        self._newest = max(FLOOR, kept.newest)
+        self._newest = kept.newest if _possible(kept.newest) else FLOOR
         self._floor_since_ms = None
 
     def kept(self) -> KeptTime:
@@ -213,7 +226,7 @@ class Clock:
 
     def confirm(self, operator_time: datetime, asked_ms: int, answered_ms: int) -> Word:
         """Take the operator's word, asked and answered at these boot times."""
-        if operator_time < FLOOR or not 0 <= answered_ms - asked_ms <= MAX_ROUND_TRIP_MS:
+        if not _possible(operator_time) or not 0 <= answered_ms - asked_ms <= MAX_ROUND_TRIP_MS:
             return Word.USELESS
         self._judged = self._doubted
         middle_ms = (asked_ms + answered_ms) // 2
@@ -236,8 +249,10 @@ class Clock:
             boot_id=self._boot(), boot_ms=reading.boot_ms, wall=reading.wall, source=TimeSource.KERNEL
         )  # fmt: skip
         ours = self._anchor
-        if ours is None:
-            believed = reading.wall >= max(FLOOR, self._newest - LARGE)
+        if not _possible(reading.wall):
+            believed = False
+        elif ours is None:
+            believed = reading.wall >= self._newest - LARGE
         else:
             step = reading.wall - ours.wall_at(reading.boot_ms)
             if abs(step) <= FINE:
@@ -255,3 +270,7 @@ class Clock:
         if self._floor_since_ms is None:
             self._floor_since_ms = boot_time_ms
         return self._newest + timedelta(milliseconds=boot_time_ms - self._floor_since_ms)
+
+
+def _possible(at: datetime) -> bool:
+    return FLOOR <= at < CEILING

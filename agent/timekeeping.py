@@ -12,7 +12,7 @@ import structlog
 
 from agent import records
 from agent.clock import Clock, KeptTime, Word
-from agent.operator.errors import OperatorError
+from agent.operator.errors import Busy, OperatorError
 from agent.operator.retry import Retry, Uniform
 from agent.store.errors import StoreError
 
@@ -21,6 +21,9 @@ LOOK_S = 5.0
 ASK_MS = 6 * 3600 * 1000
 KEEP_MS = 3600 * 1000
 """How often the newest time is written down, as the floor of the next boot."""
+
+KEEP_AGAIN_MS = 60_000
+"""How long a store that would not take it is left in peace."""
 
 _SPREAD = (0.8, 1.2)
 _SLOWEST_S = 300.0
@@ -61,7 +64,7 @@ class Timekeeper:
         self._ask_again_ms = 0
         self._start_within_s = start_within_s
         self._kept: KeptTime | None = None
-        self._kept_ms = 0
+        self._kept_ms = self._keep_again_ms = 0
 
     async def restore(self) -> None:
         """Give the clock what an earlier process has kept. Raises StoreError."""
@@ -99,7 +102,7 @@ class Timekeeper:
             said = await self._ask()
         except OperatorError as error:
             _log.debug("time_not_told", detail=str(error))
-            self._later()
+            self._later(error)
             return
         answered_ms = self._clock.now().boot_ms
         before = self._clock.now()
@@ -110,13 +113,16 @@ class Timekeeper:
                 source=before.source.value, took_ms=answered_ms - asked_ms,
             )  # fmt: skip
         if word is Word.USELESS:
-            self._later()
+            self._later(None)
         else:
             self._retry = Retry()
             self._ask_again_ms = answered_ms + round(ASK_MS * self._uniform(*_SPREAD))
 
-    def _later(self) -> None:
+    def _later(self, error: OperatorError | None) -> None:
         now_ms = self._clock.now().boot_ms
+        if isinstance(error, Busy):
+            self._retry = self._retry.after(error, now_ms, self._uniform)
+            return
         self._retry = self._retry.failed(now_ms, self._uniform)
         if self._retry.remaining_s(now_ms) > _SLOWEST_S:
             self._retry = self._retry.postponed(now_ms, _SLOWEST_S)
@@ -124,12 +130,14 @@ class Timekeeper:
     async def _keep(self, now_ms: int) -> None:
         kept = self._clock.kept()
         changed = self._kept is None or kept.anchors != self._kept.anchors
-        if not kept.anchors or not (changed or now_ms - self._kept_ms >= KEEP_MS):
+        due = (changed and now_ms >= self._keep_again_ms) or now_ms - self._kept_ms >= KEEP_MS
+        if not kept.anchors or not due:
             return
         try:
             await self._documents.put_document(DOCUMENT, msgspec.json.encode(kept))
         except StoreError as error:
             _log.error("time_not_kept", detail=str(error))
+            self._keep_again_ms, self._kept_ms = now_ms + KEEP_AGAIN_MS, now_ms
             return
         self._kept, self._kept_ms = kept, now_ms
         anchor = self._clock.anchor

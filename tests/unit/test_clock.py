@@ -86,6 +86,16 @@ def test_the_word_holds_for_the_middle_between_question_and_answer():
     assert machine.now.wall == NOON + timedelta(seconds=2)
 
 
+@pytest.mark.parametrize("far", [datetime(2126, 1, 1, tzinfo=UTC), datetime.max.replace(tzinfo=UTC)])
+def test_nobody_is_believed_about_a_far_future(far):
+    machine = Machine(far, synchronised=True)
+    assert not machine.now.trusted
+    assert machine.now.wall == FLOOR
+    assert machine.told(far) is Word.USELESS
+    machine.told(NOON)
+    assert machine.now.wall == NOON
+
+
 @pytest.mark.parametrize(("said", "took_ms"), [(NOON, 10_001), (NOON, -1), (EPOCH, 0)])
 def test_a_slow_or_impossible_answer_is_no_word(said, took_ms):
     machine = Machine()

@@ -6,9 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from agent.clock import Clock, KeptTime, Reading
-from agent.operator.errors import Unreachable
+from agent.clock import FLOOR, Clock, KeptTime, Reading
+from agent.operator.errors import Busy, Unreachable
 from agent.store.errors import StoreError
 from agent.timekeeping import DOCUMENT, Timekeeper
 
@@ -22,7 +24,7 @@ class Box:
     def __init__(self):
         self.boot_ms, self.system, self.synchronised = 10_000, EPOCH, False
         self.documents, self.writes, self.full = {}, 0, False
-        self.asked, self.away, self.takes_ms = 0, False, 0
+        self.asked, self.away, self.takes_ms, self.busy = 0, False, 0, None
         self.truth = NOON
         self.known = 0
         self.start()
@@ -37,6 +39,8 @@ class Box:
     async def _ask(self):
         self.asked += 1
         self.pass_s(self.takes_ms / 1000)
+        if self.busy:
+            raise self.busy
         if self.away:
             raise Unreachable("nobody there")
         return self.truth
@@ -147,11 +151,39 @@ async def test_what_could_not_be_kept_is_told_when_it_is(box):
     await box.look_for(60)
     assert (box.known, box.clock.now().trusted) == (0, True)
     box.full = False
-    await box.look_for(5)
+    await box.look_for(60)
     assert box.known == 1
 
 
-async def test_a_kept_time_that_cannot_be_read_is_none(box):
-    box.documents[DOCUMENT] = b'{"newest": "yesterday"}'
-    await box.keeper.restore()
-    assert not box.clock.now().trusted
+async def test_an_operator_that_asks_for_patience_gets_it(box):
+    box.busy = Busy("later", 3600.0)
+    await box.look_for(3500, every=60)
+    assert box.asked == 1
+
+
+KEPT = st.builds(
+    lambda newest, anchors: msgspec.json.encode({"newest": newest, "anchors": anchors}),
+    st.datetimes() | st.sampled_from(["2026-11-22T12:00:00Z", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00+23:00"]),
+    st.lists(
+        st.fixed_dictionaries(
+            {
+                "boot_id": st.sampled_from(["boot-1", "boot-0"]),
+                "boot_ms": st.integers(-1, 10**14),
+                "wall": st.sampled_from(["2026-11-22T12:00:00Z", "1970-01-01T00:00:00Z", "9999-12-31T23:59:59Z"]),
+                "source": st.sampled_from(["operator", "kernel", "guess"]),
+            }
+        ),
+        max_size=70,
+    ),
+)
+
+
+@given(st.binary(max_size=200) | KEPT)
+def test_whatever_was_kept_the_clock_goes_on_from_a_possible_time(body):
+    box = Box()
+    box.documents[DOCUMENT] = body
+    asyncio.run(box.keeper.restore())
+    moment = box.clock.now()
+    assert moment.trusted or moment.wall >= FLOOR
+    box.pass_s(60)
+    assert box.clock.now().wall - moment.wall == timedelta(seconds=60)
