@@ -367,6 +367,7 @@ class Plan:
             tones=shipped.tones.tones,
             ring_cadence_ms=list(shipped.tones.ring_cadence_ms),
             numbers=_format(shipped.numbering.numbers, subscription),
+            options_s=subscription.profile.options_s,
             boot_spread_s=subscription.profile.boot_spread_s,
         )  # fmt: skip
         digest = hashlib.sha256(msgspec.json.encode(configuration, order="sorted")).hexdigest()

@@ -226,6 +226,14 @@ class NetworkChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class PathProbed:
+    """The end of a `ProbePath`: `alive` where any response came back from the wire."""
+
+    account: str
+    alive: bool
+
+
+@dataclass(frozen=True, slots=True)
 class TargetAnswered:
     """A target of `account` has answered an OPTIONS that `ProbeTarget` asked for on behalf of `call_id`."""
 
@@ -355,7 +363,7 @@ TelephoneEvent = (
     CardUp | CardDown | OffHook | OnHook | DigitDialled | HookFlash | ButtonPressed | LineTested
     | UpdateProgressed
     | SipReady | Registered | Unregistered | RegistrationFailed | IncomingInvite | Progress | CallAnswered | CallOver
-    | DtmfReceived | SlotsHeld | NetworkChanged | TargetAnswered | Tick
+    | DtmfReceived | SlotsHeld | NetworkChanged | TargetAnswered | PathProbed | Tick
 )  # fmt: skip
 
 
@@ -485,6 +493,25 @@ class Register:
 
 
 @dataclass(frozen=True, slots=True)
+class ProbePath:
+    """Send one OPTIONS the way that the REGISTERs of `account` go: same target, same source port."""
+
+    account: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewPort:
+    """Send what `account` sends from now on from another port: a router may have forgotten, or mangle, the old one."""
+
+    account: str
+
+
+@dataclass(frozen=True, slots=True)
+class MoveAddress:
+    """Our own address is another one: move the transport, and the speech of calls that go on, to it."""
+
+
+@dataclass(frozen=True, slots=True)
 class ProbeTarget:
     """Send one OPTIONS to a target of `account`, beside everything else; silence is the answer of a dead one.
 
@@ -559,4 +586,7 @@ CardAction = (
 )  # fmt: skip
 AdapterAction = SetAdapterLamp | StartUpdate | AbortUpdate
 """For the card, but for no line of it."""
-SipAction = Register | ProbeTarget | Unregister | Invite | Ringing | Answer | Reject | HangUp | SendDtmf
+SipAction = (
+    Register | Unregister | Invite | Ringing | Answer | Reject | HangUp | SendDtmf
+    | ProbePath | NewPort | MoveAddress | ProbeTarget
+)  # fmt: skip

@@ -32,6 +32,9 @@ HURRY_MS: Final = 1_000
 CALM_MS: Final = 5_000
 """However often the network changes, attempts in a hurry keep this distance."""
 
+DEAD_MS: Final = 5 * 60_000
+"""A target that has failed is not gone back to before this, however soon it answers again."""
+
 _BASE_DELAY_MS: Final = 2_000
 _MIN_DELAY_MS: Final = 250
 _MAX_DOUBLINGS: Final = 10
@@ -62,6 +65,7 @@ class Registration:
 
     def __init__(self, targets: int, uniform: Callable[[], float], now: int, due_ms: int | None = None) -> None:
         self._not_before_ms = [0] * targets
+        self._dead_until_ms = [0] * targets
         self._uniform = uniform
         self._attempt_ends_ms: int | None = None
         self._due_ms: int | None = now if due_ms is None else max(now, due_ms)
@@ -165,6 +169,7 @@ class Registration:
         if asked_ms and self._trying is not None:
             self._not_before_ms[self._trying] = now + asked_ms
         if self._trying == self.target and (not on_wire or code >= 500):
+            self._dead_until_ms[self.target] = now + DEAD_MS
             self.target = self._next_target(now)
         self._due_ms = max(now + delay_ms, self._not_before_ms[self.target])
         if self._hurried:
@@ -212,7 +217,8 @@ class Registration:
 
         The binding stays where its target stays; otherwise it is made anew through the best target at once.
         """
-        before, at, trying = self._not_before_ms, self.target, self._trying
+        before, dead, at, trying = self._not_before_ms, self._dead_until_ms, self.target, self._trying
+        self._dead_until_ms = [0 if old is None else dead[old] for old in kept]
         self._not_before_ms = [0 if old is None else before[old] for old in kept]
         self._trying = kept.index(trying) if trying in kept and trying is not None else None
         if at in kept:
@@ -221,11 +227,15 @@ class Registration:
         self.target = 0
         self.hurry(now)
 
-    def prefer(self, target: int, now: int) -> None:
-        """Move to this target, which has just been seen to answer, unless it has said when to come back."""
-        if self._due_ms is not None and self.target != target and self._not_before_ms[target] <= now:
-            self.target = target
-            self.hurry(now)
+    def prefer(self, target: int, now: int) -> bool:
+        """Move to this target, which has just been seen to answer, unless it has failed or refused us a while ago."""
+        if self._due_ms is None or not 0 <= target < len(self._not_before_ms) or self.target == target:
+            return False
+        if max(self._not_before_ms[target], self._dead_until_ms[target], self._refused_until_ms) > now:
+            return False
+        self.target = target
+        self.hurry(now)
+        return True
 
     # --- inside ------------------------------------------------------------------------------------------------------
 

@@ -115,6 +115,12 @@ class FakeGateway:
         """Accounts that the registrar refuses, whatever its mood."""
         self.mute_targets: set[tuple[str, int]] = set()
         """Targets that answer no OPTIONS: account and number."""
+        self.path_dead = False
+        """Whether OPTIONS on the registrations' own ways stay unanswered."""
+        self.new_ports: list[str] = []
+        """Accounts that were given another source port."""
+        self.moves = 0
+        """How often our own address has changed."""
         self.registers: list[tuple[int, str]] = []
         """Every REGISTER there has been: when, and of which account."""
         self._beginning = beginning
@@ -439,9 +445,8 @@ class FakeGateway:
         match action:
             case events.Register(account=account):
                 self._register(account)
-            case events.ProbeTarget(call_id=call_id, account=account, target=target):
-                if (account, target) not in self.mute_targets:
-                    self._post(events.TargetAnswered(call_id, account, target))
+            case events.ProbeTarget() | events.ProbePath() | events.NewPort() | events.MoveAddress():
+                self._perform_on_network(action)
             case events.Unregister(account=account):
                 self._post(events.Unregistered(account))
             case events.Invite(call_id=call_id):
@@ -464,6 +469,20 @@ class FakeGateway:
                 pass
             case _:
                 raise TypeError(f"the fake gateway can't perform {type(action).__name__}")
+
+    def _perform_on_network(
+        self, action: events.ProbeTarget | events.ProbePath | events.NewPort | events.MoveAddress
+    ) -> None:
+        match action:
+            case events.ProbeTarget(call_id=call_id, account=account, target=target):
+                if (account, target) not in self.mute_targets:
+                    self._post(events.TargetAnswered(call_id, account, target))
+            case events.ProbePath(account=account):
+                self._post(events.PathProbed(account, alive=not self.path_dead))
+            case events.NewPort(account=account):
+                self.new_ports.append(account)
+            case events.MoveAddress():
+                self.moves += 1
 
     def _register(self, account: str) -> None:
         self.registers.append((self.now, account))

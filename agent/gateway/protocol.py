@@ -87,6 +87,8 @@ class AccountState(Record, frozen=True, kw_only=True, tag="account"):
     status: Status = Status.INITIALIZING
     target: Annotated[int, Meta(ge=0, le=15)] = 0
     """Number of the target (of `Account.targets`) that is in use, or tried next."""
+    alive_ms: BootMs | None = None
+    """When that target last answered an OPTIONS of ours."""
 
 
 class SpeechWay(Record, frozen=True, kw_only=True):
@@ -260,6 +262,8 @@ class Configure(Record, frozen=True, kw_only=True, tag="configure"):
     numbers: NumberFormat = msgspec.field(default_factory=NumberFormat)
     ask_timeout_ms: Annotated[int, Meta(ge=500, le=30_000)] = 4000
     ring_timeout_ms: Annotated[int, Meta(ge=5_000, le=600_000)] = 90_000
+    options_s: Annotated[int, Meta(ge=0, le=600)] = 0
+    """How often a registration's way is asked by OPTIONS whether it lives; 0: never."""
     boot_spread_s: Annotated[int, Meta(ge=0, le=600)] = 0
     """After the machine has started, the first REGISTER comes within this time, unless a handset is lifted."""
 

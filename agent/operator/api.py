@@ -87,6 +87,8 @@ class SipProfile(Body, frozen=True, kw_only=True):
     """How the operator's platform wants to be spoken to, as data."""
 
     number_format: Annotated[str, Meta(pattern="^(plus|digits|national)$")] = "plus"
+    options_s: Annotated[int, Meta(ge=0, le=600)] = 30
+    """How often a registered adapter asks by OPTIONS whether the way to the platform lives; 0: never."""
     boot_spread_s: Annotated[int, Meta(ge=0, le=600)] = 30
     """After a power cut each adapter registers within this time, at random, or when a handset is lifted."""
 

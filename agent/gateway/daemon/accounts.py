@@ -10,6 +10,7 @@ from agent.core.beginning import Beginning
 from agent.core.credentials import Credential, RefusedCredentials
 from agent.core.dialplan import DialPlan, DialPlanError, compile_plan
 from agent.core.events import (
+    MoveAddress,
     NetworkChange,
     Register,
     Registered,
@@ -22,6 +23,7 @@ from agent.core.numbers import EMERGENCY
 from agent.core.registration import CREDENTIAL_REFUSED, Registration
 from agent.gateway.daemon.actions import UseConfiguration
 from agent.gateway.daemon.exchange import Exchange
+from agent.gateway.daemon.paths import Paths
 from agent.gateway.protocol import Account, Configure
 
 
@@ -33,6 +35,8 @@ class Accounts:
         self._uniform = uniform
         self._beginning: Beginning | None = beginning
         self._refused = RefusedCredentials()
+        self.paths = Paths(exchange, uniform)
+        """Whether the ways to the targets live."""
         self._waiting: Configure | None = None
 
     def configure(self, configuration: Configure) -> None:
@@ -71,6 +75,7 @@ class Accounts:
                 continue
             if self._refused.may_begin(self._credential(name), registration, now):
                 self._x.act(Register(name, registration.begin(now)))
+        self.paths.ask_due()
 
     def heard(self, event: Registered | Unregistered | RegistrationFailed) -> None:
         """The outcome of a REGISTER."""
@@ -81,6 +86,7 @@ class Accounts:
             case Registered(expires_s=expires_s):
                 registration.accepted(expires_s, self._x.now)
                 self._refused.accepted(self._credential(event.account))
+                self.paths.in_use(event.account)
             case Unregistered():
                 registration.removed(self._x.now)
             case RegistrationFailed(code=code, reason=reason, on_wire=on_wire, retry_after_s=retry_after_s):
@@ -92,6 +98,8 @@ class Accounts:
     def network_changed(self, change: NetworkChange) -> None:
         """The network is another one, or is back: register at once."""
         self._x.log("info", "network_changed", change.value)
+        if change is NetworkChange.ADDRESS:
+            self._x.act(MoveAddress())
         for registration in self._x.registrations.values():
             registration.hurry(self._x.now)
 
@@ -118,7 +126,8 @@ class Accounts:
             return None
         registrations = self._x.registrations.values()
         wanted = [at for r in registrations for at in (r.deadline(), r.next_attempt_ms) if at is not None]
-        return min(wanted, default=None)
+        paths = self.paths.deadline()
+        return min(wanted if paths is None else [*wanted, paths], default=None)
 
     # --- inside ------------------------------------------------------------------------------------------------------
 

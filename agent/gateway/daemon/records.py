@@ -12,6 +12,7 @@ from agent.gateway.card_records import LineTestState, UpdateState
 from agent.gateway.daemon.actions import Publish
 from agent.gateway.daemon.exchange import Exchange
 from agent.gateway.daemon.lamps import Lamps
+from agent.gateway.daemon.paths import Paths
 from agent.gateway.protocol import (
     AccountState,
     CallSpeech,
@@ -32,8 +33,9 @@ _Key = tuple[type[GatewayRecord], str]
 class Records:
     """What has been published of one exchange, so that only changes are published again."""
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: Exchange, paths: Paths) -> None:
         self._x = exchange
+        self._paths = paths
         self._published: dict[_Key, GatewayRecord] = {}
         self._lamps = Lamps(exchange)
 
@@ -43,7 +45,7 @@ class Records:
         return [
             x.card,
             *(line_state(line) for line in x.lines),
-            *(account_state(name, registration) for name, registration in x.registrations.items()),
+            *(account_state(name, one, self._paths.alive_ms(name)) for name, one in x.registrations.items()),
             *(call_state(call) for call in x.calls.values() if call.call_id not in x.released),
             *x.line_tests.values(),
             *((x.update,) if x.update is not None else ()),
@@ -123,13 +125,13 @@ def line_state(line: Line) -> LineState:
     )  # fmt: skip
 
 
-def account_state(account: str, registration: Registration) -> AccountState:
+def account_state(account: str, registration: Registration, alive_ms: int | None = None) -> AccountState:
     """The record of a registration."""
     return AccountState(
         account=account, registered=registration.registered, code=registration.code,
         reason=registration.reason[:_TEXT], on_wire=registration.on_wire, since_ms=registration.since_ms,
         next_attempt_ms=registration.next_attempt_ms, attempts=registration.attempts,
-        status=registration.status, target=registration.target,
+        status=registration.status, target=registration.target, alive_ms=alive_ms,
     )  # fmt: skip
 
 

@@ -59,7 +59,7 @@ class Switch:
         self._accounts = Accounts(self._x, uniform, beginning or Beginning())
         self._trials = Trials(self._x)
         self._updates = Updates(self._x)
-        self._records = Records(self._x)
+        self._records = Records(self._x, self._accounts.paths)
         self._stop_ends_ms: int | None = None
         self._finished = False
 
@@ -112,7 +112,7 @@ class Switch:
                 self._hear_call(event)
             case events.Registered() | events.Unregistered() | events.RegistrationFailed():
                 self._accounts.heard(event)
-            case events.NetworkChanged() | NetworkNews() | events.TargetAnswered():
+            case events.NetworkChanged() | NetworkNews() | events.TargetAnswered() | events.PathProbed():
                 self._hear_network(event)
             case events.SipReady():
                 self._x.sip_up = True
@@ -145,13 +145,20 @@ class Switch:
             case _:
                 self._updates.hear(event)
 
-    def _hear_network(self, event: events.NetworkChanged | NetworkNews | events.TargetAnswered) -> None:
-        if not isinstance(event, events.TargetAnswered):
-            self._accounts.network_changed(event.change)
-            return
-        call = self._x.calls.get(event.call_id)
-        if call is not None:
-            call.target_answered(event.account, event.target)
+    def _hear_network(
+        self, event: events.NetworkChanged | NetworkNews | events.TargetAnswered | events.PathProbed
+    ) -> None:
+        match event:
+            case events.PathProbed(account=account, alive=alive):
+                self._accounts.paths.heard(account, alive=alive)
+            case events.TargetAnswered(call_id="", account=account, target=target):
+                self._accounts.paths.better_answered(account, target)
+            case events.TargetAnswered(call_id=call_id, account=account, target=target):
+                call = self._x.calls.get(call_id)
+                if call is not None:
+                    call.target_answered(account, target)
+            case _:
+                self._accounts.network_changed(event.change)
 
     def _hear_line(self, event: events.OffHook | events.OnHook | events.DigitDialled | events.HookFlash) -> None:
         line = self._x.line(event.line)

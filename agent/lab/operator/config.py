@@ -70,7 +70,7 @@ class LabSubscription(_Section, frozen=True, kw_only=True):
     numbers: Annotated[list[Number], Meta(max_length=64)]
     lines: Annotated[list[OutgoingLine], Meta(max_length=16)]
     revision: Name = "1"
-    profile: SipProfile = SipProfile(boot_spread_s=0)
+    profile: SipProfile = SipProfile(boot_spread_s=0, options_s=0)
     packs: Annotated[list[MinutePack], Meta(max_length=64)] = []
     limits: CostLimits = CostLimits()
     prepaid: bool = False

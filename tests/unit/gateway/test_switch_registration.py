@@ -113,3 +113,63 @@ def test_other_targets_wait_for_a_call_that_is_being_set_up_but_not_for_one_that
     assert gateway.kept.revision == "1"
     gateway.peer_answers(call_id)
     assert gateway.kept.revision == "2"
+
+
+# --- the ways to the targets -----------------------------------------------------------------------------------------
+
+
+def _watched(gateway: FakeGateway, configuration: Configure, **fields: object) -> FakeGateway:
+    gateway.send(msgspec.structs.replace(configuration, revision="watched", options_s=30, **fields))
+    return gateway
+
+
+def test_a_way_that_dies_is_left_for_another_port_and_each_death_counts_anew(gateway, configuration):
+    _watched(gateway, configuration)
+    for deaths in (1, 2):
+        gateway.path_dead = False
+        gateway.advance(60_000)
+        assert _state(gateway).alive_ms is not None
+        before = len(gateway.registers)
+        gateway.path_dead = True
+        gateway.advance(45_000)
+        assert sorted(gateway.new_ports) == sorted(["home", "other"] * deaths)
+        assert len(gateway.registers) >= before + 2
+        assert (_state(gateway).target, _state(gateway).registered) == (0, True)
+
+
+def test_where_another_port_does_not_help_another_target_has_its_turn(gateway, configuration):
+    _watched(gateway, configuration)
+    gateway.advance(60_000)
+    gateway.path_dead = True
+    gateway.registrar = RegistrarMood.SILENT
+    while not gateway.new_ports or _state(gateway).target == 0:
+        gateway.advance(1_000)
+    gateway.registrar = RegistrarMood.ACCEPTS
+    gateway.advance(10_000)
+    assert (_state(gateway).target, _state(gateway).status) == (1, Status.UP)
+
+
+def test_no_options_are_sent_unless_they_are_asked_for(gateway):
+    gateway.advance(600_000)
+    assert _state(gateway).alive_ms is None
+
+
+def test_the_first_target_is_gone_back_to_when_it_answers_again(gateway, configuration):
+    gateway.registrar = RegistrarMood.SILENT
+    gateway.send(NetworkNews(change=NetworkChange.LINK_UP))
+    while _state(gateway).target != 1:
+        gateway.advance(1_000)
+    gateway.registrar = RegistrarMood.ACCEPTS
+    gateway.mute_targets = {("home", 0)}
+    gateway.advance(20_000)
+    assert (_state(gateway).registered, _state(gateway).target) == (True, 1)
+    gateway.advance(900_000)
+    assert _state(gateway).target == 1
+    gateway.mute_targets.clear()
+    gateway.advance(120_000)
+    assert (_state(gateway).registered, _state(gateway).target) == (True, 0)
+
+
+def test_another_address_of_our_own_is_moved_to(gateway):
+    gateway.send(NetworkNews(change=NetworkChange.ADDRESS))
+    assert gateway.moves == 1

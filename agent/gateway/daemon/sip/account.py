@@ -62,6 +62,9 @@ class AccountOwner(Protocol):
     def call_arrived(self, account: SipAccount, arrival: Arrival) -> None:
         """An INVITE arrived; a call must be made of it at once and acted upon later."""
 
+    def path_probed(self, account: SipAccount, *, alive: bool) -> None:
+        """An OPTIONS of `ask` was answered, or timed out."""
+
     def callback_failed(self, callback: str, error: BaseException) -> None:
         """A callback raised."""
 
@@ -86,6 +89,8 @@ class SipAccount(pj.Account):
         self._engaged: Target | None = None
         self._stale = False
         self._busy = False
+        self.asking = False
+        """Whether an OPTIONS is under way: the library would abort if its account were gone when it ends."""
         self._moving = False
         self._next: Callable[[], None] | None = None
         self.create(self._configuration())
@@ -99,6 +104,26 @@ class SipAccount(pj.Account):
     def aor(self) -> tuple[str, str]:
         """User and domain."""
         return self.record.user, self.record.domain
+
+    @property
+    def transport(self) -> int:
+        """The transport that its requests leave by."""
+        return self._transport
+
+    def use_transport(self, transport: int) -> None:
+        """Send by another transport from now on; a binding moves with the next REGISTER. Raises pj.Error."""
+        self._transport = transport
+        self._stale = True
+        self.modify(self._configuration())
+
+    def ask(self) -> None:
+        """Send one OPTIONS (RFC 3261 §11) the way of the REGISTERs; its end is told to the owner. Raises pj.Error."""
+        request = pj.SendRequestParam()
+        request.method = "OPTIONS"
+        request.txOption.targetUri = f"sip:{self.record.domain}"
+        if not self.asking:
+            self.sendRequest(request)
+            self.asking = True
 
     @property
     def registering(self) -> bool:
@@ -189,6 +214,14 @@ class SipAccount(pj.Account):
             self._owner.register_done(self, result)
         if following is not None:
             self._owner.later(following)
+
+    @guarded
+    def onSendRequest(self, prm: pj.OnSendRequestParam) -> None:  # noqa: N802  the library's name
+        """An OPTIONS has ended: with any response from the wire, or with the library's own."""
+        self.asking = False
+        event = prm.e
+        answered = event.type == pj.PJSIP_EVENT_TSX_STATE and event.body.tsxState.type == pj.PJSIP_EVENT_RX_MSG
+        self._owner.path_probed(self, alive=answered)
 
     @guarded
     def onIncomingCall(self, prm: pj.OnIncomingCallParam) -> None:  # noqa: N802  the library's name

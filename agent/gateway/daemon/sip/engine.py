@@ -91,6 +91,24 @@ class Engine:
             raise SipError(f"SIP cannot start on {self._bind} port {self._port}: {reason}") from error
         self.max_calls = self.native.max_calls()
 
+    def another_transport(self) -> int:
+        """Open one more transport, on a port that the system chooses. Raises pj.Error."""
+        if self._endpoint is None:
+            return -1
+        config = self._transport_configuration()
+        config.port = 0
+        return int(self._endpoint.transportCreate(self._transport_type(), config))
+
+    def close_transport(self, transport: int) -> None:
+        """Close a transport that nothing uses. Raises pj.Error."""
+        if self._endpoint is not None:
+            self._endpoint.transportClose(transport)
+
+    def move_address(self) -> None:
+        """Our address has changed and the new one is up: bind again, and re-INVITE what goes on. Raises pj.Error."""
+        if self._endpoint is not None:
+            self._endpoint.handleIpChange(pj.IpChangeParam())
+
     def poll(self, timeout_ms: int) -> None:
         """Let the library work; an error of its poll is only said."""
         if self._endpoint is not None:

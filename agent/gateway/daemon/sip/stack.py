@@ -23,6 +23,7 @@ from agent.gateway.daemon.sip.native import SipError
 from agent.gateway.daemon.sip.port import LinePort, Speech
 from agent.gateway.daemon.sip.trace import SipTrace
 from agent.gateway.daemon.sip.uri import address_of, called_user, line_token, one_line, phrase, sip_uri, user_of
+from agent.gateway.daemon.sip.ways import Ways
 from agent.gateway.sip_trace import Message
 
 MAX_ACCOUNTS = 8
@@ -67,6 +68,7 @@ class SipStack:
         self._ports: list[LinePort] = []
         self._accounts: dict[str, SipAccount] = {}
         self._wanted: tuple[protocol.Account, ...] = ()
+        self._ways = Ways(self._engine, self._accounts, self._post, log)
         self._calls: dict[str, SipCall] = {}
         self._strangers: list[SipCall] = []
         self._graveyard: list[SipCall] = []
@@ -149,6 +151,9 @@ class SipStack:
         self._forget_accounts()
         gc.collect()
         self._engine.destroy()
+        for account in self._accounts.values():
+            account.this.disown()
+        self._accounts.clear()
         self._bell.close()
 
     def _say_goodbye(self) -> None:
@@ -167,12 +172,13 @@ class SipStack:
         self._ports.clear()
 
     def _forget_accounts(self) -> None:
-        for account in self._accounts.values():
-            shut_down(account)
-        self._accounts.clear()
+        """All but those with an unanswered OPTIONS, whose end the library tells while it dies."""
+        for account in [account for account in self._accounts.values() if not account.asking]:
+            shut_down(self._accounts.pop(account.record.id))
 
     def _quiet(self) -> bool:
-        return not self._calls and not self._strangers and not any(a.registering for a in self._accounts.values())
+        busy = any(account.registering for account in self._accounts.values())
+        return not self._calls and not self._strangers and not busy
 
     def free_slots(self) -> int:
         """Call slots that a call could take now; a hung-up call keeps its slot until its transaction is dead."""
@@ -214,7 +220,7 @@ class SipStack:
             if account is not None:
                 account.use(record)
             else:
-                self._accounts[record.id] = SipAccount(self, record, self._media(), self._engine.transport)
+                self._accounts[record.id] = SipAccount(self, record, self._media(), self._ways.transport)
         except (ValueError, pj.Error) as error:
             self._refuse_account(record, _reason(error))
 
@@ -229,7 +235,7 @@ class SipStack:
         live = len(self._calls) + len(self._strangers)
         calls = (*self._calls.values(), *self._strangers)
         used = any(call.account_id == account.record.id for call in calls)
-        if used or self._engine.native.calls_in_use(live) > live:
+        if used or account.asking or self._engine.native.calls_in_use(live) > live:
             return False
         self._accounts.pop(account.record.id)
         shut_down(account)
@@ -253,6 +259,8 @@ class SipStack:
                 self._register(name, target)
             case events.Unregister(name):
                 self._unregister(name)
+            case events.ProbePath() | events.NewPort() | events.MoveAddress():
+                self._on_way(action)
             case events.Invite():
                 self._invite(action)
             case events.Ringing(call_id):
@@ -265,6 +273,15 @@ class SipStack:
                 self._with_call(call_id, lambda call: self._hang_up(call, 0))
             case events.SendDtmf(call_id, digit):
                 self._with_call(call_id, lambda call: self._dtmf(call, digit))
+
+    def _on_way(self, action: events.ProbePath | events.NewPort | events.MoveAddress) -> None:
+        match action:
+            case events.ProbePath(name):
+                self._ways.probe(name)
+            case events.NewPort(name):
+                self._ways.new_port(name)
+            case events.MoveAddress():
+                self._ways.move_address()
 
     def _register(self, name: str, target: int) -> None:
         account = self._accounts.get(name)
@@ -374,6 +391,11 @@ class SipStack:
             self._post(events.Registered(name, result.granted_s))
         else:
             self._post(events.Unregistered(name))
+
+    def path_probed(self, account: SipAccount, *, alive: bool) -> None:
+        """AccountOwner: the end of an OPTIONS as an event."""
+        if self._accounts.get(account.record.id) is account:
+            self._post(events.PathProbed(account.record.id, alive))
 
     def call_arrived(self, account: SipAccount, arrival: Arrival) -> None:
         """AccountOwner: an INVITE of a target becomes an event, one of a stranger is refused from the queue."""
@@ -512,6 +534,8 @@ class SipStack:
     def _look_after(self) -> None:
         self._tell_slots_held()
         self._tell_strangers()
+        if not self._calls and not self._strangers and not self._engine.native.calls_in_use(0):
+            self._ways.close_unused()
         retiring = [account for account in self._accounts.values() if account.retiring]
         retired = [account for account in retiring if self._retire(account)]
         if retired:
