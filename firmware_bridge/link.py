@@ -27,7 +27,7 @@ HEARTBEAT_MS = 1000
 REPLY_TIMEOUT_MS = 2000
 AUDIO_QUEUE = 8
 """Frames of speech of one line that wait for the wire: 80 ms, as much as the other end plays out of its own buffer."""
-_AUDIO_TURN = 4
+AUDIO_TURN = 4
 """Frames of speech after which one of what waits behind them has its turn, where the wire is too slow for all."""
 LOG_QUEUE = 16
 _BURST_BYTES = 1024
@@ -340,7 +340,7 @@ class Link:
         if self._audio_queue and not self._held:
             self._audio_run += 1
             # Asked for only when it is their turn: taking a frame of the reliable half means sending it.
-            waited = self._reliable(now) if self._audio_run > _AUDIO_TURN else b""
+            waited = self._reliable(now) if self._audio_run > AUDIO_TURN else b""
             return waited or self._speech()
         if self.up:
             if data := self._reliable(now):

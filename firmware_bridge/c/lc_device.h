@@ -13,9 +13,6 @@
 
 #include "lc_session.h"
 
-#ifndef LC_LINES
-#define LC_LINES 2 /* lines that this firmware has room for */
-#endif
 #define LC_TICK_MS 10
 #define LC_PLAYOUT_LIMIT 8 /* frames of speech that a line holds at most */
 

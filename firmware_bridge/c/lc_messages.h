@@ -18,6 +18,8 @@
 #define LC_MAX_BODY 250 /* header, payload, CRC */
 #define LC_MAX_ENCODED 251 /* the same in COBS, without the delimiter */
 #define LC_FLAG_RETRANSMITTED 1 /* in the header: not the first time */
+#define LC_AUDIO_QUEUE 8 /* frames of speech of one line that wait for the wire */
+#define LC_AUDIO_TURN 4 /* frames of speech after which one of what waits behind them goes */
 #define LC_WINDOW 4 /* reliable frames on their way at once */
 #define LC_MAX_SENDS 5 /* without progress, to a peer that speaks */
 #define LC_RTO_FIRST_MS 100

@@ -14,7 +14,7 @@ static void clear(lc_session *session)
     lc_sender_init(&session->sender);
     lc_receiver_init(&session->receiver);
     session->hello_ack_due = session->nak_due = session->ack_due = false;
-    session->pong_count = session->audio_count = session->log_count = 0;
+    session->pong_count = session->audio_count = session->audio_run = session->log_count = 0;
     session->silence_ms = LC_SILENCE_MS;
 }
 
@@ -447,9 +447,15 @@ static size_t send_housekeeping(lc_session *session, uint8_t *out)
     return 0;
 }
 
+static void forget_speech(lc_session *session, uint8_t at)
+{
+    session->audio_count--;
+    memmove(&session->audio[at], &session->audio[at + 1], (size_t)(session->audio_count - at) * sizeof session->audio[0]);
+}
+
 static size_t send_speech(lc_session *session, uint8_t *out)
 {
-    const lc_speech *next = &session->audio[session->audio_first];
+    const lc_speech *next = &session->audio[0];
     uint8_t payload[SPEECH_HEAD + LC_AUDIO_BYTES];
     lc_frame frame = {LC_KIND_AUDIO, 0, 0, 0, 0, LC_ID_AUDIO_RX, sizeof payload, payload};
 
@@ -460,18 +466,18 @@ static size_t send_speech(lc_session *session, uint8_t *out)
     payload[4] = next->flags;
     memcpy(payload + SPEECH_HEAD, next->data, LC_AUDIO_BYTES);
     frame.line = next->line;
-    session->audio_first = (uint8_t)((session->audio_first + 1u) % LC_AUDIO_QUEUE);
-    session->audio_count--;
+    forget_speech(session, 0);
     session->audio_out++;
     return put_frame(session, out, &frame);
 }
 
 static size_t send_reliable(lc_session *session, uint8_t *out, uint64_t now_ms)
 {
-    const lc_slot *slot = lc_sender_take(&session->sender, now_ms);
+    const lc_slot *slot = session->up ? lc_sender_take(&session->sender, now_ms) : NULL;
     lc_frame frame;
     size_t used;
 
+    session->audio_run = 0;
     if (slot == NULL) {
         return 0;
     }
@@ -526,6 +532,9 @@ size_t lc_session_send(lc_session *session, uint8_t *out, uint64_t now_ms)
         return used;
     }
     if (session->audio_count > 0) {
+        if (++session->audio_run > LC_AUDIO_TURN && (used = send_reliable(session, out, now_ms)) > 0) {
+            return used;
+        }
         return send_speech(session, out);
     }
     if (session->up) {
@@ -550,17 +559,25 @@ bool lc_session_event(lc_session *session, uint8_t id, uint8_t line, const uint8
 
 void lc_session_speech(lc_session *session, uint8_t line, uint32_t counter, uint8_t flags, const uint8_t *data)
 {
+    uint8_t own = 0;
+    uint8_t oldest = 0;
+    uint8_t i;
     lc_speech *last;
 
-    if (!session->up) {
+    if (!session->up || line >= LC_LINES) {
         return;
     }
-    if (session->audio_count == LC_AUDIO_QUEUE) {
-        session->audio_first = (uint8_t)((session->audio_first + 1u) % LC_AUDIO_QUEUE);
-        session->audio_count--;
+    for (i = session->audio_count; i > 0; i--) {
+        if (session->audio[i - 1].line == line) {
+            own++;
+            oldest = (uint8_t)(i - 1);
+        }
+    }
+    if (own == LC_AUDIO_QUEUE) {
+        forget_speech(session, oldest);
         session->audio_dropped++;
     }
-    last = &session->audio[(session->audio_first + session->audio_count++) % LC_AUDIO_QUEUE];
+    last = &session->audio[session->audio_count++];
     last->line = line;
     last->counter = counter;
     last->flags = flags;

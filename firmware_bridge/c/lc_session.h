@@ -13,8 +13,8 @@
 #include "lc_frame.h"
 #include "lc_link.h"
 
-#ifndef LC_AUDIO_QUEUE
-#define LC_AUDIO_QUEUE 8 /* frames of speech that wait for the wire; the oldest is dropped */
+#ifndef LC_LINES
+#define LC_LINES 2 /* lines that this firmware has room for */
 #endif
 #define LC_PONG_QUEUE 4
 #define LC_LOG_BYTES 40
@@ -100,8 +100,9 @@ typedef struct lc_session {
     uint8_t pong_first, pong_count;
     uint32_t pong_sender[LC_PONG_QUEUE];
     uint32_t pong_own[LC_PONG_QUEUE];
-    uint8_t audio_first, audio_count;
-    lc_speech audio[LC_AUDIO_QUEUE];
+    uint8_t audio_count;
+    uint8_t audio_run; /* frames of speech since the last of what must arrive */
+    lc_speech audio[LC_LINES * LC_AUDIO_QUEUE];
     uint8_t log_first, log_count;
     lc_log_entry log[LC_LOG_QUEUE];
 
@@ -142,7 +143,7 @@ void lc_session_on_timer(lc_session *session, uint64_t now_ms);
 /* Queues an event, packed by lc_encode_x; false where there is no session or too much waits: the status heals it. */
 bool lc_session_event(lc_session *session, uint8_t id, uint8_t line, const uint8_t *payload, int length);
 
-/* Queues a frame of speech of LC_AUDIO_BYTES. */
+/* Queues a frame of speech of LC_AUDIO_BYTES; of each line at most LC_AUDIO_QUEUE wait, the oldest is dropped. */
 void lc_session_speech(lc_session *session, uint8_t line, uint32_t counter, uint8_t flags, const uint8_t *data);
 
 /* Queues a line for the host's log, cut to LC_LOG_BYTES; lost where too many wait. `level` as in syslog. */

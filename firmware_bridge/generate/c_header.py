@@ -23,6 +23,8 @@ _LIMITS = (
     ("MAX_BODY", framing.MAX_BODY, "header, payload, CRC"),
     ("MAX_ENCODED", framing.MAX_ENCODED, "the same in COBS, without the delimiter"),
     ("FLAG_RETRANSMITTED", framing.FLAG_RETRANSMITTED, "in the header: not the first time"),
+    ("AUDIO_QUEUE", link.AUDIO_QUEUE, "frames of speech of one line that wait for the wire"),
+    ("AUDIO_TURN", link.AUDIO_TURN, "frames of speech after which one of what waits behind them goes"),
     ("WINDOW", reliable.WINDOW, "reliable frames on their way at once"),
     ("MAX_SENDS", reliable.MAX_SENDS, "without progress, to a peer that speaks"),
     ("RTO_FIRST_MS", reliable.RTO_FIRST_MS, ""), ("RTO_MIN_MS", reliable.RTO_MIN_MS, ""),

@@ -148,7 +148,7 @@ def page() -> str:
         heartbeat=link.HEARTBEAT_MS, silence=link.SILENCE_MS, lease_min=terms.LEASE_MIN_MS,
         lease_max=terms.LEASE_MAX_MS, status_ms=STATUS_MS, confirm=rates.CONFIRM_MS, audio_bytes=m.AUDIO_BYTES,
         playout_limit=PLAYOUT_LIMIT, adapter_lamp=ADAPTER_LAMP, trial_ms=vocabulary.TRIAL_MS,
-        image_format=image.FORMAT, product=image.PRODUCT,
+        audio_turn=link.AUDIO_TURN, audio_queue=link.AUDIO_QUEUE, image_format=image.FORMAT, product=image.PRODUCT,
         capabilities=", ".join(bit.name or "" for bit in Capability),
         kinds=_rows("| kind | name | for | delivered |", (
             f"| {kind.value} | {kind.name} | {meaning} | {how} |" for kind, (meaning, how) in _KINDS.items()

@@ -148,6 +148,7 @@ class ReferenceCard:
     @property
     def transcript(self) -> list[TranscriptEntry]:
         """What happened, oldest first."""
+        self.state()  # Whatever happened before this answer has been told before it.
         return list(self._transcript.copy())
 
     def observe(self, observer: Callable[[TranscriptEntry], None]) -> None:

@@ -235,6 +235,7 @@ static void live(board *b)
         b->tick_ms = now;
     }
     for (; b->tick_ms <= now; b->tick_ms += LC_TICK_MS) {
+        control_at(b->tick_ms);
         for (line = 0; line < b->device.lines; line++) {
             phone_act(&b->phones[line], &b->device, b->tick_ms, control_event);
         }
@@ -243,6 +244,7 @@ static void live(board *b)
             phone_listen(&b->phones[line]);
         }
     }
+    control_at(0);
 }
 
 static void send_all(board *b)

@@ -12,6 +12,8 @@
 #define BABBLE_LIMIT 4096
 #define NOT_WHOLE (-1L)
 
+static uint64_t happened_ms;
+
 typedef struct words {
     char *word[WORDS];
     size_t count;
@@ -52,9 +54,15 @@ void control_ready(const board *b)
     end_line();
 }
 
+void control_at(uint64_t now_ms)
+{
+    happened_ms = now_ms;
+}
+
 void control_event(uint8_t line, const char *what)
 {
-    (void)printf("{\"type\": \"event\", \"at_ms\": %llu, \"line\": %u, \"what\": ", (unsigned long long)boot_ms(), line);
+    (void)printf("{\"type\": \"event\", \"at_ms\": %llu, \"line\": %u, \"what\": ",
+                 (unsigned long long)(happened_ms != 0 ? happened_ms : boot_ms()), line);
     quoted(what, strlen(what));
     end_line();
 }

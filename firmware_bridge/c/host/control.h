@@ -9,6 +9,8 @@
 struct board;
 
 void control_ready(const struct board *b);
+/* What happens from now on happened at `now_ms`; 0: when it is told. */
+void control_at(uint64_t now_ms);
 void control_event(uint8_t line, const char *what);
 void control_error(const char *text);
 
