@@ -135,9 +135,9 @@ class LineCard:
         """Stop the tone."""
         self._post(line, m.ToneStop())
 
-    def open_audio(self, line: int, *, echo_canceller: bool = True) -> None:
-        """Let speech flow: from now on `on_audio` is called 100 times a second."""
-        self._post(line, m.AudioStart(echo_canceller=echo_canceller))
+    def open_audio(self, line: int, *, playout: int = 2, echo_canceller: bool = True) -> None:
+        """Let speech flow: from now on `on_audio` is called 100 times a second. `playout`: frames that wait."""
+        self._post(line, m.AudioStart(playout=playout, echo_canceller=echo_canceller))
 
     def close_audio(self, line: int) -> None:
         """Stop speech."""

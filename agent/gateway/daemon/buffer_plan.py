@@ -34,6 +34,8 @@ they add 6 ms to the 20 ms that it begins with at most, and stay below `high`.""
 DATA: Final = BufferPlan(begin_us=30_000, low_us=0, high_us=0, capacity=12, adaptive=False)
 """For machines: nothing is ever inserted or left out while it can be helped, and delay costs them little."""
 
+CARD_PLAYOUT: Final = 2
+"""Frames that the card holds back before it plays them."""
 FADE_AFTER: Final = 1
 """Frames of concealment at full level; each later one loses a fifth of it (after ITU-T G.711 Appendix I)."""
 MUTE_AFTER: Final = 6

@@ -8,6 +8,7 @@ import firmware_bridge as bridge
 from agent.core import events
 from agent.core.update import UpdatePhase, UpdateProgress
 from agent.gateway.daemon.audio import LineAudio
+from agent.gateway.daemon.buffer_plan import CARD_PLAYOUT
 from agent.gateway.daemon.line_test import TESTS, line_tested
 from agent.gateway.protocol import Configure, Line, ToneSpec
 
@@ -114,7 +115,9 @@ class Card:
                 self._card.send_digits(line, digit)
             case events.OpenAudio(line):
                 self._audio[line].open()
-                self._card.open_audio(line, echo_canceller=not self._setting(line).profile.is_data)
+                self._card.open_audio(
+                    line, playout=CARD_PLAYOUT, echo_canceller=not self._setting(line).profile.is_data
+                )
             case events.CloseAudio(line):
                 self._card.close_audio(line)
                 self._audio[line].close()
