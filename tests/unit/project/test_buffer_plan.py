@@ -17,6 +17,7 @@ def test_every_figure_of_the_plan_is_the_one_in_force():
         f"at most {AUDIO_QUEUE} frames ({AUDIO_QUEUE * ms} ms) of one line wait for the wire",
         f"| card: playout | {CARD_PLAYOUT * ms} |",
         f"silent after {MUTE_AFTER * ms} ms",
-        f"{DATA.begin_us // 1000}–{DATA.begin_us // 1000 + ms} ms, left alone; cut only when {DATA.capacity} frames wait",
+        f"{DATA.begin_us // 1000}–{DATA.begin_us // 1000 + ms} ms, left alone",
+        f"cut only when {DATA.capacity} frames wait",
     ):
         assert words in PLAN
