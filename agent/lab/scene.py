@@ -16,6 +16,7 @@ from agent.lab.operator.config import LabConfig, LabDevice, LabSubscription, Lab
 from agent.lab.subscriber import Behaviour, Subscriber
 from agent.lab.subscriber import Config as SubscriberConfig
 from agent.operator.api import Number, OutgoingLine
+from firmware_bridge.simulator import Maker
 
 PRODUCT = "privat"
 OWN_NUMBERS = ("+4721000001", "+4721000002")
@@ -66,6 +67,11 @@ class Scene:
         return self.folder / "gateway"
 
     @property
+    def firmware_keys(self) -> Path:
+        """Whose firmware the line card may be given: the lab's own maker, whose key is worth nothing."""
+        return self.folder / "firmware-keys"
+
+    @property
     def socket(self) -> Path:
         """The socket between gateway and agent."""
         return self.folder / "gateway.sock"
@@ -79,6 +85,10 @@ class Scene:
     def page(self) -> str:
         """Address of the status page."""
         return f"http://127.0.0.1:{self.page_port}/"
+
+
+FIRMWARE_MAKER = "lab"
+"""Signs the line card's firmware in the lab."""
 
 
 def make_scene(folder: Path, page_port: int) -> Scene:
@@ -147,8 +157,9 @@ def write_adapter_files(scene: Scene, http: str, sip: str, rtp_port: int, manner
     _private(scene.subscribers_config, msgspec.json.encode(subscribers))
     credential = scene.folder / "device.secret"
     _private(credential, scene.operator.device.secret.encode() + b"\n")
-    for folder in (scene.agent_folder, scene.gateway_folder):
+    for folder in (scene.agent_folder, scene.gateway_folder, scene.firmware_keys):
         folder.mkdir(mode=0o700, exist_ok=True)
+    (scene.firmware_keys / "lab.pem").write_text(Maker(FIRMWARE_MAKER).pem, "ascii")
     settings: dict[str, dict[str, str | int]] = {
         "operator": {
             "url": http,

@@ -106,7 +106,7 @@ class World:
             Child("gateway", [
                 *python, "agent", "gateway", "--socket", str(self.scene.socket), "--card", str(self.scene.card),
                 "--state", str(self.scene.gateway_folder), "--bind", "127.0.0.1",
-                "--rtp-port", str(free_rtp_ports(*_GATEWAY_RTP)),
+                "--rtp-port", str(free_rtp_ports(*_GATEWAY_RTP)), "--firmware-keys", str(self.scene.firmware_keys),
             ], self.gateway_log),
             self._told, pause,
         )  # fmt: skip

@@ -12,7 +12,17 @@ from agent.core.events import CallKind, CallPhase, Cause, Direction, Tone
 from agent.status.masking import masked
 from agent.status.page import SECTIONS
 from agent.status.sample import ABROAD, FIRST, OTHER, SECOND, healthy_snapshot, sample_snapshot
-from agent.status.snapshot import CardView, ConfigurationView, GatewayView, LiveCallView, Notice, Snapshot, StoreView
+from agent.status.snapshot import (
+    CardView,
+    ConfigurationView,
+    GatewayView,
+    LineTestView,
+    LiveCallView,
+    Notice,
+    Snapshot,
+    StoreView,
+    UpdateView,
+)
 
 
 def text(html: str) -> str:
@@ -224,3 +234,43 @@ def test_a_backlog_says_how_far_it_has_come(page, lang, words):
     upload = structs.replace(snapshot.upload, backlog_done=1200, backlog_total=100_000)
     assert words in text(page.fragments(masked(structs.replace(snapshot, upload=upload)), lang)["service"])
     assert words not in text(without)
+
+
+def _with_test(verdict, summary, *findings):
+    snapshot = healthy_snapshot()
+    test = LineTestView(
+        at=snapshot.at, verdict=verdict, summary=Notice(key=summary), findings=[Notice(key=key) for key in findings]
+    )
+    return structs.replace(snapshot, lines=[structs.replace(snapshot.lines[0], test=test)])
+
+
+def test_the_last_line_test_stands_at_its_line_in_the_readers_language(page):
+    snapshot = masked(_with_test("bad", "linetest.not_all_good", "linetest.resistive_fault_ground"))
+    assert "Siste måling 13:30" in text(page.whole(snapshot, "nb"))
+    assert "En tråd har kontakt med jord" in text(page.whole(snapshot, "nb"))
+    seen = page.whole(snapshot, "en")
+    assert "A wire touches ground" in text(seen)
+    assert 'data-line-test="bad"' in seen
+
+
+@pytest.mark.parametrize(
+    ("update", "seen"),
+    [
+        (UpdateView(version="1.1.0", phase="sending", percent=37), "sending 37 %"),
+        (
+            UpdateView(version="1.1.0", phase="aborted", over=True, outcome=Notice(key="update.aborted_line_needed")),
+            "Somebody lifted a receiver, or a call came.",
+        ),
+        (
+            UpdateView(
+                version="1.1.0", phase="done", over=True, good=True,
+                outcome=Notice(key="update.done", values={"version": "1.1.0"}),
+            ),
+            "The line card now runs version 1.1.0.",
+        ),
+    ],
+)  # fmt: skip
+def test_a_firmware_update_is_followed_at_the_card(page, update, seen):
+    snapshot = healthy_snapshot()
+    snapshot = structs.replace(snapshot, card=structs.replace(snapshot.card, update=update))
+    assert f"Firmware 1.1.0 for the line card: {seen}" in text(page.whole(masked(snapshot), "en"))
