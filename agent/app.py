@@ -14,9 +14,10 @@ import os
 import random
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -52,10 +53,11 @@ from agent.notify import notify
 from agent.operator.api import FileInfo, Usage
 from agent.operator.client import OperatorClient
 from agent.operator.errors import OperatorError
-from agent.operator.sync import Change, Syncer
+from agent.operator.sync import SUBSCRIPTION, Change, Syncer
 from agent.operator.uploader import Uploader
-from agent.operator.usage import UsagePoller
+from agent.operator.usage import PERIOD_S, UsagePoller
 from agent.paths import kept_configuration
+from agent.plain import PLAIN, NoOperator, PlainPlan, keep_log, subscription_of
 from agent.plan import Plan, Shipped
 from agent.rating.errors import DeckError, PriceListError
 from agent.rating.table import RateTable, open_or_build
@@ -149,7 +151,8 @@ class Agent:
         self._recount = asyncio.Event()
         self._texts = Texts.load()
         self._random = random.SystemRandom()
-        self.plan = Plan(
+        kind = PlainPlan if config.plain is not None else Plan
+        self.plan = kind(
             Shipped(
                 load_products(), load_numbering().with_map(config.dialling.map),
                 load_tones(country=config.general.tones), frozenset(config.emergency.extra),
@@ -166,9 +169,9 @@ class Agent:
         self._gateway = GatewayClient(Path(config.gateway.socket), on_record=self._heard, on_lost=self._lost)
         self._seen = SeenGateway()
         self.calls = Calls(
-            store=store, judge=self._charging, send=self._gateway.send, now=self._clock.now, zone=self._zone,
+            store=store, judge=self.plan if config.plain is not None else self._charging, send=self._gateway.send, now=self._clock.now, zone=self._zone,
             recorded=self._recorded, troubles=(StoreError,), unsendable=GatewayUnavailableError,
-            anchor_of=self._clock.anchor_of, purse=self._charging,
+            anchor_of=self._clock.anchor_of, purse=None if config.plain is not None else self._charging,
         )  # fmt: skip
         self._operator = _operator_client(config)
         self._syncer = Syncer(
@@ -176,13 +179,14 @@ class Agent:
             uniform=self._random.uniform, clock=self._clock.now, wake=asyncio.Event(), in_use=self._lists_in_use,
             permanent=(DeckError,),
         )  # fmt: skip
+        spread_s = _spread_s(config.operator.start_within_s, clock.boot_ms()) if config.operator is not None else 0.0
         self._uploader = Uploader(
             store, self._operator, uniform=self._random.uniform, clock=self._clock.now, wake=self._upload_wake,
-            start_within_s=_spread_s(config.operator.start_within_s, clock.boot_ms()),
+            start_within_s=spread_s,
         )  # fmt: skip
         self._usage_poller = UsagePoller(
             self._operator, store, observed=self._usage_told, uniform=self._random.uniform, clock=self._clock.now,
-            zone=self._zone, period_s=float(config.operator.usage_period_s),
+            zone=self._zone, period_s=float(config.operator.usage_period_s) if config.operator is not None else PERIOD_S,
         )  # fmt: skip
         self._corrections = Corrections(
             store, anchor_of=self._clock.anchor_of, reprice=self._reprice, zone=self._zone, corrected=self._corrected,
@@ -190,15 +194,15 @@ class Agent:
         )  # fmt: skip
         self._timekeeper = Timekeeper(
             self._clock, store, self._operators_time, uniform=self._random.uniform, known=self._time_known,
-            start_within_s=_spread_s(config.operator.start_within_s, clock.boot_ms()),
+            start_within_s=spread_s,
         )  # fmt: skip
         self._disk = DiskWatch(store, mended=self.calls.store_works, touch=self._disk_changed)
         store.can_spare(self._spare_price_lists)
         self._view = StatusView(
             plan=self.plan, charging=self._charging, calls=self.calls, gateway=self._seen, store=store,
             syncer=self._syncer, uploader=self._uploader, clock=self._clock, zone=self._zone,
-            device_id=config.operator.device_id, source=source, trouble=settings.trouble,
-            disk=self._disk,
+            device_id=config.operator.device_id if config.operator is not None else PLAIN, source=source,
+            trouble=settings.trouble, disk=self._disk,
         )  # fmt: skip
         self._page = StatusServer(
             self._view, texts=self._texts, zone=self._zone, lang=config.general.language, bind=config.page.bind,
@@ -234,16 +238,15 @@ class Agent:
 
     @contextlib.asynccontextmanager
     async def _running(self) -> AsyncIterator[None]:
+        await self._claim_store()
         await self._restore()
         try:
             async with asyncio.TaskGroup() as group:
                 parts = (
                     self._serve_page(), self._targets.run(),
-                    self._gateway.run(), self.calls.run(), self._syncer.run(), self._uploader.run(),
-                    self._usage_poller.run(),
+                    self._gateway.run(), self.calls.run(), *self._with_operator(),
                     self._purge(), self._timekeeper.run(), self._corrections.run(), self._watchdog(),
-                    self._turn_days(), self._recount_usage(), self._view.run(), self._disk.run(), self._store.fails(),
-                    self._obey_requests(),
+                    self._turn_days(), self._view.run(), self._disk.run(), self._store.fails(),
                 )  # fmt: skip
                 tasks = [group.create_task(part) for part in parts]
                 yield
@@ -252,6 +255,25 @@ class Agent:
         finally:
             await self._page.stop()
             await self._operator.close()
+
+    def _with_operator(self) -> tuple[Coroutine[Any, Any, None], ...]:
+        if self._config.plain is not None:
+            return (keep_log(self._store, self._upload_wake, self._clock.now),)
+        return (
+            self._syncer.run(), self._uploader.run(), self._usage_poller.run(), self._recount_usage(),
+            self._obey_requests(),
+        )  # fmt: skip
+
+    async def _claim_store(self) -> None:
+        """The records of an operator's customer and the log of a plain adapter never lie in one store."""
+        plain = self._config.plain is not None
+        if await self._store.document(SUBSCRIPTION if plain else PLAIN) is not None:
+            section, other = ("plain", "a subscription") if plain else ("operator", "an adapter without an operator")
+            raise ConfigError(
+                f"{section}: the store in {self._config.store.folder} is still that of {other}; run 'iplink-agent wipe'"
+            )
+        if plain and await self._store.document(PLAIN) is None:
+            await self._store.put_document(PLAIN, b"{}")
 
     # --- the gateway -------------------------------------------------------------------------------------------------
 
@@ -320,6 +342,11 @@ class Agent:
     async def _restore(self) -> None:
         """Put what was last known into force; before a new list's day, the list that was in force until then."""
         await self._timekeeper.restore()
+        if self._config.plain is not None:
+            path, setting = self._config.secret
+            subscription = subscription_of(self._config.plain, read_credential(path, setting))
+            await self._changed(Change(subscription=subscription))
+            return
         await self._syncer.restore()
         await self._charging.restore(self._store, self._clock.now())
         await self._usage_poller.restore()
@@ -492,10 +519,14 @@ def _spread_s(within_s: int, boot_ms: int) -> float:
     return float(within_s) if boot_ms < within_s * 1000 else 0.0
 
 
-def _operator_client(config: Config) -> OperatorClient:
-    ca_file = Path(config.operator.ca_file) if config.operator.ca_file else None
-    secret = read_credential(Path(config.operator.credential_file))
-    return OperatorClient(config.operator.url, config.operator.device_id, secret, ca_file=ca_file)
+def _operator_client(config: Config) -> OperatorClient | NoOperator:
+    path, setting = config.secret
+    secret = read_credential(path, setting)
+    operator = config.operator
+    if operator is None:
+        return NoOperator()
+    ca_file = Path(operator.ca_file) if operator.ca_file else None
+    return OperatorClient(operator.url, operator.device_id, secret, ca_file=ca_file)
 
 
 def try_out(config: Config) -> None:

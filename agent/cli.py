@@ -139,9 +139,9 @@ def check_config(
         typer.echo(config.json_schema(), nl=False)
         return
     checked = _load_config(path)
-    credential = Path(checked.operator.credential_file)
+    credential, setting = checked.secret
     try:
-        config.read_credential(credential)
+        config.read_credential(credential, setting)
     except config.ConfigError as error:
         if credential.exists() and os.access(credential, os.R_OK):
             raise CliError(str(error), Exit.BAD_INPUT) from error

@@ -128,8 +128,8 @@ def _told(unsent: Unsent) -> str:
 
 
 def _secret_files(settings: Config) -> list[Path]:
-    named = [settings.operator.credential_file]
-    return [path.resolve() for path in map(Path, named) if path.exists()]
+    path, _ = settings.secret
+    return [path.resolve()] if path.exists() else []
 
 
 def _gateway_files(state: Path) -> list[Path]:

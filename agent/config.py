@@ -133,6 +133,73 @@ class OperatorSection(Section, frozen=True, kw_only=True):
     ] = 900
 
 
+class PlainSection(Section, frozen=True, kw_only=True):
+    """Instead of [operator]: an ordinary SIP adapter with any provider. No plan, no price, nothing is uploaded."""
+
+    user: Annotated[
+        str,
+        _text(
+            "User part of the SIP address, as the provider gave it.",
+            "1 to 64 characters without spaces, @, : and /",
+            pattern='^[^\\s@:/<>"]{1,64}$',
+            longest=64,
+        ),
+    ]
+    domain: Annotated[
+        str,
+        _text(
+            "The provider's SIP domain.",
+            "a host name of letters, digits, hyphens and dots",
+            pattern="^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$",
+            longest=64,
+        ),
+    ]
+    number: Annotated[
+        str,
+        _text("The number that calls are made from.", "a number like +4722334455", pattern="^\\+[1-9][0-9]{4,14}$"),
+    ]
+    password_file: Annotated[
+        str, _text("File with the SIP password on one line; not readable by others.", _PATH, pattern="^/.")
+    ]
+    auth_user: Annotated[
+        str,
+        _text(
+            "Name in the digest credential; empty: the same as user.",
+            "1 to 64 characters without spaces",
+            pattern="^\\S{1,64}$",
+            longest=64,
+            empty=True,
+        ),
+    ] = ""
+    targets: Annotated[
+        list[
+            Annotated[
+                str,
+                _text(
+                    "A SIP server.",
+                    "host[:port][;transport=udp]",
+                    pattern="^[A-Za-z0-9.:\\[\\]-]{1,100}(;transport=[a-z]{3})?$",
+                    longest=128,
+                ),
+            ]
+        ],
+        Meta(description="SIP servers, best first; empty: those that the domain's DNS names (RFC 3263).", max_length=8),
+    ] = []
+    expires_s: Annotated[int, Meta(description="Seconds that a registration is asked for.", ge=10, le=86_400)] = 300
+    lines: Annotated[
+        list[Annotated[int, Meta(ge=1, le=8)]],
+        Meta(description="Analog lines that call and ring, from 1.", max_length=8),
+    ] = msgspec.field(default_factory=lambda: [1, 2])
+    number_format: Annotated[
+        str,
+        _text(
+            "How numbers are sent: plus (+4722334455), digits (4722334455) or national (22334455).",
+            "plus, digits or national",
+            pattern="^(plus|digits|national)$",
+        ),
+    ] = "plus"
+
+
 class GatewaySection(Section, frozen=True, kw_only=True):
     """Where the gateway listens for its agent."""
 
@@ -273,7 +340,7 @@ class DnsSection(Section, frozen=True, kw_only=True):
 class Config(Section, frozen=True, kw_only=True):
     """Settings of the IPlink agent (agent.toml)."""
 
-    operator: OperatorSection
+    operator: OperatorSection | None = None
     gateway: GatewaySection = GatewaySection()
     store: StoreSection = StoreSection()
     page: PageSection = PageSection()
@@ -282,6 +349,15 @@ class Config(Section, frozen=True, kw_only=True):
     emergency: EmergencySection = EmergencySection()
     dialling: DiallingSection = DiallingSection()
     dns: DnsSection = DnsSection()
+    plain: PlainSection | None = None
+
+    @property
+    def secret(self) -> tuple[Path, str]:
+        """File of the secret that this installation has, and the setting that names it."""
+        if self.plain is not None:
+            return Path(self.plain.password_file), "plain.password_file"
+        assert self.operator is not None  # `parse` has seen to it
+        return Path(self.operator.credential_file), "operator.credential_file"
 
 
 def parse(body: bytes, name: str) -> Config:
@@ -330,26 +406,24 @@ def load_or_last_good(
     return config, None
 
 
-def read_credential(path: Path) -> str:
-    """The device's secret from its file. Raises ConfigError, which never shows the contents."""
+def read_credential(path: Path, setting: str = "operator.credential_file") -> str:
+    """The device's secret, or a SIP password, from its file. Raises ConfigError, which never shows the contents."""
     try:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
             body = file.read(MAX_CREDENTIAL + 2)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise ConfigError(
-            f"{path}: operator.credential_file: it cannot be read ({reason}); check path and owner"
-        ) from error
+        raise ConfigError(f"{path}: {setting}: it cannot be read ({reason}); check path and owner") from error
     if mode & (stat.S_IRWXO | stat.S_IWGRP):
         raise ConfigError(
-            f"{path}: operator.credential_file: found mode {stat.S_IMODE(mode):04o}; allowed is nothing for others"
+            f"{path}: {setting}: found mode {stat.S_IMODE(mode):04o}; allowed is nothing for others"
             f" and no writing by the group; run chmod 0640 or 0600 on it"
         )
     secret = body.rstrip(b"\r\n")
     if not 1 <= len(secret) <= MAX_CREDENTIAL or not all(0x21 <= byte <= 0x7E for byte in secret):
         raise ConfigError(
-            f"{path}: operator.credential_file: found something else than one line of 1 to {MAX_CREDENTIAL} printable"
+            f"{path}: {setting}: found something else than one line of 1 to {MAX_CREDENTIAL} printable"
             f" ASCII characters without spaces; write the secret that the operator gave"
         )
     return secret.decode("ascii")
@@ -376,11 +450,17 @@ def _read(path: Path) -> bytes:
 def _meaning_problems(config: Config) -> list[str]:
     """What no pattern can say about single settings."""
     found = []
-    url = config.operator.url
-    if not _url_is_safe(url):
+    if config.operator is None and config.plain is None:
         found.append(
-            f"operator.url: found {show(url)}; allowed is https, or http to this machine itself (the device's secret"
-            f" travels in it), with a host and a valid port; correct it"
+            "[operator]: found no such section; it is required; copy it from the sample configuration, or write [plain]"
+            " for an adapter without an operator"
+        )
+    if config.operator is not None and config.plain is not None:
+        found.append("[plain]: found beside [operator]; allowed is one of them; remove the other")
+    if config.operator is not None and not _url_is_safe(config.operator.url):
+        found.append(
+            f"operator.url: found {show(config.operator.url)}; allowed is https, or http to this machine itself (the"
+            f" device's secret travels in it), with a host and a valid port; correct it"
         )
     if len(config.gateway.socket.encode()) > _MAX_SOCKET_PATH:
         found.append(

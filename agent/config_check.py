@@ -181,6 +181,8 @@ def _bare(described: inspect.Type) -> inspect.Type:
 
 def _struct(described: inspect.Type) -> inspect.StructType:
     bare = _bare(described)
+    if isinstance(bare, inspect.UnionType):  # a section that may be absent
+        return _struct(next(kind for kind in bare.types if not isinstance(kind, inspect.NoneType)))
     assert isinstance(bare, inspect.StructType)
     return bare
 

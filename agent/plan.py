@@ -73,6 +73,9 @@ class Plan:
     `targets` gives the IP targets of a registration, best first; one without any carries nothing.
     """
 
+    plain = False
+    """Whether there is no operator of ours, and no plan either."""
+
     def __init__(
         self,
         shipped: Shipped,

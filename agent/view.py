@@ -206,6 +206,7 @@ class StatusView:
             time_trusted=now.trusted,
             uptime_s=(now.boot_ms - self._started_ms) // 1000,
             device_id=self._device_id,
+            plain=self._plan.plain,
             gateway=self._gateway_view(),
             card=page.CardView(
                 up=self._gateway.card.up, lines=self._gateway.card.lines, firmware=self._gateway.card.firmware,
@@ -341,7 +342,7 @@ class StatusView:
 
     def _subscription_view(self) -> page.SubscriptionView | None:
         subscription, entitlement = self._plan.subscription, self._plan.entitlement
-        if subscription is None:
+        if subscription is None or self._plan.plain:
             return None
         name = entitlement.product.name if entitlement is not None else None
         former, last_day = self._plan.former, self._plan.term.last_day if self._plan.term is not None else None
@@ -406,7 +407,9 @@ class StatusView:
         return found
 
     def _business_problems(self) -> list[page.Notice]:
-        found = []
+        found: list[page.Notice] = []
+        if self._plan.plain:
+            return found
         if self._plan.subscription is None:
             found.append(page.Notice(key="problem.no_subscription"))
         elif self._plan.unknown_product:

@@ -270,6 +270,8 @@ class Snapshot(View, frozen=True, kw_only=True):
     time_trusted: bool = True
     uptime_s: int = 0
     device_id: str = ""
+    plain: bool = False
+    """An adapter without an operator of ours: no subscription, no price, nothing uploaded."""
     gateway: GatewayView = GatewayView()
     card: CardView = CardView()
     lines: list[LineView] = msgspec.field(default_factory=list)

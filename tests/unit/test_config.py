@@ -52,7 +52,23 @@ def test_every_setting_is_in_the_sample_with_a_comment():
     assert all("  # " in line for line in settings)
     names = [line.split(" = ")[0] for line in settings]
     sections = [getattr(config.load(data_dir() / "agent.toml"), section) for section in Config.__struct_fields__]
-    assert names == [field for section in sections for field in section.__struct_fields__]
+    assert names == [field for section in sections if section is not None for field in section.__struct_fields__]
+    instead = [line[2:].split(" = ")[0] for line in lines if re.match(r"# [a-z_]+ = .*  # ", line)]
+    assert instead == list(config.PlainSection.__struct_fields__)
+
+
+def test_the_sample_of_a_plain_adapter_is_valid_without_an_operator():
+    text = (data_dir() / "agent.toml").read_text(encoding="utf-8")
+    head, _, tail = text.partition("# [plain]\n")
+    others = head.replace(head[head.index("\n[operator]") : head.index("\n[gateway]")], "")
+    plain = "[plain]\n" + re.sub(r"^# ", "", tail, flags=re.MULTILINE)
+    read = config.parse((others + plain).encode(), "agent.toml")
+    assert read.operator is None
+    assert read.plain == config.PlainSection(
+        user="22334455", domain="sip.example.net", number="+4722334455",
+        password_file="/etc/iplink-agent/sip-password",
+    )  # fmt: skip
+    assert read.secret == (Path("/etc/iplink-agent/sip-password"), "plain.password_file")
 
 
 @pytest.mark.parametrize(
@@ -66,7 +82,7 @@ def test_every_setting_is_in_the_sample_with_a_comment():
             OPERATOR + "[pages]\nport = 80",
             (
                 "pages: found an unknown section; allowed are [operator], [gateway], [store], [page], [log],"
-                " [general], [emergency], [dialling], [dns]; did you mean page?"
+                " [general], [emergency], [dialling], [dns], [plain]; did you mean page?"
             ),
         ),
         (
@@ -107,7 +123,14 @@ def test_every_setting_is_in_the_sample_with_a_comment():
         ),
         (
             "[page]\nport = 80",
-            "[operator]: found no such section; it is required; copy it from the sample configuration",
+            (
+                "[operator]: found no such section; it is required; copy it from the sample configuration, or write"
+                " [plain] for an adapter without an operator"
+            ),
+        ),
+        (
+            OPERATOR + "[plain]\nuser = 'a'\ndomain = 'b.no'\nnumber = '+4722334455'\npassword_file = '/p'",
+            "[plain]: found beside [operator]; allowed is one of them; remove the other",
         ),
         (
             OPERATOR.replace('device_id = "adapter-1"\n', ""),
