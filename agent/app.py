@@ -166,12 +166,14 @@ class Agent:
             now_s=lambda: clock.wall().timestamp(),
         )  # fmt: skip
         self._charging = Charging(self.plan, self._zone)
+        with_money = config.plain is None
         self._gateway = GatewayClient(Path(config.gateway.socket), on_record=self._heard, on_lost=self._lost)
         self._seen = SeenGateway()
         self.calls = Calls(
-            store=store, judge=self.plan if config.plain is not None else self._charging, send=self._gateway.send, now=self._clock.now, zone=self._zone,
-            recorded=self._recorded, troubles=(StoreError,), unsendable=GatewayUnavailableError,
-            anchor_of=self._clock.anchor_of, purse=None if config.plain is not None else self._charging,
+            store=store, judge=self._charging if with_money else self.plan, send=self._gateway.send,
+            now=self._clock.now, zone=self._zone, recorded=self._recorded, troubles=(StoreError,),
+            unsendable=GatewayUnavailableError, anchor_of=self._clock.anchor_of,
+            purse=self._charging if with_money else None,
         )  # fmt: skip
         self._operator = _operator_client(config)
         self._syncer = Syncer(
@@ -186,7 +188,8 @@ class Agent:
         )  # fmt: skip
         self._usage_poller = UsagePoller(
             self._operator, store, observed=self._usage_told, uniform=self._random.uniform, clock=self._clock.now,
-            zone=self._zone, period_s=float(config.operator.usage_period_s) if config.operator is not None else PERIOD_S,
+            zone=self._zone,
+            period_s=float(config.operator.usage_period_s) if config.operator is not None else PERIOD_S,
         )  # fmt: skip
         self._corrections = Corrections(
             store, anchor_of=self._clock.anchor_of, reprice=self._reprice, zone=self._zone, corrected=self._corrected,

@@ -367,6 +367,11 @@ def parse(body: bytes, name: str) -> Config:
     except TomlFileError as error:
         raise ConfigError(f"{name}: {error}") from error
     found = problems(document, Config)
+    if not {"operator", "plain"} & document.keys():
+        found.append(
+            "[operator]: found no such section; it is required; copy it from the sample configuration, or write [plain]"
+            " for an adapter without an operator"
+        )
     if not found:
         config = msgspec.convert(document, Config)
         found = _meaning_problems(config)
@@ -450,11 +455,6 @@ def _read(path: Path) -> bytes:
 def _meaning_problems(config: Config) -> list[str]:
     """What no pattern can say about single settings."""
     found = []
-    if config.operator is None and config.plain is None:
-        found.append(
-            "[operator]: found no such section; it is required; copy it from the sample configuration, or write [plain]"
-            " for an adapter without an operator"
-        )
     if config.operator is not None and config.plain is not None:
         found.append("[plain]: found beside [operator]; allowed is one of them; remove the other")
     if config.operator is not None and not _url_is_safe(config.operator.url):
