@@ -25,6 +25,8 @@ from agent.rating.wording import price_text
 STALE_DAYS: Final = 90
 _SLIP_IN_DESTINATION: Final = 5
 """A price this many times below the others of the same destination is a likely slip: they are usually one price."""
+_SLIP_ABOVE: Final = 10
+"""So many times above the others of the destination: a decimal sign was lost. Countries have their dear numbers."""
 _SLIP_IN_COUNTRY: Final = 50
 """The same among all prices of a country, where fixed and mobile numbers differ by up to 30 times in real decks."""
 _SLIP_BELOW_COUNTRY: Final = 10
@@ -184,7 +186,10 @@ def _free_abroad(prefix: str, rows: Sequence[Rate]) -> Iterator[Finding]:
 
 
 def _slips(deck: Deck, lang: str) -> Iterator[Finding]:
-    """Yield rows far below their destination or country. Free rows and prices per call are no slips."""
+    """Yield rows far below their destination or country, or far above their destination.
+
+    Free rows and prices per call are no slips.
+    """
     paid = [(rate, rate.tariff.intervals[0]) for rate in deck.rates if not rate.tariff.blocked]
     prices = {rate.row: first.rate_micro * 60 // first.unit_s for rate, first in paid if first.rate_micro}
     countries: dict[str, list[Rate]] = {}
@@ -199,10 +204,13 @@ def _slips(deck: Deck, lang: str) -> Iterator[Finding]:
     for country, rows in countries.items():
         own = min((prices[rate.row] for rate in rows if rate.prefix == country), default=0)
         for rate in rows:
-            here, beside = prices[rate.row], destinations[country, rate.destination]
-            against = 0
-            if len(beside) > _MIN_OTHERS and here * _SLIP_IN_DESTINATION <= usual[country, rate.destination]:
-                against = usual[country, rate.destination]
+            here, sentence, against = prices[rate.row], "slip", 0
+            same = (country, rate.destination)
+            beside = usual[same] if len(destinations[same]) > _MIN_OTHERS else 0
+            if here * _SLIP_IN_DESTINATION <= beside:
+                against = beside
+            elif here >= beside * _SLIP_ABOVE > 0:
+                sentence, against = "slip_above", beside
             elif here * _SLIP_BELOW_COUNTRY <= own:
                 against = own
             elif len(rows) > _MIN_OTHERS and here * _SLIP_IN_COUNTRY <= medians[country]:
@@ -213,4 +221,4 @@ def _slips(deck: Deck, lang: str) -> Iterator[Finding]:
                     "prefix": rate.prefix, "destination": rate.destination, "country": country,
                     "price": format_amount(here, currency, lang), "usual": format_amount(against, currency, lang),
                 }  # fmt: skip
-                yield Finding(FindingKind.SLIP, rate.row, rate.prefix, "slip", values)
+                yield Finding(FindingKind.SLIP, rate.row, rate.prefix, sentence, values)

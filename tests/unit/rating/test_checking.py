@@ -52,6 +52,20 @@ def test_a_price_far_below_its_country_is_a_likely_slip(deck_text: Write, rows: 
     assert "country code 46" in found[2]
 
 
+@pytest.mark.parametrize(("price", "is_slip"), [("89", True), ("8.90", True), ("8.89", False), ("2.50", False)])
+def test_a_price_far_above_its_destination_has_likely_lost_its_decimal_sign(
+    deck_text: Write, price: str, is_slip: bool
+):
+    rows = (f"46{n},Sverige mobil,0,{price if n == 3 else '0.89'},60,1,," for n in range(1, 6))
+    found = findings(deck_text(*rows))
+    assert [(kind, row) for kind, row, _ in found] == ([("slip", 13)] if is_slip else [])
+    assert all("far above NOK 0.89/min, which Sverige mobil usually costs" in text for _, _, text in found)
+
+
+def test_two_rows_of_a_destination_do_not_say_which_of_them_is_the_slip(deck_text: Write):
+    assert findings(deck_text("461,Sverige mobil,0,0.89,60,1,,", "462,Sverige mobil,0,89,60,1,,")) == []
+
+
 def test_fixed_and_mobile_prices_may_differ_thirty_times(deck_text: Write):
     rows = ("49,Tyskland,0,0.005,60,1,,", *(f"491{n},Tyskland mobil,0,0.15,60,1,," for n in range(5, 9)))
     assert findings(deck_text(*rows)) == []
