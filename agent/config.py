@@ -21,7 +21,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from agent.config_check import problems, show
+from agent.config_check import MAX_PROBLEMS, problems, show
 from agent.core.dialplan import DialPlanError, compile_plan
 from agent.core.foreign_map import MAX_MAP, read_map
 from agent.core.numbers import EMERGENCY
@@ -367,7 +367,7 @@ def parse(body: bytes, name: str) -> Config:
     except TomlFileError as error:
         raise ConfigError(f"{name}: {error}") from error
     found = problems(document, Config)
-    if not {"operator", "plain"} & document.keys():
+    if len(found) < MAX_PROBLEMS and not {"operator", "plain"} & document.keys():
         found.append(
             "[operator]: found no such section; it is required; copy it from the sample configuration, or write [plain]"
             " for an adapter without an operator"
