@@ -17,7 +17,7 @@ from agent.charging import Charging
 from agent.clock import Clock, Moment
 from agent.config import ConfigError, KeptCopyError
 from agent.core.catalogue import Refused
-from agent.core.cdr import Cdr
+from agent.core.cdr import Cdr, Quality
 from agent.core.estimate import month_before, month_of
 from agent.core.migration import day_of
 from agent.core.numbers import mask
@@ -39,6 +39,8 @@ from agent.store.store import Store
 _LOOK_AGAIN_S = 1.0
 _LEAST_BETWEEN_S = 0.1
 _SHOWN_CDRS = 20
+_PACKET_MS = 20
+"""Speech in one RTP packet, as we send and offer it."""
 _STORE_PATIENCE_S = 1.0
 
 
@@ -517,6 +519,7 @@ def _account_view(state: AccountState, now: Moment) -> page.AccountView:
 
 def _cdr_view(stored: StoredCdr) -> page.CdrView:
     cdr = stored.cdr
+    quality = cdr.quality or Quality()
     return page.CdrView(
         id=cdr.id,
         began_at=datetime.fromisoformat(cdr.began_at),
@@ -533,4 +536,6 @@ def _cdr_view(stored: StoredCdr) -> page.CdrView:
         currency=cdr.price.currency if cdr.price is not None else "",
         unpriced=cdr.unpriced,
         refusal=cdr.refusal,
+        sent_gaps_ms=_PACKET_MS * quality.tx_lost + quality.sent_concealed_ms,
+        heard_gaps_ms=_PACKET_MS * quality.rx_lost + quality.heard_concealed_ms,
     )

@@ -195,6 +195,10 @@ class CdrView(View, frozen=True, kw_only=True):
     currency: str = ""
     unpriced: str = ""
     refusal: str = ""
+    sent_gaps_ms: int = 0
+    """Speech of the household that did not reach the far end as it was said."""
+    heard_gaps_ms: int = 0
+    """The same, the other way."""
 
 
 class PriceListView(View, frozen=True, kw_only=True):

@@ -15,6 +15,9 @@ from agent.core.money import format_amount
 from agent.status.snapshot import AccountView, CdrView, LineView, LiveCallView, MonthItem, Notice, Snapshot
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+_AUDIBLE_SHARE = 100
+"""One hundredth of a call's speech: what good concealment hides (ITU-T G.711 Appendix I, some per cent at most)."""
+_AUDIBLE_MS = 200
 
 
 class Sentences(Protocol):
@@ -192,6 +195,13 @@ class Wording:
     def cdr_cause(self, cdr: CdrView) -> str:
         """Why a call ended; a refusal by its own sentence."""
         return self.word("refusal", cdr.refusal) if cdr.refusal else self.word("cause", cdr.cause.value)
+
+    def cdr_gaps(self, cdr: CdrView) -> str:
+        """How much of the speech was missing, where that was to be heard; else empty."""
+        gaps_ms = max(cdr.sent_gaps_ms, cdr.heard_gaps_ms)
+        if gaps_ms * _AUDIBLE_SHARE < cdr.duration_ms or gaps_ms < _AUDIBLE_MS:
+            return ""
+        return self.say("speech_gaps", percent=max(1, min(100, 100 * gaps_ms // max(1, cdr.duration_ms))))
 
     def headline(self, snapshot: Snapshot) -> Badge:
         """The whole adapter in one line."""

@@ -274,3 +274,15 @@ def test_a_firmware_update_is_followed_at_the_card(page, update, seen):
     snapshot = healthy_snapshot()
     snapshot = structs.replace(snapshot, card=structs.replace(snapshot.card, update=update))
     assert f"Firmware 1.1.0 for the line card: {seen}" in text(page.whole(masked(snapshot), "en"))
+
+
+@pytest.mark.parametrize(("lang", "words"), [("nb", "brudd i talen: 4 %"), ("en", "gaps in the speech: 4 %")])
+def test_a_call_with_holes_in_its_speech_says_so_and_one_with_few_does_not(page, lang, words):
+    snapshot = sample_snapshot()
+    call = snapshot.cdrs[0]
+    for sent, heard, told in ((30_200, 100, True), (0, 33_000, True), (0, 1_000, False), (0, 0, False)):
+        holed = structs.replace(call, sent_gaps_ms=sent, heard_gaps_ms=heard)
+        seen = text(page.whole(masked(structs.replace(snapshot, cdrs=[holed])), lang))
+        assert (words in seen) is told
+    short = structs.replace(call, duration_ms=1_000, heard_gaps_ms=60)
+    assert words[:9] not in text(page.whole(masked(structs.replace(snapshot, cdrs=[short])), lang))
