@@ -69,10 +69,13 @@ class ControlServer:
             end.setblocking(False)
         self._stopping = threading.Event()
         self._unable = ""
+        self._listener: socket.socket | None = None
+        self._inode: tuple[int, int] | None = None
         self._thread = threading.Thread(target=self._run, name="control-socket", daemon=True)
 
     def start(self) -> None:
         """Begin to listen; a socket that can't be made is tried again."""
+        self._listener = self._listen()
         self._thread.start()
 
     def stop(self) -> None:
@@ -97,7 +100,7 @@ class ControlServer:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            listener = self._listen()
+            listener, self._listener = self._listener or self._listen(), None
             if listener is None:
                 self._stopping.wait(_RETRY_S)
                 continue
@@ -119,6 +122,7 @@ class ControlServer:
                 self._path.unlink()
             listener.bind(str(self._path))
             self._path.chmod(0o600)
+            self._inode = self._path_inode()
             listener.listen(_MAX_VISITORS)
         except OSError as error:
             listener.close()
@@ -152,8 +156,14 @@ class ControlServer:
         for visitor in list(self._visitors.values()):
             visitor.connection.close()
         self._visitors.clear()
+        # The file may be a later gateway's by now.
         with contextlib.suppress(OSError):
-            self._path.unlink()
+            if self._path_inode() == self._inode:
+                self._path.unlink()
+
+    def _path_inode(self) -> tuple[int, int]:
+        status = self._path.lstat()
+        return status.st_dev, status.st_ino
 
     def _accept(self, listener: socket.socket) -> None:
         with contextlib.suppress(OSError):
