@@ -133,6 +133,16 @@ class Charging:
         """What was used of each minute pack."""
         return self._book
 
+    def renews(self, call_id: str) -> bool:
+        """Whether the time that a call is granted will be lengthened before it is over."""
+        grant = self._grants.get(call_id)
+        return grant is not None and grant.told is not None and grant.told.limit == Cap.LEASE
+
+    def granted_until_ms(self, call_id: str) -> int | None:
+        """The moment until which a call may last whatever its money allows."""
+        grant = self._grants.get(call_id)
+        return grant.row.until_ms if grant is not None else None
+
     # --- admission: the judge of agent.calls -------------------------------------------------------------------------
 
     def basis(self) -> tuple[str, str]:

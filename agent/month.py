@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 
-from agent.core.estimate import CallTotal, Estimate, Item, estimate, first_day
+from agent.core.catalogue import Name
+from agent.core.estimate import CallTotal, Estimate, Item, PackFee, estimate, first_day
 from agent.core.migration import Standing
+from agent.core.money import parse_amount
 from agent.core.tariff import Vat
 from agent.plan import Plan
 from agent.status import snapshot as page
@@ -20,8 +22,22 @@ def month_view(plan: Plan, month: str, usage: Sequence[UsageRow], today: date) -
     """
     term = plan.term_on(first_day(month))
     product = term.product if term is not None and term.standing is Standing.IN_FORCE else None
-    found = estimate(month, product, len(term.numbers) if term is not None else 0, _calls(plan, usage), today=today)
+    packs = _packs(plan, month) if product is not None else []
+    numbers = len(term.numbers) if term is not None else 0
+    found = estimate(month, product, numbers, _calls(plan, usage), packs, today=today)
     return _view(found) if found.items else None
+
+
+def _packs(plan: Plan, month: str) -> list[PackFee]:
+    """What the operator says that the customer's minute packs cost in a month."""
+    held = {pack.id for pack in plan.packs if pack.holds_in(month)}
+    return [
+        PackFee(
+            Name(nb=pack.name.nb, en=pack.name.en), parse_amount(pack.monthly_fee), pack.seconds, pack.currency,
+            Vat(pack.vat),
+        )
+        for pack in (plan.subscription.packs if plan.subscription is not None else ()) if pack.id in held
+    ]  # fmt: skip
 
 
 def _calls(plan: Plan, usage: Sequence[UsageRow]) -> list[CallTotal]:

@@ -16,6 +16,7 @@ from agent.card_view import SeenTrials
 from agent.charging import Charging
 from agent.clock import Clock, Moment
 from agent.config import ConfigError, KeptCopyError
+from agent.core.budget import DAY_MS, HOUR_MS, Cap
 from agent.core.catalogue import Refused
 from agent.core.cdr import Cdr, Quality
 from agent.core.estimate import month_before, month_of
@@ -23,7 +24,7 @@ from agent.core.migration import day_of
 from agent.core.numbers import mask
 from agent.disk_watch import DiskWatch
 from agent.gateway.card_records import LineTestState, UpdateState
-from agent.gateway.protocol import AccountState, CardState, Hello, LineState
+from agent.gateway.protocol import AccountState, CallState, CardState, Hello, LineState
 from agent.month import month_view
 from agent.operator.api import Subscription
 from agent.operator.sync import Syncer
@@ -217,7 +218,9 @@ class StatusView:
             lines=self._line_views(now),
             accounts=[_account_view(state, now) for _, state in sorted(self._gateway.accounts.items())],
             calls=[self._call_view(call, now) for call in self._calls.live.values()],
-            money=self._money_view(stored.usage, stored.today, self._months(now, stored.usage_before, stored.usage)),
+            money=self._money_view(
+                stored.usage, stored.today, self._months(now, stored.usage_before, stored.usage), now
+            ),
             cdrs=[_cdr_view(cdr) for cdr in standing(stored.recent)],
             price_list=self._price_list_view(),
             subscription=self._subscription_view(),
@@ -297,8 +300,15 @@ class StatusView:
             seconds=answered_ms // 1000,
             amount_micro=price.amount_micro if price is not None else None,
             currency=price.currency if price is not None else "",
-            until_s=max(0, state.until_ms - now.boot_ms) // 1000 if state.until_ms is not None else None,
+            until_s=self._until_s(state, now),
         )
+
+    def _until_s(self, state: CallState, now: Moment) -> int | None:
+        """Seconds until the call ends; a grant that will be renewed ends no call."""
+        until_ms = state.until_ms
+        if self._charging.renews(state.call_id):
+            until_ms = self._charging.granted_until_ms(state.call_id)
+        return max(0, until_ms - now.boot_ms) // 1000 if until_ms is not None else None
 
     def _months(self, now: Moment, before: Sequence[UsageRow], usage: Sequence[UsageRow]) -> list[page.MonthView]:
         """The month that is invoiced next, if the adapter was in use in it, and this one."""
@@ -311,12 +321,15 @@ class StatusView:
         return [one for one in found if one is not None]
 
     def _money_view(
-        self, usage: Sequence[UsageRow], today: Sequence[UsageRow], months: list[page.MonthView]
+        self, usage: Sequence[UsageRow], today: Sequence[UsageRow], months: list[page.MonthView], now: Moment
     ) -> page.MoneyView:
         rules = self._plan.table.rules if self._plan.table is not None else None
         by_day = {row.own_number: row for row in today}
         return page.MoneyView(
             months=months,
+            caps=self._cap_views(now),
+            balance_micro=self._charging.budget.balance_micro,
+            packs=self._pack_views(now),
             today_micro=sum(row.amount_micro for row in today),
             month_micro=sum(row.amount_micro for row in usage),
             currency=rules.currency if rules is not None else "NOK",
@@ -332,6 +345,33 @@ class StatusView:
                 for row in usage
             ],
         )
+
+    def _cap_views(self, now: Moment) -> list[page.CapView]:
+        budget = self._charging.budget
+        limits, spent = budget.limits, budget.spent(month_of(day_of(now.wall, self._zone)))
+        found = (
+            (Cap.MONTH, limits.month_micro, spent.total_micro),
+            (Cap.ABROAD, limits.abroad_micro, spent.abroad_micro),
+            (Cap.PREMIUM, limits.premium_micro, spent.premium_micro),
+            (Cap.DAY, limits.day_micro, budget.spent_since(now.boot_ms - DAY_MS)),
+            (Cap.HOUR, limits.hour_micro, budget.spent_since(now.boot_ms - HOUR_MS)),
+            (Cap.CALL, limits.call_micro, None),
+        )
+        return [
+            page.CapView(cap=cap.value, limit_micro=limit, used_micro=used)
+            for cap, limit, used in found if limit is not None
+        ]  # fmt: skip
+
+    def _pack_views(self, now: Moment) -> list[page.PackView]:
+        subscription, month = self._plan.subscription, month_of(day_of(now.wall, self._zone))
+        held = {pack.id for pack in self._plan.packs if pack.holds_in(month)}
+        return [
+            page.PackView(
+                name_nb=pack.name.nb, name_en=pack.name.en, seconds=pack.seconds,
+                used_s=self._charging.packs.used_s(pack.id, month),
+            )
+            for pack in (subscription.packs if subscription is not None else ()) if pack.id in held
+        ]  # fmt: skip
 
     def _price_list_view(self) -> page.PriceListView | None:
         table = self._plan.table
@@ -538,4 +578,7 @@ def _cdr_view(stored: StoredCdr) -> page.CdrView:
         refusal=cdr.refusal,
         sent_gaps_ms=_PACKET_MS * quality.tx_lost + quality.sent_concealed_ms,
         heard_gaps_ms=_PACKET_MS * quality.rx_lost + quality.heard_concealed_ms,
+        limit=cdr.limit,
+        pack_s=cdr.price.pack_s if cdr.price is not None else 0,
+        paid_s=cdr.price.paid_s if cdr.price is not None else 0,
     )

@@ -80,7 +80,8 @@ class Limits:
     """Caps in micro-units; None: no such cap. Hour and day roll: the last 60 minutes, the last 24 hours.
 
     A call reserves `slice_micro` at a time; more where it takes no more than its share of what is left: the price of
-    `slice_ms`; and the next increment at least. The warning sounds `warn_ms` before a cap ends the call.
+    `slice_ms`; and the next increment at least. A call that could not last `least_ms` is not begun: where a list rounds
+    a second down to nothing, nobody is connected for it. The warning sounds `warn_ms` before a cap ends the call.
     """
 
     call_micro: int | None = None
@@ -91,6 +92,7 @@ class Limits:
     day_micro: int | None = None
     slice_micro: int = 5_000_000
     slice_ms: int = 900_000
+    least_ms: int = 5_000
     warn_ms: int = 60_000
 
 
@@ -267,7 +269,8 @@ class Budget:
                 self._held[call_id] = held
             return Reservation(call_id, 0, unlimited) if unlimited else Shortfall(None)
         longest = price.longest_ms(available)
-        if longest == 0:
+        too_short = not held.duration_ms and longest < min(unlimited, self._limits.least_ms)
+        if longest == 0 or too_short:
             return Shortfall(cap if unlimited else None)
         duration = longest
         if longest > held.duration_ms:

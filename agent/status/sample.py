@@ -10,6 +10,7 @@ from msgspec import structs
 from agent.core.events import CallKind, CallPhase, Cause, Direction, Tone
 from agent.status.snapshot import (
     AccountView,
+    CapView,
     CardView,
     CdrUpload,
     CdrView,
@@ -23,6 +24,7 @@ from agent.status.snapshot import (
     MonthView,
     Notice,
     NumberCost,
+    PackView,
     PriceListView,
     Snapshot,
     SubscriptionView,
@@ -77,6 +79,12 @@ def sample_snapshot() -> Snapshot:
             today_micro=14_370_000,
             month_micro=212_050_000,
             vat="included",
+            caps=[
+                CapView(cap="month", limit_micro=500_000_000, used_micro=212_050_000),
+                CapView(cap="premium", limit_micro=100_000_000, used_micro=0),
+                CapView(cap="call", limit_micro=50_000_000),
+            ],
+            packs=[PackView(name_nb="Polen", name_en="Poland", seconds=6000, used_s=1860)],
             months=[
                 MonthView(
                     month="2026-03",

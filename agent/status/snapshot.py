@@ -157,6 +157,23 @@ class MonthView(View, frozen=True, kw_only=True):
     totals: list[MonthTotal] = msgspec.field(default_factory=list)
 
 
+class CapView(View, frozen=True, kw_only=True):
+    """A limit on what calls may cost (`cap.CAP`), and what is used of it; `used_micro` None: it is of each call."""
+
+    cap: str
+    limit_micro: int
+    used_micro: int | None = None
+
+
+class PackView(View, frozen=True, kw_only=True):
+    """A minute pack in this month: the seconds it includes and those that are used, here and elsewhere."""
+
+    name_nb: str
+    name_en: str
+    seconds: int
+    used_s: int = 0
+
+
 class MoneyView(View, frozen=True, kw_only=True):
     """Cost of calls today and this calendar month. `vat`: `included`, `excluded` or `not_stated`."""
 
@@ -165,6 +182,10 @@ class MoneyView(View, frozen=True, kw_only=True):
     currency: str = "NOK"
     vat: str = "not_stated"
     numbers: list[NumberCost] = msgspec.field(default_factory=list)
+    caps: list[CapView] = msgspec.field(default_factory=list)
+    balance_micro: int | None = None
+    """Prepaid money that is left, calls in progress not counted; None: billed in arrears."""
+    packs: list[PackView] = msgspec.field(default_factory=list)
     months: list[MonthView] = msgspec.field(default_factory=list)
     """The month that is invoiced next, where calls were made in it, then this one."""
 
@@ -199,6 +220,10 @@ class CdrView(View, frozen=True, kw_only=True):
     """Speech of the household that did not reach the far end as it was said."""
     heard_gaps_ms: int = 0
     """The same, the other way."""
+    limit: str = ""
+    """Which limit ended it (`limit.CAP`), where one did."""
+    pack_s: int = 0
+    paid_s: int = 0
 
 
 class PriceListView(View, frozen=True, kw_only=True):

@@ -12,7 +12,17 @@ from typing import Protocol
 
 from agent.core.events import CallKind, CallPhase
 from agent.core.money import format_amount
-from agent.status.snapshot import AccountView, CdrView, LineView, LiveCallView, MonthItem, Notice, Snapshot
+from agent.status.snapshot import (
+    AccountView,
+    CapView,
+    CdrView,
+    LineView,
+    LiveCallView,
+    MonthItem,
+    Notice,
+    PackView,
+    Snapshot,
+)
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 _AUDIBLE_SHARE = 100
@@ -193,7 +203,9 @@ class Wording:
         return self.say("free") if cdr.duration_ms and cdr.kind is CallKind.EMERGENCY else "–"
 
     def cdr_cause(self, cdr: CdrView) -> str:
-        """Why a call ended; a refusal by its own sentence."""
+        """Why a call ended; a refusal or a limit by its own sentence."""
+        if cdr.limit:
+            return self.word("limit", cdr.limit)
         return self.word("refusal", cdr.refusal) if cdr.refusal else self.word("cause", cdr.cause.value)
 
     def cdr_gaps(self, cdr: CdrView) -> str:
@@ -202,6 +214,25 @@ class Wording:
         if gaps_ms * _AUDIBLE_SHARE < cdr.duration_ms or gaps_ms < _AUDIBLE_MS:
             return ""
         return self.say("speech_gaps", percent=max(1, min(100, 100 * gaps_ms // max(1, cdr.duration_ms))))
+
+    def cdr_pack(self, cdr: CdrView) -> str:
+        """How the seconds of a call are shared between minute packs and money; empty where no pack gave any."""
+        if not cdr.pack_s:
+            return ""
+        return self.say("from_pack", pack=self.clock(cdr.pack_s), paid=self.clock(cdr.paid_s))
+
+    def pack(self, pack: PackView) -> tuple[str, str]:
+        """A minute pack by name, and what is used and left of it."""
+        name = pack.name_nb if self.lang == "nb" else pack.name_en
+        left_s = max(0, pack.seconds - pack.used_s)
+        return name, self.say("pack_used", used=self.clock(pack.used_s), left=self.clock(left_s))
+
+    def cap(self, cap: CapView, currency: str) -> tuple[str, str]:
+        """A limit by name, and what is used of it."""
+        limit = self.money(cap.limit_micro, currency)
+        if cap.used_micro is None:
+            return self.word("cap", cap.cap), self.say("cap_of_call", limit=limit)
+        return self.word("cap", cap.cap), self.say("cap_used", used=self.money(cap.used_micro, currency), limit=limit)
 
     def headline(self, snapshot: Snapshot) -> Badge:
         """The whole adapter in one line."""

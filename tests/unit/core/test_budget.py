@@ -80,6 +80,17 @@ def test_the_beginning_must_fit_connect_fee_included() -> None:
     assert reserve(money, price=pricing(1_000_000, fee=500_000)) == Reservation("a", 1_500_000, 60_000, Cap.MONTH, 0)
 
 
+def test_a_second_that_rounds_to_nothing_begins_no_call_when_all_is_spent() -> None:
+    tariff = Tariff(0, (Interval(0, 290_000, 60, 1),))
+    rules = PriceRules("privat", "1", "NOK", Vat.NOT_STATED, Rounding.HALF_UP, 2)
+    cheap = TermsPrice(Terms((Rate("46", "Sverige", tariff, 1),), rules))
+    assert cheap.longest_ms(0) == 1_000
+    assert reserve(budget(Limits(month_micro=0)), price=cheap) == Shortfall(Cap.MONTH)
+    going_on = budget(Limits(month_micro=0))
+    answer = going_on.reserve("a", ABROAD, cheap, month=MONTH, now_ms=0, talked_ms=500)
+    assert answer == Reservation("a", 0, 1_000, Cap.MONTH, 0), "one that goes on is not cut before it costs anything"
+
+
 def test_free_calls_go_on_when_a_cap_is_reached() -> None:
     money = budget(Limits(month_micro=10), spent=10)
     assert reserve(money) == Shortfall(Cap.MONTH)
