@@ -28,7 +28,6 @@ from agent.charging import Charging
 from agent.config import Config, ConfigError, KeptCopyError, load_or_last_good, read_credential
 from agent.core.cdr import Cdr, Price
 from agent.core.events import NetworkChange
-from agent.core.migration import day_of
 from agent.corrections import Corrections
 from agent.data import DataError, load_numbering, load_products, load_tones
 from agent.disk_watch import DiskWatch
@@ -158,6 +157,7 @@ class Agent:
                 load_tones(country=config.general.tones), frozenset(config.emergency.extra),
             ),
             self._zone, self._old_table, lambda one: self._targets.targets(one.id) or (),
+            kept_tables=self._tables_on_disk,
         )  # fmt: skip
         self._targets = TargetWatch(
             Sources(Path(config.dns.resolv_conf), [one for text in config.dns.fallback if (one := parse_server(text))]),
@@ -365,7 +365,7 @@ class Agent:
         found = []
         for path in self._price_lists.glob("*.deck"):
             with contextlib.suppress(PriceListError, OSError):
-                found.append((open_or_build(path, path.with_suffix(".table")), path.stem))
+                found.append((self._old_table(path.stem), path.stem))
         return found
 
     async def _changed(self, change: Change) -> None:
@@ -460,10 +460,8 @@ class Agent:
 
     async def _reprice(self, cdr: Cdr, began_at: datetime) -> tuple[Price | None, str]:
         """The price of a recorded call that began at another time than was thought."""
-        answered = began_at + timedelta(milliseconds=cdr.setup_ms)
-        earlier = await asyncio.to_thread(self._tables_on_disk)
-        product, sha256 = self.plan.basis_on(day_of(answered, self._zone), earlier)
-        call = reopened(cdr, began_at, product=product, price_list_sha256=sha256)
+        version = cdr.price.version if cdr.price is not None else ""
+        call = self.plan.on_its_day(reopened(cdr, began_at), cdr.duration_ms, version=version)
         return self._charging.price_again(call, cdr.price, cdr.duration_ms)
 
     def _corrected(self, _correction: Cdr) -> None:

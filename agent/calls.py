@@ -69,6 +69,9 @@ class Judge(Protocol):
     def basis(self) -> tuple[str, str]:
         """Product and price-list digest in force now."""
 
+    def on_its_day(self, call: OpenCall, duration_ms: int) -> OpenCall:
+        """A call whose beginning has become known, with what prices it on that day and those after it."""
+
     def price(self, call: OpenCall, duration_ms: int) -> tuple[Price | None, str]:
         """The price of an answered chargeable call by the list it began with, or why there is none."""
 
@@ -321,8 +324,9 @@ class Calls:
         if call.boot_id == now.boot_id:
             last = self._lost_at.get(call.instance, last)
             last = min(last, self._ended_ms.get(call.id, last))
-        call = records.dated(call, self._anchor_of(call.boot_id))
-        price, unpriced = self._price(call, records.answered_duration_ms(call.answered_ms, last))
+        duration_ms = records.answered_duration_ms(call.answered_ms, last)
+        call = self._dated(call, duration_ms)
+        price, unpriced = self._price(call, duration_ms)
         await self._commit(records.recovered_record(call, last, price, unpriced))
 
     async def _read_rows(self) -> None:
@@ -403,12 +407,20 @@ class Calls:
         if row.answered_ms is None and state.answered_ms is not None:
             row = msgspec.structs.replace(row, answered_ms=state.answered_ms)
         now = self._now()
-        row = records.dated(row, self._anchor_of(row.boot_id))
         ended = state.ended_ms if state.ended_ms is not None else now.boot_ms
-        price, unpriced = self._price(row, records.answered_duration_ms(state.answered_ms, ended))
+        duration_ms = records.answered_duration_ms(state.answered_ms, ended)
+        row = self._dated(row, duration_ms)
+        price, unpriced = self._price(row, duration_ms)
         await self._commit(records.ended_record(row, state, price, unpriced))
         del self._unfinished[state.call_id]
         self._tell(Release(call_id=state.call_id))
+
+    def _dated(self, call: OpenCall, duration_ms: int) -> OpenCall:
+        """The call with its true beginning, if that has become known, and what prices it on that day."""
+        found = records.dated(call, self._anchor_of(call.boot_id))
+        if found is call or duration_ms == 0 or not records.is_chargeable(call.direction, call.kind):
+            return found
+        return self._judge.on_its_day(found, duration_ms)
 
     def _price(self, call: OpenCall, duration_ms: int) -> tuple[Price | None, str]:
         if duration_ms == 0 or not records.is_chargeable(call.direction, call.kind):

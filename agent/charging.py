@@ -166,6 +166,10 @@ class Charging:
         """The price of an answered chargeable call by what it began with, or why there is none."""
         return self._plan.price(call, duration_ms, self._book.balances(_held_packs(call), call.id))
 
+    def on_its_day(self, call: OpenCall, duration_ms: int) -> OpenCall:
+        """A call whose beginning has become known, with what prices it on that day and those after it."""
+        return self._plan.on_its_day(call, duration_ms)
+
     def price_again(self, call: OpenCall, was: Price | None, duration_ms: int) -> tuple[Price | None, str]:
         """The price of a call that was recorded as `was` and is priced anew: it finds what it took itself."""
         packs = [pack for pack in self._plan.packs if pack.covers(call.number.lstrip("+"))]

@@ -7,7 +7,7 @@ holds more than its product allows works as far as it goes, and `refused` says w
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
 
@@ -70,6 +70,7 @@ class Plan:
     """The customer's plan as it stands; admission and price of `agent.calls`.
 
     `old_table` finds the table of a price list that is no longer in force, by digest; it raises PriceListError.
+    `kept_tables` tells all that are kept, with their digests.
     `targets` gives the IP targets of a registration, best first; one without any carries nothing.
     """
 
@@ -82,11 +83,14 @@ class Plan:
         zone: tzinfo,
         old_table: Callable[[str], RateTable],
         targets: Callable[[Registration], Sequence[str]] = lambda registration: registration.targets,
+        *,
+        kept_tables: Callable[[], Iterable[tuple[RateTable, str]]] = tuple,
     ) -> None:
         self._shipped = shipped
         self._targets = targets
         self._zone = zone
         self._old_table = old_table
+        self._kept_tables = kept_tables
         self._day: date | None = None
         self.subscription: Subscription | None = None
         self.term: Term | None = None
@@ -180,22 +184,45 @@ class Plan:
         """Product and price-list digest in force now."""
         return (self.product, self.table_sha256)
 
-    def basis_on(self, day: date, earlier: Iterable[tuple[RateTable, str]] = ()) -> tuple[str, str]:
-        """Product and price-list digest of another civil day, among the lists at hand and `earlier` ones.
+    def on_its_day(self, call: OpenCall, duration_ms: int, *, version: str = "") -> OpenCall:
+        """A call whose beginning has become known, with what prices it on that day and those after it.
 
-        Where none of them was valid then, the list in force now: the price says which it is.
+        Of two lists that are valid from the same day it keeps its own: by digest, or (a record) by `version`.
+        """
+        answered = records.answered_at(call.began_at, call.began_ms, call.answered_ms)
+        day = day_of(answered, self._zone)
+        last = day_of(answered + timedelta(milliseconds=duration_ms), self._zone)
+        kept = list(self._kept_tables())
+        own = {call.price_list_sha256} | {sha256 for table, sha256 in kept if table.rules.version == version}
+        first = before = self.basis_on(day, kept, own)
+        later: list[Basis] = []
+        while day < last and len(later) < _MAX_LATER:
+            day += timedelta(days=1)
+            basis = self.basis_on(day, kept, own)
+            if basis != before:
+                before = basis
+                later.append(Basis(from_day=day.isoformat(), product=basis[0], price_list_sha256=basis[1]))
+        return msgspec.structs.replace(call, product=first[0], price_list_sha256=first[1], later=later)
+
+    def basis_on(
+        self, day: date, kept: Iterable[tuple[RateTable, str]] = (), own: Collection[str] = ()
+    ) -> tuple[str, str]:
+        """Product and price-list digest of another civil day, among the lists at hand and those `kept`.
+
+        Where none of them was valid then, the list in force now: the price says which it is. `own`: digests that are
+        preferred to lists valid from the same day.
         """
         term = self.term_on(day)
         product = term.product.id if term is not None and term.product is not None else self.product
         here = [(self.table, self.table_sha256)] if self.table is not None else []
         ahead = [self._next] if self._next is not None else []
         fitting = [
-            (table, sha256) for table, sha256 in (*here, *ahead, *earlier)
+            (table, sha256) for table, sha256 in (*here, *ahead, *kept)
             if product in table.header.products and table.header.valid_from <= day
         ]  # fmt: skip
         if not fitting:
             return product, self.table_sha256
-        return product, max(fitting, key=lambda one: one[0].header.valid_from)[1]
+        return product, max(fitting, key=lambda one: (one[0].header.valid_from, one[1] in own))[1]
 
     def judge(self, state: CallState, now: Moment) -> Judgement:
         """May this call start, until when, and if not why: under the product of the day on which it starts."""

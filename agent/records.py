@@ -82,14 +82,13 @@ def dated(call: OpenCall, anchor: Anchor | None) -> OpenCall:
     return msgspec.structs.replace(call, began_at=began_at, time_trusted=True, time_source=anchor.source.value)
 
 
-def reopened(cdr: Cdr, began_at: datetime, *, product: str, price_list_sha256: str) -> OpenCall:
-    """A recorded call as if it had been opened at `began_at`: what it takes to price it anew."""
+def reopened(cdr: Cdr, began_at: datetime) -> OpenCall:
+    """A recorded call as if it had been opened at `began_at`, without what prices it."""
     return OpenCall(
         id=cdr.id, instance="", direction=cdr.direction, kind=cdr.kind, line=cdr.line, account=cdr.account,
         own_number=cdr.own_number, number=cdr.number, boot_id=cdr.boot_id, began_ms=cdr.began_ms,
         began_at=rfc3339(began_at), time_trusted=True, answered_ms=cdr.began_ms + cdr.setup_ms,
-        last_alive_ms=cdr.began_ms + cdr.setup_ms + cdr.duration_ms, product=product,
-        price_list_sha256=price_list_sha256,
+        last_alive_ms=cdr.began_ms + cdr.setup_ms + cdr.duration_ms,
     )  # fmt: skip
 
 

@@ -95,6 +95,9 @@ class PerSecond:
     def basis(self) -> tuple[str, str]:
         return "privat", self.list
 
+    def on_its_day(self, call: OpenCall, duration_ms: int) -> OpenCall:
+        return call
+
     def price(self, call: OpenCall, duration_ms: int) -> tuple[Price | None, str]:
         seconds = -(-duration_ms // 1000)
         price = Price(

@@ -140,11 +140,16 @@ class House:
     def basis(self):
         return "privat", "list"
 
+    def on_its_day(self, call, duration_ms):
+        day = datetime.fromisoformat(call.began_at).astimezone(OSLO).date()
+        return msgspec.structs.replace(call, price_list_sha256=f"list of {day}")
+
     def price(self, call, duration_ms):
-        return price_of(records.answered_at(call.began_at, call.began_ms, call.answered_ms), duration_ms), ""
+        price = price_of(records.answered_at(call.began_at, call.began_ms, call.answered_ms), duration_ms)
+        return msgspec.structs.replace(price, version=call.price_list_sha256), ""
 
     async def _reprice(self, cdr, began_at):
-        return self.price(records.reopened(cdr, began_at, product="p", price_list_sha256="l"), cdr.duration_ms)
+        return self.price(self.on_its_day(records.reopened(cdr, began_at), cdr.duration_ms), cdr.duration_ms)
 
     # --- what happens ------------------------------------------------------------------------------------------------
 
@@ -268,6 +273,7 @@ async def test_a_call_in_progress_gets_its_beginning_when_the_time_comes():
     await home.end(call_id)
     (cdr,) = home.store.cdrs.values()
     assert (cdr.time_trusted, cdr.time_source, cdr.corrects) == (True, TimeSource.KERNEL, "")
+    assert cdr.price.version == "list of 2026-11-20"
     home.check()
 
 

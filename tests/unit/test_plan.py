@@ -328,9 +328,10 @@ def test_a_number_that_was_given_up_stops_ringing_and_calling(plan: Plan, table:
     assert plan.judge(asked("+4681234567", 0), NOW).decision.granted
 
 
-def list_valid_from(day: str) -> RateTable:
+def list_valid_from(day: str, version: str = "2026-01-01.sample") -> RateTable:
     text = (data_dir() / "price-lists/privat.csv").read_text(encoding="utf-8")
-    return RateTable.of(parse(text.replace("# valid_from: 2019-01-01", f"# valid_from: {day}"), "next.csv"))
+    text = text.replace("# valid_from: 2019-01-01", f"# valid_from: {day}")
+    return RateTable.of(parse(text.replace("# version: 2026-01-01.sample", f"# version: {version}"), "next.csv"))
 
 
 def test_a_price_list_prices_from_its_own_day_whenever_it_is_delivered(plan: Plan, table: RateTable) -> None:
@@ -389,3 +390,48 @@ def test_a_registration_whose_servers_are_not_known_carries_nothing_and_the_othe
     assert [(account.id, account.targets) for account in configuration.accounts] == [("line1", known["line1"])]
     assert {line.account for line in configuration.lines} == {"line1"}
     assert {route.account for route in configuration.routes} == {"line1"}
+
+
+def kept_lists(plan: Plan, *days: str) -> dict[str, RateTable]:
+    """So many lists, each under the day from which it is valid; the last one is in force."""
+    lists = {day: list_valid_from(day) for day in days}
+    plan._kept_tables = lambda: [(table, day) for day, table in lists.items()]
+    plan._old_table = lambda sha256: lists[sha256]
+    plan.use_table(lists[days[-1]], days[-1])
+    return lists
+
+
+@pytest.mark.parametrize(
+    ("began", "minutes", "first", "later"),
+    [
+        ("2026-06-15T12:00:00Z", 10, "2026-06-01", []),
+        ("2026-11-15T12:00:00Z", 10, "2026-11-01", []),
+        ("2026-10-31T22:30:00Z", 60, "2026-06-01", [("2026-11-01", "2026-11-01")]),
+        ("2026-10-31T23:00:00Z", 60, "2026-11-01", []),
+    ],
+    ids=["the old list", "the new list", "over midnight", "from midnight on"],
+)
+def test_a_call_that_is_dated_late_is_priced_by_the_lists_of_its_days(
+    plan: Plan, began: str, minutes: int, first: str, later: list[tuple[str, str]]
+) -> None:
+    plan.use_subscription(subscription(), NOW)
+    kept_lists(plan, "2026-06-01", "2026-11-01")
+    call = msgspec.structs.replace(opened("2026-11-01"), began_at=began, answered_ms=0)
+    found = plan.on_its_day(call, minutes * 60_000)
+    assert (found.product, found.price_list_sha256) == ("privat", first)
+    assert [(one.from_day, one.price_list_sha256) for one in found.later] == later
+    price, why = plan.price(found, minutes * 60_000)
+    assert price is not None, why
+
+
+def test_of_two_lists_from_the_same_day_a_call_keeps_its_own(plan: Plan) -> None:
+    plan.use_subscription(subscription(), NOW)
+    table = list_valid_from("2026-11-01")
+    other = list_valid_from("2026-11-01", "of-the-call")
+    plan._kept_tables = lambda: [(table, "new"), (other, "own")]
+    plan.use_table(table, "new")
+    call = msgspec.structs.replace(opened("own"), answered_ms=0)
+    assert plan.on_its_day(call, 1000).price_list_sha256 == "own"
+    recorded = msgspec.structs.replace(call, price_list_sha256="")
+    assert plan.on_its_day(recorded, 1000).price_list_sha256 == "new"
+    assert plan.on_its_day(recorded, 1000, version="of-the-call").price_list_sha256 == "own"
