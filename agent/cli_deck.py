@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     from agent.rating.checking import Finding
     from agent.rating.deck import Deck
     from agent.rating.errors import Problem
-    from agent.rating.importing.build import Built
+    from agent.rating.importing.build import Built, Phase
     from agent.rating.importing.choices import Choices
     from agent.texts import Texts
 
 MAX_NOTES_SHOWN: Final = 10
+MAX_DOUBTS_SHOWN: Final = 20
 
 
 class Doubt(enum.StrEnum):
@@ -33,7 +34,12 @@ class Doubt(enum.StrEnum):
     FREE = "free"
 
 
-deck_app = typer.Typer(no_args_is_help=True, help="Price lists: build, check, compare, look up.")
+deck_app = typer.Typer(
+    no_args_is_help=True,
+    help="Price lists: build, check, compare, look up.",
+    epilog="Exit codes: 0 done; 1 check found something, find found nothing, or the disk refused; 2 a file, a list or "
+    "an option is refused, by name, row and column.",
+)
 
 DeckArgument = Annotated[Path, typer.Argument(metavar="DECK", help="A price list in canonical form.")]
 LangOption = Annotated[Language, typer.Option("--lang", help="Language of the answer.")]
@@ -233,8 +239,8 @@ def _bytes(path: Path) -> bytes:
 class _Progress:
     """Counts rows on one line of a terminal."""
 
-    def __call__(self, rows: int) -> None:
-        sys.stderr.write(f"\r{rows} rows read ")
+    def __call__(self, phase: Phase, rows: int) -> None:
+        sys.stderr.write(f"\r\x1b[K{rows} rows {phase} ")
         sys.stderr.flush()
 
     def end(self) -> None:
@@ -250,16 +256,25 @@ def _stop_at_doubts(built: Built, name: str, today: date, accepted: set[Doubt]) 
     texts = _texts()
     rows = {rate.row: row for rate, row in zip(built.deck.rates, built.source_rows, strict=True)}
     stops: list[str] = []
+    notes: list[str] = []
     for it in check_deck(built.deck, today, newest=built.newest):
         where = f"{name}, row {rows[it.row]}{_price_column(built, it)}" if it.row else name
         line = f"{where}: {_sentence(it, Language.EN, texts)}"
         if it.kind.value in set(Doubt) and Doubt(it.kind.value) not in accepted:
             stops.append(f"{line} If it is right: --accept {it.kind}")
         else:
-            typer.echo(f"note: {line}", err=True)
+            notes.append(line)
+    for line in _at_most(notes):
+        typer.echo(f"note: {line}", err=True)
     if stops:
-        more = [f"… and {len(stops) - 20} more"] if len(stops) > 20 else []
-        raise CliError("\n".join((*stops[:20], *more)), Exit.BAD_INPUT)
+        raise CliError("\n".join(_at_most(stops)), Exit.BAD_INPUT)
+
+
+def _at_most(lines: Sequence[str]) -> Iterator[str]:
+    """Yield as many as a person reads, and how many there are beyond."""
+    yield from lines[:MAX_DOUBTS_SHOWN]
+    if len(lines) > MAX_DOUBTS_SHOWN:
+        yield f"… and {len(lines) - MAX_DOUBTS_SHOWN} more"
 
 
 def _price_column(built: Built, finding: Finding) -> str:

@@ -9,8 +9,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from agent import cli
+from agent.cli_deck import _Progress
 from agent.paths import data_dir
 from agent.rating.deck import load
+from agent.rating.importing.build import Phase
 from agent.rating.importing.choices import Choice
 
 DECKS = Path(__file__).parents[1] / "data" / "decks"
@@ -86,9 +88,32 @@ def test_a_slip_and_an_old_sheet_stop_until_they_are_accepted(tmp_path: Path):
     assert "note: rates.csv, row 3, column Rate: 467 Mobile" in result.stderr
 
 
+def test_of_many_doubts_only_the_first_are_shown(tmp_path: Path):
+    sheet = tmp_path / "rates.csv"
+    lines = (f"46{n},Sweden,{'0.01' if n < 140 else '0.29'},1/1" for n in range(110, 190))
+    sheet.write_text("\n".join(("Prefix,Destination,Rate,Increment", *lines, "")), encoding="utf-8")
+    result = build(sheet, tmp_path / "deck.csv")
+    assert (result.stderr.count("a slip?"), "… and 10 more" in result.stderr) == (20, True)
+    result = build(sheet, tmp_path / "deck.csv", "--accept", "slip")
+    assert result.exit_code == 0, result.output
+    assert (result.stderr.count("note: rates.csv"), "note: … and 10 more" in result.stderr) == (20, True)
+
+
+def test_progress_is_one_line_that_is_emptied(capsys: pytest.CaptureFixture[str]):
+    progress = _Progress()
+    progress(Phase.READING, 5_000)
+    progress.end()
+    assert capsys.readouterr().err == "\r\x1b[K5000 rows read \r\x1b[K"
+
+
 def test_the_help_names_every_choice():
     text = run("build", "--help").stdout
     assert [choice for choice in Choice if choice not in text] == []
+
+
+def test_the_help_says_how_it_ends():
+    text = " ".join(run("--help").stdout.split())
+    assert "Exit codes: 0 done; 1 check found something, find found nothing, or the disk refused; 2 a file" in text
 
 
 def test_build_twice_writes_the_same_bytes(tmp_path: Path):

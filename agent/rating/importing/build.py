@@ -5,6 +5,7 @@ The result is the same for the same bytes and decisions, whatever the day.
 
 from __future__ import annotations
 
+import enum
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,8 +28,17 @@ from agent.rating.importing.lines import Entry, LineReader
 from agent.rating.importing.offers import ConflictError, Tidied, in_order
 from agent.rating.importing.sheet import Sheet, fault, open_sheet
 
-Progress = Callable[[int], None]
-"""Called with the number of rows read so far, now and then."""
+
+class Phase(enum.StrEnum):
+    """What is being done to the rows of a sheet, in this order."""
+
+    LOOKING = "looked through"
+    READING = "read"
+    WRITING = "written"
+
+
+Progress = Callable[[Phase, int], None]
+"""Called with the number of rows so far, now and then."""
 
 _EVERY: Final = 5_000
 _SOURCES: Final[Mapping[str, tuple[Field, ...]]] = {
@@ -130,6 +140,10 @@ class _Build:
         if len(self._problems) >= MAX_PROBLEMS:
             self._stop_if_faulty()
 
+    def _tell(self, phase: Phase, rows: int) -> None:
+        if rows % _EVERY == 0 and rows and self._progress is not None:
+            self._progress(phase, rows)
+
     def _heading_of(self, column: str) -> str:
         """Return the sheet's heading for a column of the deck; any other text stays as it is."""
         fields = _SOURCES.get(column, ())
@@ -158,7 +172,8 @@ class _Build:
         sign, order = DecimalSign(self._choices), DayOrder(self._choices)
         amounts = [heading for heading in self._sheet.headings if heading.field in (*AMOUNTS, Field.PER_CALL)]
         days = [heading for heading in self._sheet.headings if heading.field in (Field.EFFECTIVE, Field.UNTIL)]
-        for _, cells in self._sheet.rows():
+        for row, cells in self._sheet.rows():
+            self._tell(Phase.LOOKING, row)
             for heading in amounts:
                 if heading.place < len(cells) and cells[heading.place]:
                     sign.look(cells[heading.place])
@@ -186,8 +201,7 @@ class _Build:
         reader = LineReader(self._sheet, self._choices, amounts, dates, rules.currency)
         entries: list[Entry] = []
         for row, cells in self._sheet.rows():
-            if row % _EVERY == 0 and self._progress is not None:
-                self._progress(row)
+            self._tell(Phase.READING, row)
             if reader.is_note(cells):
                 if self._sheet.is_other_head(cells, self._choices):
                     advice = "other headings: a second sheet begins here, build each from a file of its own"
@@ -246,7 +260,8 @@ class _Build:
         reader = RowReader(MORE_COLUMNS)
         columns = (*COLUMNS, *MORE_COLUMNS)
         rates, rows = [], []
-        for entry in entries:
+        for count, entry in enumerate(entries):
+            self._tell(Phase.WRITING, count)
             for when, (fee, rate, unit, increment, later, minimum) in entry.offers:
                 cells = {
                     "prefix": entry.prefix, "destination": entry.destination, "connect_fee": fee, "rate": rate,

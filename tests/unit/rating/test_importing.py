@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from agent.rating.deck import parse
 from agent.rating.errors import MAX_PROBLEMS, DeckError, Problem
-from agent.rating.importing.build import Built, build
+from agent.rating.importing.build import Built, Phase, build
 from agent.rating.importing.choices import ALLOWED, Choice, Choices, Status, read_choice, read_mapping
 from agent.rating.importing.fields import Field
 
@@ -599,11 +599,14 @@ def test_a_hundred_thousand_rows_are_built_in_bounded_memory_with_progress():
     for number in range(100_000):
         sheet.write(f"{3_000_000 + number},Somewhere {number % 997},0.{number % 2_977 + 1:04d},60/1,15/10/2026\n")
     data = sheet.getvalue().encode()
-    seen: list[int] = []
-    built = build(data, "rates.csv", FACTS, progress=seen.append)
+    seen: list[tuple[Phase, int]] = []
+    built = build(data, "rates.csv", FACTS, progress=lambda phase, rows: seen.append((phase, rows)))
     assert len(built.deck.rates) == 100_000
-    assert seen == sorted(seen)
-    assert seen[-1] >= 95_000
+    assert list(dict.fromkeys(phase for phase, _ in seen)) == list(Phase)
+    for phase in Phase:
+        told = [rows for one, rows in seen if one is phase]
+        assert told == sorted(told)
+        assert told[-1] >= 95_000
     del built
     tracemalloc.start()
     build(data[: len(data) // 10], "rates.csv", FACTS)
