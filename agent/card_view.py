@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from agent.clock import Moment
 from agent.core.linetest import Verdict
 from agent.core.linetest_run import RunPhase
 from agent.core.update import UpdatePhase
 from agent.gateway.card_records import LineTestState, UpdateState
+from agent.gateway.protocol import CardState
 from agent.status import snapshot as page
 
 
@@ -66,3 +67,8 @@ class SeenTrials:
             version=update.version, phase=update.phase.value, percent=100 * update.sent // max(1, update.total),
             over=update.phase.over, outcome=outcome, good=update.phase is UpdatePhase.DONE,
         )  # fmt: skip
+
+
+def button_time(card: CardState, now: Moment) -> datetime | None:
+    """When the adapter's button was last released; None: not since the card came up."""
+    return None if card.button_ms is None else now.wall - timedelta(milliseconds=max(0, now.boot_ms - card.button_ms))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from agent import __version__, records
 from agent.calls import Calls, LiveCall
-from agent.card_view import SeenTrials
+from agent.card_view import SeenTrials, button_time
 from agent.charging import Charging
 from agent.clock import Clock, Moment
 from agent.config import ConfigError, KeptCopyError
@@ -214,6 +214,8 @@ class StatusView:
             card=page.CardView(
                 up=self._gateway.card.up, lines=self._gateway.card.lines, firmware=self._gateway.card.firmware,
                 reason=self._gateway.card.reason, update=self._gateway.trials.update(),
+                button_at=button_time(self._gateway.card, now),
+                button_held_s=self._gateway.card.button_held_ms // 1000,
             ),
             lines=self._line_views(now),
             accounts=[_account_view(state, now) for _, state in sorted(self._gateway.accounts.items())],

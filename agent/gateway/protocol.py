@@ -60,6 +60,9 @@ class CardState(Record, frozen=True, kw_only=True, tag="card"):
     """Whether it can measure its lines."""
     firmware_update: bool = False
     """Whether it takes new firmware over the link."""
+    button_ms: BootMs | None = None
+    """When the adapter's button was last released, since the card came up."""
+    button_held_ms: Annotated[int, Meta(ge=0)] = 0
 
 
 class LineState(Record, frozen=True, kw_only=True, tag="line"):

@@ -69,6 +69,9 @@ class CardView(View, frozen=True, kw_only=True):
     firmware: str = ""
     reason: str = ""
     update: UpdateView | None = None
+    button_at: datetime | None = None
+    """When the adapter's button was last released, and how long it had been held."""
+    button_held_s: int = 0
 
 
 class LineView(View, frozen=True, kw_only=True):

@@ -388,7 +388,7 @@ def test_the_gateway_is_started_from_its_options_alone(part: Part):
     ((options,), _) = part.calls[0]
     assert vars(options) == {
         "socket": cli.DEFAULT_SOCKET, "card": "/dev/card", "state": cli.DEFAULT_STATE, "bind": "0.0.0.0",
-        "sip_port": 5062, "rtp_port": 16_384, "lines": 1, "agent_uid": 0,
+        "sip_port": 5062, "rtp_port": 16_384, "lines": 1, "agent_uid": 0, "firmware_keys": cli.DEFAULT_KEYS,
     }  # fmt: skip
 
 

@@ -111,6 +111,8 @@ class ControlServer:
                 self._stopping.wait(_RETRY_S)
             finally:
                 self._close(listener)
+        if self._listener is not None:
+            self._close(self._listener)
         for end in (self._wake_in, self._wake_out):
             end.close()
 

@@ -95,7 +95,8 @@ class Records:
                     state = "registered" if record.registered else "not_registered"
                     x.log(level, f"account_{state}", f"{record.account}: {record.code}{origin} {record.reason}")
             case CardState():
-                if before is not None or record.up:
+                known = isinstance(before, CardState) and (before.up, before.reason) == (record.up, record.reason)
+                if (before is not None or record.up) and not known:
                     x.log("info" if record.up else "error", "card_up" if record.up else "card_down", record.reason)
             case LineTestState() | UpdateState():
                 self._log_trial(before, record)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+import msgspec
+
 from agent.core.events import CardAction, LineTested
 from agent.core.line import Line
 from agent.core.linetest import LineTestResult
@@ -50,7 +52,9 @@ class Trials:
 
     def button(self, held_ms: int) -> None:
         """The button was released: a short press does nothing, a long one rings every idle telephone."""
-        self._x.log("info", "button_pressed", f"{held_ms} ms")
+        x = self._x
+        x.log("info", "button_pressed", f"{held_ms} ms")
+        x.card = msgspec.structs.replace(x.card, button_ms=x.now, button_held_ms=max(0, held_ms))
         if not FIND_HELD_MS <= held_ms < TOO_LONG_MS:
             return
         rung = 0

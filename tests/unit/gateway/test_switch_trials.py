@@ -11,7 +11,7 @@ from agent.core.linetest_run import TEST_PATIENCE_MS, RunPhase
 from agent.core.update import UpdatePhase
 from agent.gateway.card_records import LineTestState, UpdateState
 from agent.gateway.fake import RegistrarMood
-from agent.gateway.protocol import Exercise
+from agent.gateway.protocol import CardState, Exercise, Log
 from agent.texts import Texts
 
 GOOD = {
@@ -147,6 +147,14 @@ def test_whoever_dials_112_behind_the_howler_during_a_test_gets_through(gateway)
     gateway.dial("112")
     assert [leg.user for leg in gateway.legs] == ["112"]
     assert gateway.phones[0].testing is None
+
+
+def test_a_press_of_the_button_is_told_to_the_agent_and_logged_once(gateway):
+    since = len(gateway.records)
+    gateway.press_button(700)
+    card = latest(gateway, CardState)
+    assert (card.up, card.button_ms, card.button_held_ms) == (True, gateway.now, 700)
+    assert [one.event for one in gateway.records[since:] if isinstance(one, Log)] == ["button_pressed"]
 
 
 def test_holding_the_button_rings_the_idle_telephones_for_a_while(gateway):

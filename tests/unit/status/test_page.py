@@ -286,3 +286,9 @@ def test_a_call_with_holes_in_its_speech_says_so_and_one_with_few_does_not(page,
         assert (words in seen) is told
     short = structs.replace(call, duration_ms=1_000, heard_gaps_ms=60)
     assert words[:9] not in text(page.whole(masked(structs.replace(snapshot, cdrs=[short])), lang))
+
+
+def test_the_last_press_of_the_button_is_told(page):
+    snapshot = healthy_snapshot()
+    snapshot = structs.replace(snapshot, card=structs.replace(snapshot.card, button_at=snapshot.at, button_held_s=4))
+    assert "Knappen ble sist trykket 13:30, i 4 s" in text(page.whole(masked(snapshot), "nb"))
