@@ -119,7 +119,7 @@ def _read_head(view: memoryview, name: str) -> tuple[Head, int]:
     start = HEAD.size + length
     try:
         head = msgspec.json.decode(view[HEAD.size : min(start, len(view))], type=Head)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise TableError(f"{name}: the head cannot be read ({error}): build the table again") from error
     if head.order != sys.byteorder:
         raise TableError(f"{name}: the table was built on another kind of machine: build it again")

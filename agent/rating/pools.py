@@ -116,7 +116,8 @@ class Milestones:
         """Raises TableError where there are not as many lines as beginnings, or none."""
         self._beginnings = Pool(parts, "milestone", name)
         self._rows: Sequence[int] = parts["milestone_rows"]
-        if len(self._beginnings) != len(self._rows) or not self._rows:
+        digits = bytes(parts["milestone_pool"])
+        if len(self._beginnings) != len(self._rows) or not self._rows or (digits and not digits.isdigit()):
             raise TableError(f"{name}: the milestones do not fit: build the table again")
 
     def before(self, prefix: str) -> tuple[str, int]:

@@ -27,7 +27,7 @@ from agent.rating.table import RateTable
 
 DURATION_MS = 125_001
 LONG_MS = 72 * 3_600_000
-ROUNDS = 7
+ROUNDS = 15
 OSLO = ZoneInfo("Europe/Oslo")
 TIMED = RateTable.of(parse(HEADER.rstrip("\n") + """,when
 46,Sverige,0,0.20,60,1,,,sat+sun

@@ -172,6 +172,7 @@ def resealed(data: bytes) -> bytes:
         (lambda data: data + b"\0", "checksum"),
         (lambda data: data[:700] + bytes([data[700] ^ 1]) + data[701:], "checksum"),
         (lambda data: resealed(data[:12] + b"\xff\xff\xff\xff" + data[16:]), "head cannot be read"),
+        (lambda data: resealed(data.replace(b'"deck"', b'"d\xb7ck"')), "head cannot be read"),
         (lambda data: resealed(data[:-64] + data[-32:]), "do not fill"),
         (lambda data: resealed(data.replace(b'"prefixes":12', b'"prefixes":11')), "do not fit"),
         (lambda data: resealed(data.replace(b"We love Marisa.", b"We love Nobody.")), "trie cannot be read"),
@@ -218,9 +219,9 @@ def test_a_sealed_table_of_nonsense_is_refused_or_finds_something(deck: Deck, da
     _, parts = open_parts(memoryview(good), "x")
     first = len(good) - 32 - sum(part.nbytes for name, part in parts.items() if name != "trie")
     body = bytearray(good[:-32])
-    for place, value in data.draw(
-        st.lists(st.tuples(st.integers(first, len(body) - 1), st.integers(0, 255)), min_size=1, max_size=4)
-    ):
+    head_end = first - parts["trie"].nbytes - 1
+    places = st.integers(8, head_end) | st.integers(first, len(body) - 1)
+    for place, value in data.draw(st.lists(st.tuples(places, st.integers(0, 255)), min_size=1, max_size=4)):
         body[place] = value
     try:
         table = RateTable(resealed(bytes(body) + bytes(32)), "x.table")
