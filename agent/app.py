@@ -146,6 +146,7 @@ class Agent:
         self._zone = ZoneInfo(config.general.time_zone)
         self._price_lists = Path(config.store.folder) / "price-lists"
         self._old_tables: dict[str, RateTable] = {}
+        self._unprepared: set[str] = set()
         self._upload_wake = asyncio.Event()
         self._recount = asyncio.Event()
         self._texts = Texts.load()
@@ -482,7 +483,23 @@ class Agent:
                 self._match_price_list()
                 self._configure()
                 self._view.touch()
+            await self._prepare_next_list()
             await asyncio.sleep(_DAY_CHECK_S)
+
+    async def _prepare_next_list(self) -> None:
+        """Build the table of the list that was fetched ahead: a call over midnight must not have to wait for it."""
+        subscription = self.plan.subscription
+        info = subscription.next_price_list if subscription is not None else None
+        if info is None or info.sha256 in self._old_tables or info.sha256 in self._unprepared:
+            return
+        path = self._syncer.path_of(info.sha256)
+        if not await asyncio.to_thread(path.exists):
+            return
+        try:
+            self._old_tables[info.sha256] = await asyncio.to_thread(open_or_build, path, path.with_suffix(".table"))
+        except (PriceListError, OSError) as error:
+            self._unprepared.add(info.sha256)
+            _log.error("price_list_not_prepared", name=info.name, version=info.version, reason=str(error))
 
     def _match_price_list(self) -> None:
         table = self.plan.table

@@ -342,8 +342,8 @@ class Plan:
             day = date.fromisoformat(basis.from_day)
             try:
                 table = self._table(basis.price_list_sha256)
-            except PriceListError:
-                # It was never fetched: the list of the beginning goes on, as it does without any other.
+            except (PriceListError, OSError):
+                # It was never fetched, or cannot be read now: the list of the beginning goes on, as it does without any other.
                 break
             lists.append(ListInForce(table, basis.product, day))
         return lists

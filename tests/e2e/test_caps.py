@@ -9,7 +9,7 @@ import pytest
 
 from agent.core.events import Cause, Tone
 from agent.core.money import parse_amount
-from agent.lab.scene import OWN_NUMBERS, SWEDEN_DIALLED
+from agent.lab.scene import OWN_NUMBERS, SWEDEN, SWEDEN_DIALLED
 from agent.texts import Texts
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
@@ -86,7 +86,7 @@ async def test_a_call_for_which_nothing_is_left_is_refused_and_the_page_says_why
     await home.plays_tone(0, Tone.SPECIAL)
     await home.hang_up(0)
     assert home.heard("operator", "invite", words) is None
-    cdr = await home.record(since, line=0)
+    cdr = await home.record(since, line=0, number=SWEDEN)
     assert (cdr.cause, cdr.refusal, cdr.price) == (Cause.REFUSED, "limit_month", None)
     status = await home.sees("the refusal", lambda status: status["cdrs"][0].get("refusal") == "limit_month")
     sentence = Texts.load().say(f"refusal.{status['cdrs'][0]['refusal']}", "nb")
@@ -99,6 +99,7 @@ async def test_a_call_for_which_nothing_is_left_is_refused_and_the_page_says_why
     home.phone(1).off_hook()
     await asyncio.gather(home.speech(0), home.speech(1))
     await asyncio.gather(home.hang_up(0), home.hang_up(1))
+    await asyncio.gather(home.record(since, line=0, number="112"), home.record(since, line=1))
     await order(home)
 
 
@@ -111,7 +112,7 @@ async def test_a_minute_pack_pays_the_call_and_the_operator_counts_its_seconds(h
     await home.ready()
     await home.call(0, SWEDEN_DIALLED)
     await home.hang_up(0)
-    cdr = await home.record(since, line=0)
+    cdr = await home.record(since, line=0, number=SWEDEN)
     assert (cdr.price.amount_micro, cdr.price.paid_s) == (0, 0)
     (take,) = cdr.price.packs
     assert take.pack == "norden"

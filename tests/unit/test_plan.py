@@ -14,7 +14,15 @@ from agent.core.cdr import OpenCall
 from agent.core.events import CallKind, CallPhase, Direction, LineProfile
 from agent.data import load_numbering, load_products, load_tones
 from agent.gateway.protocol import CallState
-from agent.operator.api import FileInfo, Number, OutgoingLine, Registration, Subscription
+from agent.operator.api import (
+    FileInfo,
+    MinutePack,
+    Number,
+    OutgoingLine,
+    PackName,
+    Registration,
+    Subscription,
+)
 from agent.paths import data_dir
 from agent.plan import MAX_ACCOUNTS, Plan, Shipped
 from agent.rating.deck import load, parse
@@ -435,3 +443,96 @@ def test_of_two_lists_from_the_same_day_a_call_keeps_its_own(plan: Plan) -> None
     recorded = msgspec.structs.replace(call, price_list_sha256="")
     assert plan.on_its_day(recorded, 1000).price_list_sha256 == "new"
     assert plan.on_its_day(recorded, 1000, version="of-the-call").price_list_sha256 == "own"
+
+
+# --- what prices a call over a midnight -------------------------------------------------------------------------------
+
+EVE = Moment("boot", 5_000_000, datetime.fromisoformat("2018-12-31T22:50:00+00:00"), True)
+
+
+@pytest.fixture
+def old_table() -> RateTable:
+    return RateTable.of(load(data_dir() / "price-lists/privat-2018.csv"))
+
+
+def plan_with(tables: dict[str, RateTable]) -> Plan:
+    def find(sha256: str) -> RateTable:
+        if sha256 not in tables:
+            raise TableError(f"{sha256} is gone")
+        return tables[sha256]
+
+    return Plan(Shipped(load_products(), load_numbering(), load_tones()), ZoneInfo("Europe/Oslo"), find)
+
+
+def turning() -> Subscription:
+    return msgspec.structs.replace(
+        subscription("iplink-topp"),
+        next_price_list=FileInfo(name="price-list-privat", version="2", length=1, sha256="b" * 64),
+    )
+
+
+def test_a_call_that_begins_before_the_turn_of_its_product_knows_both_lists(
+    old_table: RateTable, table: RateTable
+) -> None:
+    plan = plan_with({"b" * 64: table})
+    plan.use_subscription(turning(), EVE)
+    plan.use_table(old_table, "a" * 64)
+    judgement = plan.judge(asked("+4681234567"), EVE)
+    assert [(one.from_day, one.product, one.price_list_sha256) for one in judgement.later] == [
+        ("2019-01-01", "privat", "b" * 64)
+    ]
+    call = msgspec.structs.replace(
+        opened("a" * 64), product="iplink-topp", began_ms=0, answered_ms=0,
+        began_at="2018-12-31T22:50:00.000Z", later=list(judgement.later),
+    )  # fmt: skip
+    price, why = plan.price(call, 1_200_000)
+    assert price is not None, why
+    assert [(one.product, one.price_list) for one in price.lists] == [
+        ("iplink-topp", "privat-2018"), ("privat", "privat"),
+    ]  # fmt: skip
+    assert price.amount_micro == 3_500_000 + 2_900_000
+
+
+def test_where_the_next_list_was_never_fetched_the_old_one_goes_on(old_table: RateTable) -> None:
+    plan = plan_with({})
+    plan.use_subscription(turning(), EVE)
+    plan.use_table(old_table, "a" * 64)
+    judgement = plan.judge(asked("+4681234567"), EVE)
+    call = msgspec.structs.replace(
+        opened("a" * 64), product="iplink-topp", began_ms=0, answered_ms=0,
+        began_at="2018-12-31T22:50:00.000Z", later=list(judgement.later),
+    )  # fmt: skip
+    price, _ = plan.price(call, 1_200_000)
+    assert price is not None
+    assert (price.amount_micro, price.lists) == (7_000_000, [])
+
+
+def test_a_call_in_the_middle_of_the_year_knows_one_list(plan: Plan, table: RateTable) -> None:
+    plan.use_subscription(subscription(), NOW)
+    plan.use_table(table, "t")
+    assert plan.judge(asked("+4681234567"), NOW).later == []
+
+
+def test_a_call_knows_the_list_that_comes_into_force_while_it_may_last(plan: Plan, table: RateTable) -> None:
+    plan.use_subscription(subscription(), NOW)
+    plan.use_table(table, "now")
+    plan.offer_table(list_valid_from("2026-12-01"), "next", NOW)
+    assert plan.judge(asked("+4681234567"), NOW).later == []
+    eve = moment_at("2026-11-30T20:00:00+00:00")
+    assert [(one.from_day, one.price_list_sha256) for one in plan.judge(asked("+4681234567"), eve).later] == [
+        ("2026-12-01", "next")
+    ]
+
+
+def test_a_pack_holds_by_its_longest_beginning_and_one_that_contradicts_itself_is_left_out(plan: Plan) -> None:
+    good = MinutePack(
+        id="norden", name=PackName(nb="Norden", en="Nordic"), prefixes=["46", "468", "45"], excluded=["4670"],
+        seconds=600, connect_fee="0.10",
+    )  # fmt: skip
+    odd = msgspec.structs.replace(good, id="odd", seconds=61, increment_s=60)
+    plan.use_subscription(msgspec.structs.replace(subscription(), packs=[good, odd]), NOW)
+    assert [pack.id for pack in plan.packs] == ["norden"]
+    (held,) = plan.held_packs("+4681234567")
+    assert (held.id, held.prefix, held.connect_fee_micro) == ("norden", "468", 100_000)
+    assert plan.held_packs("+46701234567") == []
+    assert plan.held_packs("+4921234567") == []
