@@ -343,7 +343,7 @@ class Plan:
             try:
                 table = self._table(basis.price_list_sha256)
             except (PriceListError, OSError):
-                # It was never fetched, or cannot be read now: the list of the beginning goes on, as it does without any other.
+                # It was never fetched, or cannot be read now: the list of the beginning goes on, as without any other.
                 break
             lists.append(ListInForce(table, basis.product, day))
         return lists
