@@ -182,10 +182,10 @@ class Agent:
             uniform=self._random.uniform, clock=self._clock.now, wake=asyncio.Event(), in_use=self._lists_in_use,
             permanent=(DeckError,),
         )  # fmt: skip
-        spread_s = _spread_s(config.operator.start_within_s, clock.boot_ms()) if config.operator is not None else 0.0
+        spread = spread_s(config.operator.start_within_s, clock.boot_ms()) if config.operator is not None else 0.0
         self._uploader = Uploader(
             store, self._operator, uniform=self._random.uniform, clock=self._clock.now, wake=self._upload_wake,
-            start_within_s=spread_s,
+            start_within_s=spread,
         )  # fmt: skip
         self._usage_poller = UsagePoller(
             self._operator, store, observed=self._usage_told, uniform=self._random.uniform, clock=self._clock.now,
@@ -198,7 +198,7 @@ class Agent:
         )  # fmt: skip
         self._timekeeper = Timekeeper(
             self._clock, store, self._operators_time, uniform=self._random.uniform, known=self._time_known,
-            start_within_s=spread_s,
+            start_within_s=spread,
         )  # fmt: skip
         self._disk = DiskWatch(store, mended=self.calls.store_works, touch=self._disk_changed)
         store.can_spare(self._spare_price_lists)
@@ -338,6 +338,7 @@ class Agent:
         now = self._clock.now()
         in_force = self.plan.offer_table(table, info.sha256, now)
         self._view.installed(now)
+        self._corrections.look_again()
         _log.info(
             "price_list_installed", name=info.name, version=info.version, prefixes=len(table), in_force=in_force,
             valid_from=str(table.header.valid_from),
@@ -445,6 +446,8 @@ class Agent:
             moment = self._clock.now()
             if moment.trusted:
                 try:
+                    # What was acknowledged before the time was known seems old: it may still have to be corrected.
+                    await self._corrections.make()
                     await self._store.purge(rfc3339(moment.wall - self._config.store.keep_days * _DAY))
                 except StoreError as error:
                     _log.error("purge_failed", detail=str(error))
@@ -459,8 +462,10 @@ class Agent:
         self._corrections.look_again()
         self._view.touch()
 
-    async def _reprice(self, cdr: Cdr, began_at: datetime) -> tuple[Price | None, str]:
-        """The price of a recorded call that began at another time than was thought."""
+    async def _reprice(self, cdr: Cdr, began_at: datetime) -> tuple[Price | None, str] | None:
+        """The price of a recorded call that began at another time than was thought; None without any price list."""
+        if self.plan.table is None:
+            return None
         version = cdr.price.version if cdr.price is not None else ""
         call = self.plan.on_its_day(reopened(cdr, began_at), cdr.duration_ms, version=version)
         return self._charging.price_again(call, cdr.price, cdr.duration_ms)
@@ -532,7 +537,7 @@ class Agent:
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 
 
-def _spread_s(within_s: int, boot_ms: int) -> float:
+def spread_s(within_s: int, boot_ms: int) -> float:
     """How far the first upload is spread: only where the machine has just begun, not where the agent alone has."""
     return float(within_s) if boot_ms < within_s * 1000 else 0.0
 

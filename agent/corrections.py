@@ -26,8 +26,8 @@ class CorrectionStore(Protocol):
     async def correct(self, cdr: Cdr, month: str, day: str) -> bool: ...
 
 
-Reprice = Callable[[Cdr, datetime], Awaitable[tuple[Price | None, str]]]
-"""Price of an answered chargeable call that began at this time, or why it has none."""
+Reprice = Callable[[Cdr, datetime], Awaitable[tuple[Price | None, str] | None]]
+"""Price of an answered chargeable call that began at this time, or why it has none; None: not now, ask later."""
 
 
 class Corrections:
@@ -48,7 +48,7 @@ class Corrections:
         self._wake = asyncio.Event()
 
     def look_again(self) -> None:
-        """The time has become known, or a record was made that nobody vouches for."""
+        """The time has become known, a price list has come, or a record was made that nobody vouches for."""
         self._wake.set()
 
     async def run(self) -> None:
@@ -81,7 +81,10 @@ class Corrections:
         began_at = anchor.wall_at(cdr.began_ms)
         price, unpriced = None, ""
         if cdr.duration_ms and records.is_chargeable(cdr.direction, cdr.kind):
-            price, unpriced = await self._reprice(cdr, began_at)
+            repriced = await self._reprice(cdr, began_at)
+            if repriced is None:
+                return False
+            price, unpriced = repriced
         correction = records.correction(cdr, began_at, anchor.source.value, price, unpriced)
         if not await self._store.correct(correction, *records.period_of(correction.began_at, self._zone)):
             return False

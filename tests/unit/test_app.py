@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.app import Order, Orders, try_out
+from agent.app import Order, Orders, spread_s, try_out
 from agent.config import load_or_last_good
 
 
@@ -63,3 +63,12 @@ def test_a_file_that_reads_well_but_cannot_be_worked_with_does_not_replace_the_l
     assert used == good
     assert error is not None
     assert words in str(error)
+
+
+@pytest.mark.parametrize(
+    ("within_s", "boot_ms", "spread"), [(900, 30_000, 900.0), (900, 899_999, 900.0), (900, 900_000, 0.0), (0, 5, 0.0)]
+)
+def test_only_a_machine_that_has_just_got_its_power_spreads_its_first_upload(
+    within_s: int, boot_ms: int, spread: float
+) -> None:
+    assert spread_s(within_s, boot_ms) == spread

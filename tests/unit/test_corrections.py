@@ -107,6 +107,7 @@ class House:
         self.system, self.synchronised = EPOCH, False
         self.clock = self._new_clock()
         self.store = MemoryStore()
+        self.has_price_list = True
         self.corrected, self.some_corrected = [], asyncio.Event()
         self._ids = itertools.count(1)
         self.began, self.durations, self.live = {}, {}, {}
@@ -149,6 +150,8 @@ class House:
         return msgspec.structs.replace(price, version=call.price_list_sha256), ""
 
     async def _reprice(self, cdr, began_at):
+        if not self.has_price_list:
+            return None
         return self.price(self.on_its_day(records.reopened(cdr, began_at), cdr.duration_ms), cdr.duration_ms)
 
     # --- what happens ------------------------------------------------------------------------------------------------
@@ -346,6 +349,22 @@ async def test_around_the_edges_of_civil_time_each_call_is_where_it_belongs(trut
             home.operator_tells()
     home.operator_tells()
     await home.corrections.make()
+    home.check()
+
+
+async def test_without_any_price_list_a_call_with_a_price_waits_for_its_correction():
+    home = house()
+    await home.greet()
+    await home.end(await home.begin())
+    home.pass_time(1000)
+    call_id = await home.begin()
+    home.pass_time(1000)
+    await home.end(call_id)
+    home.operator_tells()
+    home.has_price_list = False
+    assert await home.corrections.make() == 1, "the call without a second of speech costs nothing in any list"
+    home.has_price_list = True
+    assert await home.corrections.make() == 1
     home.check()
 
 
