@@ -26,8 +26,9 @@ class SeenTrials:
             case LineTestState(phase=phase):
                 if phase is not RunPhase.REFUSED:
                     self._tests[record.line] = record
-            case UpdateState(phase=step):
-                if step is not UpdatePhase.REFUSED:
+            case UpdateState(phase=step, request=request):
+                # The card may refuse what the gateway has allowed and told already: that is the end of that update.
+                if step is not UpdatePhase.REFUSED or (self._update is not None and self._update.request == request):
                     self._update = record
 
     def forget(self) -> None:

@@ -50,6 +50,7 @@ def test_a_program_drives_a_telephone(tmp_path, owner):
     [
         ("sing", "no command 'sing'"), ("off", "a line is missing"), ("off 2", "line 2 does not exist"),
         ("unkind", "a seed is missing"), ("unkind 1 rain=0.1", "no mischief 'rain'"), ("unkind 1 loss=2", "loss is 2"),
+        ("loop 0", "the name of a loop is missing"), ("loop 0 knot", "no loop 'knot'"),
         ("babble", "a number of bytes is missing"),
         ("dial 0 1x", "no key 'x'"), ("speak 0 9000", "outside"), ("hears 0 loud", "not a whole number"),
     ],

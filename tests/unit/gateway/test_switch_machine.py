@@ -18,12 +18,16 @@ from agent.core.events import (
     CardUp,
     Direction,
     HookFlash,
+    LineTested,
     Progress,
     Registered,
     RegistrationFailed,
+    StartUpdate,
     Tone,
     Unregistered,
 )
+from agent.core.linetest import Conductors, LineTestEnding, LineTestKind, Measure, MeasureUnit
+from agent.core.update import UpdatePhase
 from agent.data import load_tones
 from agent.gateway.fake import FakeGateway, RegistrarMood
 from agent.gateway.protocol import (
@@ -154,6 +158,49 @@ class TelephoneMachine(RuleBasedStateMachine):
                 self.gateway._hear(ButtonPressed(10**9))
             case _ if not 0 <= line < LINES:
                 self.gateway.dial("?", line)
+
+    # --- the technician ----------------------------------------------------------------------------------------------
+
+    @rule(line=st.integers(0, 4))
+    def order_a_line_test(self, line):
+        if self.gateway.connected:
+            self.gateway.send(Exercise(line=line, what="test", request="t"))
+
+    @rule(
+        line=st.integers(-1, 9),
+        test=st.sampled_from(LineTestKind),
+        ending=st.sampled_from(LineTestEnding),
+        values=st.lists(
+            st.builds(Measure, st.sampled_from(Conductors), st.sampled_from(MeasureUnit), st.integers(-(10**9), 10**9)),
+            max_size=20,
+        ),
+    )
+    def the_card_measures(self, line, test, ending, values):
+        """Of a line under test or not, the test that was asked for or another."""
+        if 0 <= line < LINES and self.gateway.phones[line].testing is not None:
+            self.gateway.tested(line, ending, *values)
+        else:
+            self.gateway._hear(LineTested(line, test, ending, tuple(values)))
+
+    @rule(held_ms=st.integers(-5, 10**7))
+    def press_the_button(self, held_ms):
+        self.gateway.press_button(held_ms)
+
+    @rule(what=st.sampled_from(["order", "abandon", *UpdatePhase]), sent=st.integers(0, 1000))
+    def new_firmware(self, what, sent):
+        match what:
+            case "order":
+                self.gateway.order_update("u")
+            case "abandon":
+                self.gateway.abandon_update("u")
+            case phase if any(isinstance(order, StartUpdate) for order in self.gateway.update_orders):
+                self.gateway.update_progressed(phase, sent)
+
+    @invariant()
+    def nothing_is_measured_on_a_line_in_use(self):
+        for line, phone in enumerate(self.gateway.phones):
+            state = self._line(line)
+            assert phone.testing is None or not (state.ringing or state.call_id or phone.speech or phone.tone)
 
     # --- the network -------------------------------------------------------------------------------------------------
 
