@@ -464,7 +464,7 @@ class Agent:
 
     async def _reprice(self, cdr: Cdr, began_at: datetime) -> tuple[Price | None, str] | None:
         """The price of a recorded call that began at another time than was thought; None without any price list."""
-        if self.plan.table is None:
+        if self.plan.table is None and not self.plan.plain:
             return None
         version = cdr.price.version if cdr.price is not None else ""
         call = self.plan.on_its_day(reopened(cdr, began_at), cdr.duration_ms, version=version)

@@ -10,7 +10,7 @@ import pytest
 
 from agent.clock import FLOOR, Moment
 from agent.config import PlainSection
-from agent.core.cdr import Cdr
+from agent.core.cdr import Cdr, OpenCall
 from agent.core.events import CallKind, CallPhase, Cause, Direction, Party
 from agent.data import load_numbering, load_products, load_tones
 from agent.gateway.protocol import CallState
@@ -127,3 +127,14 @@ async def test_records_wait_for_nobody_and_age_from_a_time_that_can_be(wall: dat
     await log.empty.wait()
     assert log.done[-1][0] == [ID[:-1] + "3"]
     task.cancel()
+
+
+def test_a_call_that_is_dated_late_needs_no_price_list(plan: PlainPlan) -> None:
+    call = OpenCall(
+        id=ID, instance="g", direction=Direction.OUTGOING, kind=CallKind.ORDINARY, line=1, account="plain",
+        own_number="+4722334455", number="+4681234567", boot_id="boot", began_ms=0, began_at="2026-11-22T12:00:00Z",
+        time_trusted=True, answered_ms=1000, last_alive_ms=2000,
+    )  # fmt: skip
+    found = plan.on_its_day(call, 60_000)
+    assert (found.price_list_sha256, found.later) == ("", [])
+    assert plan.price(found, 60_000) == (None, "")
