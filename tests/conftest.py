@@ -58,7 +58,7 @@ CARDS = ("python", pytest.param("c", marks=pytest.mark.peer("gcc", "make")))
 
 @pytest.fixture(scope="session")
 def reference_device(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Builds a product of the reference device once: `all`, `library` or `fuzz`."""
+    """Builds a product of the reference device once: `all`, `checked`, `library` or `fuzz`."""
     folder = tmp_path_factory.mktemp("reference")
     built: dict[str, Path] = {}
 
@@ -75,7 +75,7 @@ def any_card(request: pytest.FixtureRequest, reference_device: Callable[[str], P
     """`PtyCard`, or what has its methods for the reference device."""
     if request.param == "python":
         return PtyCard
-    return functools.partial(ReferenceCard, reference_device("all"))
+    return functools.partial(ReferenceCard, reference_device("checked"))
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 SOURCES = Path(__file__).resolve().parent.parent / "c"
-_PRODUCTS = {"all": "line-card", "library": "liblinecard.so", "fuzz": "fuzz"}
+_PRODUCTS = {"all": "line-card", "checked": "line-card-checked", "library": "liblinecard.so", "fuzz": "fuzz"}
 _BUILD_S = 120
 
 
@@ -15,7 +15,7 @@ class BuildError(Exception):
 
 
 def build(target: str, folder: Path) -> Path:
-    """Build `all` (the process), `library` or `fuzz` (with sanitizers) into `folder`. Raises BuildError."""
+    """Build `all` (the process), `checked` (with sanitizers), `library` or `fuzz` into `folder`. Raises BuildError."""
     command = ["make", "-s", "-C", str(SOURCES), f"OUT={folder.resolve()}", target]
     try:
         made = subprocess.run(command, capture_output=True, text=True, timeout=_BUILD_S, check=False)

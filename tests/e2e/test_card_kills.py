@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from agent.core.events import Tone
+from agent.core.events import Cause, Party, Tone
 from agent.lab.scene import OWN_NUMBERS, SWEDEN_DIALLED
 from firmware_bridge.simulator import Mischief
 
@@ -21,7 +21,7 @@ async def test_a_card_that_dies_in_a_call_ends_it_and_serves_the_next(home) -> N
     await asyncio.to_thread(home.world.card.kill)
     await home.sees("the card gone", lambda status: not status["card"]["up"])
     await home.hears("subscribers", "bye", words)
-    cdr = await home.record(since, line=0)
+    cdr = await home.record(since, line=0, cause=Cause.CARD_LOST, released_by=Party.SYSTEM)
     answered, ended = home.heard("subscribers", "answered", words)[1], home.heard("subscribers", "bye", words)[1]
     assert abs(cdr.duration_ms - (ended["at_ms"] - answered["at_ms"])) < 300
     assert cdr.price.billed_s == -(-cdr.duration_ms // 1000)
@@ -32,6 +32,7 @@ async def test_a_card_that_dies_in_a_call_ends_it_and_serves_the_next(home) -> N
     await home.hang_up(0)
     await home.call(0, SWEDEN_DIALLED)
     await home.hang_up(0)
+    await home.record(since, line=0, cause=Cause.NORMAL)
     await home.all_acknowledged()
 
 
