@@ -60,6 +60,7 @@ from agent.plain import PLAIN, NoOperator, PlainPlan, keep_log, subscription_of
 from agent.plan import Plan, Shipped
 from agent.rating.errors import DeckError, PriceListError
 from agent.rating.table import RateTable, open_or_build
+from agent.reconciliation import Reconciler
 from agent.records import reopened, rfc3339
 from agent.status.app import PageError, StatusServer
 from agent.store.errors import StoreError
@@ -187,8 +188,9 @@ class Agent:
             store, self._operator, uniform=self._random.uniform, clock=self._clock.now, wake=self._upload_wake,
             start_within_s=spread,
         )  # fmt: skip
+        self._reconciler = Reconciler(self._operator, store, touch=self._news)
         self._usage_poller = UsagePoller(
-            self._operator, store, observed=self._usage_told, uniform=self._random.uniform, clock=self._clock.now,
+            self._reconciler, store, observed=self._usage_told, uniform=self._random.uniform, clock=self._clock.now,
             zone=self._zone,
             period_s=float(config.operator.usage_period_s) if config.operator is not None else PERIOD_S,
         )  # fmt: skip
@@ -200,13 +202,13 @@ class Agent:
             self._clock, store, self._operators_time, uniform=self._random.uniform, known=self._time_known,
             start_within_s=spread,
         )  # fmt: skip
-        self._disk = DiskWatch(store, mended=self.calls.store_works, touch=self._disk_changed)
+        self._disk = DiskWatch(store, mended=self.calls.store_works, touch=self._news)
         store.can_spare(self._spare_price_lists)
         self._view = StatusView(
             plan=self.plan, charging=self._charging, calls=self.calls, gateway=self._seen, store=store,
             syncer=self._syncer, uploader=self._uploader, clock=self._clock, zone=self._zone,
             device_id=config.operator.device_id if config.operator is not None else PLAIN, source=source,
-            trouble=settings.trouble, disk=self._disk,
+            trouble=settings.trouble, disk=self._disk, reconciler=self._reconciler,
         )  # fmt: skip
         self._page = StatusServer(
             self._view, texts=self._texts, zone=self._zone, lang=config.general.language, bind=config.page.bind,
@@ -406,7 +408,7 @@ class Agent:
         in_use = self.calls.price_lists_in_use()
         return [] if in_use is None else self._syncer.spare_files({*in_use, self.plan.table_sha256})
 
-    def _disk_changed(self) -> None:
+    def _news(self) -> None:
         self._view.touch()
 
     async def _recorded(self, cdr: Cdr) -> None:

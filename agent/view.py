@@ -21,6 +21,7 @@ from agent.core.catalogue import Refused
 from agent.core.cdr import Cdr, Quality
 from agent.core.estimate import month_before, month_of
 from agent.core.migration import day_of
+from agent.core.money import amount_text
 from agent.core.numbers import mask
 from agent.disk_watch import DiskWatch
 from agent.gateway.card_records import LineTestState, UpdateState
@@ -31,6 +32,7 @@ from agent.operator.sync import Syncer
 from agent.operator.trouble import Trouble
 from agent.operator.uploader import Uploader, UploadStatus
 from agent.plan import MAX_ACCOUNTS, Plan
+from agent.reconciliation import Reconciler
 from agent.status import snapshot as page
 from agent.status.metrics import Metrics
 from agent.store.errors import Repair, StoreDamaged, StoreError
@@ -123,11 +125,13 @@ class StatusView:
         source: Path,
         trouble: ConfigError | None,
         disk: DiskWatch,
+        reconciler: Reconciler,
     ) -> None:
         self._plan, self._charging = plan, charging
         self._calls, self._gateway, self._store = calls, gateway, store
         self._syncer, self._uploader, self._clock, self._zone = syncer, uploader, clock, zone
         self._device_id, self._source, self._trouble, self._disk = device_id, source, trouble, disk
+        self._reconciler = reconciler
         self._started_ms = clock.now().boot_ms
         self._installed_at: datetime | None = None
         self._stored = _Stored()
@@ -228,6 +232,8 @@ class StatusView:
             subscription=self._subscription_view(),
             upload=self._upload_view(stored.pending, stored.quarantined, now),
             store=self._store_view(reason),
+            usage_difference_micro=sum(one.amount_micro for one in self._reconciler.found),
+            usage_differences=len(self._reconciler.found),
             configuration=page.ConfigurationView(
                 source=str(self._source),
                 error=str(self._trouble)
@@ -419,6 +425,7 @@ class StatusView:
         """What is wrong, root causes first: where the telephone part is away, its card and lines are not judged."""
         found = [*self._settings_problems(), *self._telephone_problems(), *self._business_problems()]
         found += disk_problems(self._disk)
+        found += usage_problems(self._reconciler)
         if quarantined:
             found.append(page.Notice(key="problem.quarantined", values={"count": str(quarantined)}))
         if self._store.damage is not None:
@@ -486,6 +493,24 @@ _TROUBLES = {
     Trouble.STORAGE: "problem.not_kept",
 }
 _WITH_REASON = frozenset({"problem.price_list_refused", "problem.operator_misconfigured", "problem.not_kept"})
+
+
+def usage_problems(reconciler: Reconciler) -> list[page.Notice]:
+    """What the page says where the operator has counted something else than what it has acknowledged."""
+    found = []
+    for one in reconciler.found:
+        values = {"month": reconciler.month}
+        if one.pack:
+            values |= {"pack": one.pack, "here": str(one.here.seconds), "told": str(one.told.seconds)}
+        else:
+            values |= {
+                "number": mask(one.number) if one.number else "–", "calls_here": str(one.here.calls),
+                "calls_told": str(one.told.calls), "seconds_here": str(one.here.seconds),
+                "seconds_told": str(one.told.seconds), "here": amount_text(one.here.amount_micro),
+                "told": amount_text(one.told.amount_micro),
+            }  # fmt: skip
+        found.append(page.Notice(key="problem.pack_differs" if one.pack else "problem.usage_differs", values=values))
+    return found
 
 
 def disk_problems(disk: DiskWatch) -> list[page.Notice]:

@@ -214,6 +214,15 @@ class PackSeconds(Body, frozen=True, kw_only=True):
     seconds: Tally
 
 
+class NumberUsage(Body, frozen=True, kw_only=True):
+    """What was used from one number of the customer; the number may be empty where a call named none."""
+
+    number: Annotated[str, Meta(max_length=32)]
+    calls: Tally
+    seconds: Tally
+    amount_micro: Tally
+
+
 class UsageCount(Body, frozen=True, kw_only=True):
     """Answered outgoing calls, their seconds and cost; of that abroad and on premium numbers; and of which packs.
 
@@ -226,6 +235,8 @@ class UsageCount(Body, frozen=True, kw_only=True):
     abroad_micro: Tally = 0
     premium_micro: Tally = 0
     packs: Annotated[list[PackSeconds], Meta(max_length=256)] = []
+    numbers: Annotated[list[NumberUsage], Meta(max_length=256)] = []
+    """The same by own number; empty: not told."""
 
 
 class Usage(UsageCount, frozen=True, kw_only=True):

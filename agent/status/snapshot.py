@@ -316,6 +316,9 @@ class Snapshot(View, frozen=True, kw_only=True):
     subscription: SubscriptionView | None = None
     upload: UploadView = UploadView()
     store: StoreView = StoreView()
+    usage_differences: int = 0
+    """In how many counts of the month the operator disagrees with what it has acknowledged."""
+    usage_difference_micro: int = 0
     configuration: ConfigurationView = ConfigurationView()
     problems: list[Notice] = msgspec.field(default_factory=list)
     versions: Versions = Versions()

@@ -13,14 +13,16 @@ import msgspec
 import structlog
 
 from agent.core.cdr import Cdr
+from agent.core.reconcile import Count, MonthCount
 from agent.store.database import Database, Row, open_for_reading
-from agent.store.details import DetailKind
-from agent.store.records import OutboxState, StoredCdr, UsageDetails, UsageRow, merged
+from agent.store.details import DetailKind, details_of
+from agent.store.records import OutboxState, StoredCdr, UsageDetails, UsageRow, counted, merged, taken_back
 
 _MONTH = re.compile(r"[0-9]{4}-[0-9]{2}")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _MAX_ROWS = 100_000
 _MAX_PRICED = 2_000
+_MAX_WAITING = 500
 _PRICED = b'"amount_micro":'
 
 _decoder = msgspec.json.Decoder(Cdr)
@@ -102,6 +104,31 @@ class StoreReader:
                 classes[name] = classes.get(name, 0) + amount_micro
         return UsageDetails(classes, packs)
 
+    async def reckon(self, month: str) -> tuple[MonthCount, MonthCount] | None:
+        """What of a month the operator has acknowledged, and all that was made in it, as of one moment.
+
+        None: more records wait than are looked through for this.
+        """
+        checked_period(month, _MONTH)
+        rows = await self._database.read(
+            "reckon the month",
+            "SELECT own_number, '', calls, seconds, amount_micro, NULL, NULL FROM usage WHERE period = ? UNION ALL "
+            "SELECT '', name, 0, seconds, 0, NULL, NULL FROM detail WHERE period = ? AND kind = ? UNION ALL "
+            "SELECT '', '', 0, 0, 0, body, periods FROM "
+            "(SELECT body, periods FROM cdr WHERE state <> ? LIMIT ?)",
+            (month, month, DetailKind.PACK, OutboxState.ACKNOWLEDGED, _MAX_WAITING + 1),
+        )
+        made, waiting, left = MonthCount(), MonthCount(), _MAX_WAITING
+        for number, pack, calls, seconds, micro, body, periods in rows:
+            if body is not None:
+                left -= 1
+                waiting = waiting.plus(_waiting(body, periods.split(), month))
+            elif pack:
+                made = made.plus(MonthCount(packs={pack: seconds}))
+            else:
+                made = made.plus(MonthCount({number: Count(calls, seconds, micro)}))
+        return (made.plus(waiting, -1), made) if left >= 0 else None
+
     async def priced_since(self, at: datetime) -> list[tuple[datetime, int]]:
         """When the calls that ended after `at` did, as far as anybody vouches for it, and their micro-units.
 
@@ -156,6 +183,22 @@ def _stored(rows: Iterable[Row]) -> list[StoredCdr]:
             _log.error("cdr_unreadable", call_id=cdr_id)
             continue
         found.append(StoredCdr(cdr=cdr, state=OutboxState(state), reason=reason))
+    return found
+
+
+def _waiting(body: bytes, periods: list[str], month: str) -> MonthCount:
+    """What a record that the operator does not have yet adds to a month."""
+    try:
+        cdr = _decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return MonthCount()
+    found = MonthCount()
+    for period, row in ((month, counted(cdr)), (f"-{month}", taken_back(cdr))):
+        if row is not None and period in periods:
+            found = found.plus(MonthCount({row.own_number: Count(row.calls, row.seconds, row.amount_micro)}))
+    for detail in details_of(cdr, periods):
+        if detail.kind == DetailKind.PACK and detail.period == month:
+            found = found.plus(MonthCount(packs={detail.name: detail.seconds}))
     return found
 
 

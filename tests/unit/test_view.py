@@ -14,6 +14,7 @@ import pytest
 from agent import view as view_module
 from agent.charging import Charging
 from agent.clock import Moment
+from agent.core.reconcile import Count, Difference
 from agent.data import load_numbering, load_products, load_tones
 from agent.disk_watch import DiskWatch
 from agent.operator.api import FileInfo, Number, OutgoingLine, Registration, Subscription
@@ -84,6 +85,7 @@ class Stage:
             raise TableError(f"{sha256[:8]} is gone")
 
         self.store = CountingStore()
+        self.reconciler: Any = SimpleNamespace(found=(), month="2026-11")
         self.disk = SimpleNamespace(trouble=None, journal_trouble="")
         self.now = NOW
         self.plan = Plan(Shipped(load_products(), load_numbering(), load_tones()), OSLO, missing)
@@ -97,6 +99,7 @@ class Stage:
         }
         self.view = StatusView(
             plan=self.plan, gateway=SeenGateway(), zone=OSLO, device_id="d", source=Path("agent.toml"), trouble=None,
+            reconciler=self.reconciler,
             disk=DiskWatch(self.disk, mended=lambda: None, touch=lambda: None),
             **parts,
         )  # fmt: skip
@@ -202,4 +205,22 @@ async def test_a_registration_that_is_there_twice_is_told_once(stage: Stage, tab
     stage.plan.use_table(table, "t")
     assert await stage.problems() == [
         "The registration main is set up more than once with the operator. Contact the operator."
+    ]
+
+
+async def test_a_difference_with_the_operator_is_told_with_both_counts_and_no_full_number() -> None:
+    stage = Stage()
+    stage.reconciler.found = (
+        Difference("+4722000001", "", Count(3, 180, 4_500_000), Count(2, 120, 3_000_000)),
+        Difference("", "norden", Count(seconds=600), Count(seconds=660)),
+    )
+    seen = await stage.view.snapshot()
+    assert (seen.usage_differences, seen.usage_difference_micro) == (2, 1_500_000)
+    told = [one for one in await stage.problems() if "operator has counted" in one]
+    assert told == [
+        (
+            "The operator has counted something else than it has acknowledged in 2026-11 (number +47 2•• •• •01):"
+            " 2 calls, 120 s, 3 against 3 calls, 180 s, 4.5 here. Tell the operator."
+        ),
+        "The operator has counted 660 s of the minute pack norden in 2026-11, against 600 s here. Tell the operator.",
     ]

@@ -17,7 +17,7 @@ import msgspec
 from agent.core.cdr import Cdr
 from agent.core.events import Direction
 from agent.core.numbers import NumberClass, classify
-from agent.operator.api import PackSeconds, UsageCount, Verdict
+from agent.operator.api import NumberUsage, PackSeconds, UsageCount, Verdict
 
 _OSLO = ZoneInfo("Europe/Oslo")
 
@@ -155,6 +155,7 @@ class Ledger:
         sql = f"SELECT month, calls, seconds, amount_micro, body FROM record WHERE device = ? AND {_STANDS}"  # noqa: S608 - constant
         calls = seconds = amount = abroad = premium = 0
         packs: dict[str, int] = {}
+        numbers: dict[str, list[int]] = {}
         try:
             for of, some_calls, some_seconds, micro, body in self._db.execute(sql, (device,)):
                 record = msgspec.json.decode(body, type=Cdr)
@@ -163,6 +164,9 @@ class Ledger:
                         packs[take.pack] = packs.get(take.pack, 0) + take.seconds
                 if of != month:
                     continue
+                if some_calls:
+                    sums = numbers.setdefault(record.own_number, [0, 0, 0])
+                    sums[:] = [sums[0] + some_calls, sums[1] + some_seconds, sums[2] + micro]
                 calls, seconds, amount = calls + some_calls, seconds + some_seconds, amount + micro
                 match classify(record.number):
                     case NumberClass.INTERNATIONAL:
@@ -174,6 +178,10 @@ class Ledger:
         return UsageCount(
             calls=calls, seconds=seconds, amount_micro=amount, abroad_micro=abroad, premium_micro=premium,
             packs=[PackSeconds(pack=pack, seconds=used) for pack, used in sorted(packs.items())],
+            numbers=[
+                NumberUsage(number=number, calls=one[0], seconds=one[1], amount_micro=one[2])
+                for number, one in sorted(numbers.items())
+            ],
         )  # fmt: skip
 
     def spent_micro(self, device: str) -> int:
