@@ -415,7 +415,7 @@ class Agent:
         self._usage_poller.soon()
         self._view.count(cdr)
         self._upload_wake.set()
-        if not cdr.time_trusted:
+        if not cdr.time_trusted and self._clock.anchor_of(cdr.boot_id) is not None:
             self._corrections.look_again()
 
     async def _serve_page(self) -> None:
