@@ -8,7 +8,7 @@ from agent.clock import Moment
 from agent.core.linetest import Verdict
 from agent.core.linetest_run import RunPhase
 from agent.core.update import UpdatePhase
-from agent.gateway.card_records import LineTestState, UpdateState
+from agent.gateway.card_records import LineTestState, UpdateState, conclusion
 from agent.gateway.protocol import CardState
 from agent.status import snapshot as page
 
@@ -50,7 +50,7 @@ class SeenTrials:
         if test.phase is RunPhase.ABORTED:
             summary = page.Notice(key=f"linetest.{test.reason}")
             return page.LineTestView(at=at, verdict="bad" if failed else "idle", summary=summary, findings=findings)
-        summary = page.Notice(key="linetest.all_good" if test.passed else "linetest.not_all_good")
+        summary = page.Notice(key=f"linetest.{conclusion(test)}")
         verdict = "good" if test.passed else "bad" if failed else "idle"
         return page.LineTestView(at=at, verdict=verdict, summary=summary, findings=findings)
 

@@ -148,8 +148,10 @@ def _step_lines(step: LineTestStep, texts: Texts, lang: str) -> Iterator[str]:
 
 
 def _conclusion(state: LineTestState, texts: Texts, lang: str) -> str:
+    from agent.gateway.card_records import conclusion
+
     if state.phase.value == "done":
-        return texts.say("linetest.all_good" if state.passed else "linetest.not_all_good", lang)
+        return texts.say(f"linetest.{conclusion(state)}", lang)
     key = f"linetest.{state.reason}"
     reason = texts.say(key, lang) if key in texts else state.reason
     return texts.say(f"linetest.{state.phase.value}", lang, reason=reason)

@@ -306,9 +306,11 @@ class PortThread:
             left = until - boot_ms()
             if not link.unsent or left <= 0:
                 return
-            selector.select(left / 1000)
-            self._drain_wake()
-            link.receive(port.read(), boot_ms())
+            for key, _ in selector.select(left / 1000):
+                if key.fd == port.fd:
+                    link.receive(port.read(), boot_ms())
+                else:
+                    self._drain_wake()
 
     def _count(self, port: SerialPort, before: UartErrors) -> UartErrors | None:
         counted = port.errors()

@@ -102,11 +102,11 @@ class LineTestResult:
     findings: tuple[Finding, ...] = ()
 
 
-_HAZARD = "GR-909-CORE hazardous potential: 50 V AC, 135 V DC"
-_FOREIGN = "GR-909-CORE foreign voltage: 10 V AC, 6 V DC"
-_RESISTIVE = "GR-909-CORE resistive fault: 150 kohm"
-_RECEIVER = "GR-909-CORE receiver off-hook: a loop that is not linear, AN273: 50 %"
-_RINGERS = "GR-909-CORE ringers: REN 0.175 to 5"
+_HAZARD = "GR-909-CORE hazardous potential"
+_FOREIGN = "GR-909-CORE foreign voltage"
+_RESISTIVE = "GR-909-CORE resistive fault"
+_RECEIVER = "GR-909-CORE receiver off-hook, as in AN273"
+_RINGERS = "GR-909-CORE ringers"
 
 LIMITS: Final[dict[tuple[LineTestKind, MeasureUnit], Limit]] = {
     (LineTestKind.RECEIVER_OFF_HOOK, MeasureUnit.PERMILLE): Limit(None, 500, _RECEIVER),

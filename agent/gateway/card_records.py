@@ -47,6 +47,13 @@ class LineTestState(Record, frozen=True, kw_only=True, tag="line_test"):
     steps: Annotated[list[LineTestStep], Meta(max_length=16)] = msgspec.field(default_factory=list)
 
 
+def conclusion(test: LineTestState) -> str:
+    """What a test that is done says of its line: the key of a sentence in the section `linetest` of the texts."""
+    if test.passed:
+        return "all_good"
+    return "faulty" if any(step.verdict is Verdict.FAIL for step in test.steps) else "incomplete"
+
+
 class UpdateState(Record, frozen=True, kw_only=True, tag="update"):
     """The latest firmware update of the line card, as far as it has come. Bytes of the image's body."""
 

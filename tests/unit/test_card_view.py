@@ -39,9 +39,9 @@ def test_a_line_that_was_never_tested_says_nothing(seen):
         ),
         (
             LineTestState(line=0, phase=RunPhase.DONE, steps=[GOOD, BAD], at_ms=40_000),
-            "bad", "linetest.not_all_good", ["linetest.ringers_many"],
+            "bad", "linetest.faulty", ["linetest.ringers_many"],
         ),
-        (LineTestState(line=0, phase=RunPhase.DONE, steps=[GOOD], at_ms=40_000), "idle", "linetest.not_all_good", []),
+        (LineTestState(line=0, phase=RunPhase.DONE, steps=[GOOD], at_ms=40_000), "idle", "linetest.incomplete", []),
         (
             LineTestState(line=0, phase=RunPhase.ABORTED, reason="aborted_line_needed", at_ms=40_000),
             "idle", "linetest.aborted_line_needed", [],

@@ -245,7 +245,7 @@ def _with_test(verdict, summary, *findings):
 
 
 def test_the_last_line_test_stands_at_its_line_in_the_readers_language(page):
-    snapshot = masked(_with_test("bad", "linetest.not_all_good", "linetest.resistive_fault_ground"))
+    snapshot = masked(_with_test("bad", "linetest.faulty", "linetest.resistive_fault_ground"))
     assert "Siste måling 13:30" in text(page.whole(snapshot, "nb"))
     assert "En tråd har kontakt med jord" in text(page.whole(snapshot, "nb"))
     seen = page.whole(snapshot, "en")
