@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
@@ -289,14 +288,10 @@ def _price_column(built: Built, finding: Finding) -> str:
 def _write(path: Path, text: str) -> None:
     """Write the price list whole or not at all."""
     from agent.cli import CliError, Exit
+    from agent.files import write_whole
 
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        try:
-            temporary.write_text(text, encoding="utf-8", newline="\n")
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_whole(path, text.encode(), mode=0o644)
     except OSError as error:
         raise CliError(f"{path}: the price list cannot be written: {error.strerror}", Exit.FAILED) from error
 

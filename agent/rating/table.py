@@ -6,11 +6,9 @@ refused and built again.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import mmap
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Self
@@ -19,6 +17,7 @@ import marisa_trie
 
 from agent.core.numbers import MAX_E164_DIGITS, NumberClass, classify
 from agent.core.tariff import PriceRules, Rate
+from agent.files import write_whole
 from agent.rating import header
 from agent.rating.deck import Deck, parse, read_bytes
 from agent.rating.errors import TableError
@@ -181,7 +180,7 @@ def build(deck: Deck, path: Path) -> None:
     data = encode(deck)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write_atomically(path, data)
+        write_whole(path, data)
     except OSError as error:
         raise TableError(f"{path.name}: the rate table cannot be written: {error.strerror}") from error
 
@@ -198,22 +197,3 @@ def open_or_build(deck_path: Path, table_path: Path) -> RateTable:
     except TableError:
         build(parse(data, deck_path.name), table_path)
         return RateTable.open(table_path, deck_sha256=digest)
-
-
-def _write_atomically(path: Path, data: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            Path(temporary).unlink()
-        raise
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

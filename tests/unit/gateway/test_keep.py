@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import msgspec
@@ -75,3 +77,21 @@ def test_the_port_stays_once_it_is_kept(tmp_path: Path) -> None:
     kept.forget_sip_port()
     kept.forget_sip_port()
     assert not (tmp_path / "sip-port").exists()
+
+
+def test_on_a_full_disk_a_trace_goes_for_the_configuration_with_which_112_is_reached(
+    tmp_path: Path, configuration: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, trace = Kept(tmp_path), tmp_path / "line-trace.txt"
+    trace.write_text("frames")
+    write = os.write
+
+    def full(descriptor: int, body: bytes) -> int:
+        if trace.exists():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(descriptor, body)
+
+    monkeypatch.setattr(os, "write", full)
+    kept.keep(configuration)
+    assert kept.configuration() == configuration
+    assert not trace.exists()

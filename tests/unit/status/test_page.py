@@ -292,3 +292,16 @@ def test_the_last_press_of_the_button_is_told(page):
     snapshot = healthy_snapshot()
     snapshot = structs.replace(snapshot, card=structs.replace(snapshot.card, button_at=snapshot.at, button_held_s=4))
     assert "Knappen ble sist trykket 13:30, i 4 s" in text(page.whole(masked(snapshot), "nb"))
+
+
+@pytest.mark.parametrize(
+    ("lang", "sentence", "upload"), [("nb", "ingenting sendes", "Levert"), ("en", "nothing is sent", "Delivered")]
+)
+def test_a_plain_adapter_shows_no_price_and_no_upload(page, lang, sentence, upload):
+    seen = page.whole(masked(structs.replace(sample_snapshot(), plain=True, subscription=None)), lang)
+    assert sentence in text(seen)
+    assert "data-plain" in seen
+    assert "data-pending" not in seen
+    assert "data-sum" not in seen
+    assert upload not in text(seen)
+    assert "data-pending" in page.whole(masked(sample_snapshot()), lang)
