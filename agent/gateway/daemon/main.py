@@ -17,7 +17,7 @@ import sys
 import threading
 import typing
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import FrameType
 
@@ -41,11 +41,12 @@ from agent.gateway.daemon.card import Card
 from agent.gateway.daemon.control import ControlServer
 from agent.gateway.daemon.keep import KeepError, Kept
 from agent.gateway.daemon.line_trace import LineTrace
+from agent.gateway.daemon.link_watch import LinkWatch
 from agent.gateway.daemon.log_lines import LogLines
 from agent.gateway.daemon.prober import Prober
 from agent.gateway.daemon.server import AgentServer, own_uids
 from agent.gateway.daemon.sip import SipError, SipStack
-from agent.gateway.daemon.sip.uri import TargetError, parse_target
+from agent.gateway.daemon.sip.uri import Target, TargetError, parse_target
 from agent.gateway.daemon.starts import Starts
 from agent.gateway.daemon.switch import Switch
 from agent.gateway.protocol import PROTOCOL_VERSION, Configure, Hello, Log
@@ -122,6 +123,7 @@ class Gateway:
         )  # fmt: skip
         self._targets: dict[str, list[str]] = {}
         self._prober = Prober(options.bind, self._post)
+        self._link_watch = LinkWatch(self._post)
         self._card = Card(options.card, audio, self._post, LineTrace(options.state).write, self._log)
         self._server = AgentServer(
             options.socket, allowed_uids=own_uids(options.agent_uid), log=self._log, received=self._post,
@@ -153,6 +155,7 @@ class Gateway:
             self._control.start()
             self._use_kept()
             self._prober.start()
+            self._link_watch.start()
             self._card.start()
             notify("READY=1")
             self._loop()
@@ -160,6 +163,7 @@ class Gateway:
         finally:
             # Also after an error of ours: without an orderly end the library aborts the interpreter's own.
             self._card.stop()
+            self._link_watch.stop()
             self._prober.stop()
             self._sip.close()
             self._drain()
@@ -301,6 +305,7 @@ class Gateway:
         self._card.use(configuration)
         self._sip.configure(configuration.accounts)
         self._targets = {account.id: account.targets for account in configuration.accounts}
+        self._link_watch.watch(_usable(text for texts in self._targets.values() for text in texts))
         self._sip.use_lines({entry.line: entry.profile for entry in configuration.lines})
         if configuration.revision != self._revision:
             self._revision = configuration.revision
@@ -318,6 +323,14 @@ class Gateway:
             self._log("error", "configuration_not_kept", str(error))
         else:
             self._unkept = None
+
+
+def _usable(texts: Iterable[str]) -> list[Target]:
+    found = []
+    for text in texts:
+        with contextlib.suppress(TargetError):
+            found.append(parse_target(text))
+    return found
 
 
 def _port_taken(bind: str, port: int) -> bool:

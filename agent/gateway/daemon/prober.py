@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Final
 
 from agent.core.events import TargetAnswered
+from agent.gateway.daemon.link_watch import own_address
 from agent.gateway.daemon.sip.uri import Target
 
 MAX_PENDING: Final = 64
@@ -81,7 +82,7 @@ class Prober:
         with contextlib.suppress(OSError):
             # No route to it: that is an answer too, and the silence says it.
             port = sock.getsockname()[1]
-            message = _options(target, _own_address(family, target), port, call_id.decode())
+            message = _options(target, own_address(target), port, call_id.decode())
             sock.sendto(message, (target.address, target.port))
 
     def _open(self, family: int, wildcard: str) -> socket.socket | None:
@@ -119,13 +120,6 @@ class Prober:
                 return
             del self._pending[call_id[1]]
         self._post(answer)
-
-
-def _own_address(family: int, target: Target) -> str:
-    """The address that this machine sends from to the target. Raises OSError where there is no way to it."""
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        probe.connect((target.address, target.port))
-        return str(probe.getsockname()[0])
 
 
 def _options(target: Target, address: str, port: int, call_id: str) -> bytes:

@@ -250,10 +250,10 @@ def account(name="1001", **fields):
     return protocol.Account(**{**given, **fields})
 
 class Driver:
-    def __init__(self):
+    def __init__(self, bind="127.0.0.1"):
         self.seen, self.logs = [], []
         self.stack = SipStack(
-            bind="127.0.0.1", port=0, rtp_port=40000, audio=[LineAudio(boot_us) for _ in range(2)],
+            bind=bind, port=0, rtp_port=40000, audio=[LineAudio(boot_us) for _ in range(2)],
             post=self.seen.append, new_call_id=lambda: f"in-{next(ids)}",
             clock=boot_ms, log=lambda *line: self.logs.append(line),
         )

@@ -116,6 +116,10 @@ class SipAccount(pj.Account):
         self._stale = True
         self.modify(self._configuration())
 
+    def renew_contact(self) -> None:
+        """Let the next REGISTER make a binding anew: the library keeps the address in the one that there is."""
+        self._stale = True
+
     def ask(self) -> None:
         """Send one OPTIONS (RFC 3261 §11) the way of the REGISTERs; its end is told to the owner. Raises pj.Error."""
         request = pj.SendRequestParam()

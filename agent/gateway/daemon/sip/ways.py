@@ -65,7 +65,9 @@ class Ways:
             self._log("info", "sip_port_changed", f"account {name} sends from another port")
 
     def move_address(self) -> None:
-        """Our address is another one: the library binds anew and tells the far ends of calls that go on."""
+        """Our address is another one: the library tells the far ends of calls where speech is to go from now on."""
+        for account in self._accounts.values():
+            account.renew_contact()
         try:
             self._engine.move_address()
         except pj.Error as error:
