@@ -42,7 +42,7 @@ torture: venv
 # Real SIP peers, a real browser and a C compiler, for the tests that are skipped without them.
 peers:
 	apt-get update -qq
-	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends gcc libc6-dev make kamailio sip-tester chromium iproute2 systemd faketime
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends gcc libc6-dev make openssl kamailio sip-tester chromium iproute2 systemd faketime
 
 bench: venv
 	$(V)/python tests/bench

@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
-import shutil
-import subprocess
 
 import pytest
 from hypothesis import given, settings
@@ -18,14 +16,13 @@ from firmware_bridge.image import (
     MAX_BODY,
     ImageError,
     Version,
-    main,
     make_header,
-    parse_header,
     parse_image,
     parse_public_key,
     verify_image,
     version_of,
 )
+from firmware_bridge.simulator import Maker
 
 BODY = b"firmware" * 100
 HEADER = make_header(BODY, "simulated", Version(1, 2, 3))
@@ -180,22 +177,12 @@ def test_without_a_key_nothing_is_genuine():
         verify_image(parse_image(GOOD), [bytes.fromhex(VECTORS[0][0])])
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
-def test_an_image_signed_with_openssl_as_the_page_describes_is_genuine(tmp_path, capsysbinary):
-    def openssl(*words):
-        subprocess.run(["openssl", *words], cwd=tmp_path, check=True, capture_output=True)
-
-    (tmp_path / "body.bin").write_bytes(BODY)
-    openssl("genpkey", "-algorithm", "ed25519", "-out", "maker.key")
-    openssl("pkey", "-in", "maker.key", "-pubout", "-out", "maker.pem")
-    assert main(["header", str(tmp_path / "body.bin"), "--hardware", "simulated", "--version", "1.2.3"]) == 0
-    header = capsysbinary.readouterr().out
-    assert parse_header(header).length == len(BODY)
-    (tmp_path / "header.bin").write_bytes(header)
-    openssl("pkeyutl", "-sign", "-rawin", "-inkey", "maker.key", "-in", "header.bin", "-out", "signature.bin")
-    whole = header + (tmp_path / "signature.bin").read_bytes() + BODY
-    (tmp_path / "card.img").write_bytes(whole)
-    verify_image(parse_image(whole), [parse_public_key((tmp_path / "maker.pem").read_text())])
-    assert main(["check", str(tmp_path / "card.img"), "--key", str(tmp_path / "maker.pem")]) == 0
-    (tmp_path / "card.img").write_bytes(whole[:-1])
-    assert main(["check", str(tmp_path / "card.img"), "--key", str(tmp_path / "maker.pem")]) == 1
+@given(st.binary(max_size=200), st.binary(min_size=1, max_size=20))
+@settings(max_examples=40, deadline=None)
+def test_a_makers_signature_is_of_this_text_by_this_maker_only(message, more):
+    maker = Maker("a")
+    signature = maker.sign(message)
+    assert ed25519.verify(maker.public_key, message, signature)
+    assert not ed25519.verify(maker.public_key, message + more, signature)
+    assert not ed25519.verify(Maker("b").public_key, message, signature)
+    assert parse_public_key(maker.pem) == maker.public_key
