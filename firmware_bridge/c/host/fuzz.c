@@ -4,7 +4,8 @@
  *     fuzz FRAMES SEED
  *
  * Well-framed frames that mean anything, damaged ones, and noise; sessions are opened again and again, so that the
- * nonsense reaches what is behind them. Prints counters; ends with 1 where the device no longer answers a HELLO. */
+ * nonsense reaches what is behind them. Prints counters; ends with 1 where what must always hold does not, or the device
+ * no longer answers a HELLO. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -122,6 +123,22 @@ static void give_nonsense(uint64_t now_ms)
     }
 }
 
+/* What must hold whatever arrives. */
+static bool sound(void)
+{
+    const lc_sender *sender = &device.session.sender;
+    bool right = sender->flying <= sender->count && sender->count <= LC_QUEUE_FRAMES && sender->again <= sender->flying
+                 && sender->flying <= sender->window && sender->window <= LC_WINDOW
+                 && device.session.decoder.used <= LC_MAX_ENCODED && device.session.pong_count <= LC_PONG_QUEUE
+                 && device.session.audio_count <= LC_LINES * LC_AUDIO_QUEUE;
+    uint8_t i;
+
+    for (i = 0; i < device.lines; i++) {
+        right = right && device.line[i].playout.count <= LC_PLAYOUT_LIMIT;
+    }
+    return right;
+}
+
 int main(int argc, char **argv)
 {
     lc_hal hal = {0};
@@ -146,6 +163,10 @@ int main(int argc, char **argv)
             give_hello((uint32_t)number + 1, now_ms);
         }
         give_nonsense(now_ms);
+        if (!sound()) {
+            (void)fprintf(stderr, "after frame %lu the device is not sound\n", number);
+            return 1;
+        }
         if (number % 8 == 0) {
             lc_device_tick(&device, now_ms);
             while (lc_device_send(&device, out, now_ms) > 0) {
