@@ -122,6 +122,21 @@ static uint8_t measure(const lc_device *device, uint8_t line, lc_result *result)
     return LC_STATUS_OK;
 }
 
+static uint8_t set_profile(lc_device *device, uint8_t line, const lc_set_profile *profile)
+{
+    lc_hook_times *times = &device->line[line].hook.times;
+
+    times->debounce_ms = profile->hook_debounce_ms;
+    times->pulse_break_max_ms = profile->pulse_break_max_ms;
+    times->pulse_interdigit_ms = profile->pulse_interdigit_ms;
+    times->flash_min_ms = profile->flash_min_ms;
+    times->flash_max_ms = profile->flash_max_ms;
+    if (device->hal.profile != NULL) {
+        device->hal.profile(device->hal.context, line, profile);
+    }
+    return LC_STATUS_OK;
+}
+
 static uint8_t set_linefeed(lc_device *device, uint8_t line, uint8_t feed)
 {
     if (feed == LC_LINEFEED_RINGING) {
@@ -217,10 +232,7 @@ static uint8_t line_command(lc_device *device, uint8_t line, const lc_command *c
         report_line(device, line, now_ms);
         return LC_STATUS_OK;
     case LC_ID_SET_PROFILE:
-        if (device->hal.profile != NULL) {
-            device->hal.profile(device->hal.context, line, &command->as.set_profile);
-        }
-        return LC_STATUS_OK;
+        return set_profile(device, line, &command->as.set_profile);
     case LC_ID_SET_LINEFEED:
         return set_linefeed(device, line, command->as.set_linefeed.linefeed);
     case LC_ID_LINE_MEASURE:
@@ -314,6 +326,30 @@ void lc_device_tick(lc_device *device, uint64_t now_ms)
     }
     if (device->session.up && now_ms >= device->status_ms) {
         report(device, now_ms);
+    }
+}
+
+void lc_device_loop(lc_device *device, uint8_t line, bool current, uint64_t now_ms)
+{
+    lc_hook_news news;
+
+    if (line >= device->lines) {
+        return;
+    }
+    news = lc_hook_sample(&device->line[line].hook, current, now_ms);
+    switch (news.what) {
+    case LC_HOOK_NOTHING:
+        break;
+    case LC_HOOK_LIFTED:
+    case LC_HOOK_REPLACED:
+        lc_device_hook(device, line, news.what == LC_HOOK_LIFTED, news.at_ms * 1000u);
+        break;
+    case LC_HOOK_FLASHED:
+        lc_device_flash(device, line, news.ms, news.at_ms * 1000u);
+        break;
+    case LC_HOOK_DIALLED:
+        lc_device_digit(device, line, news.digit, LC_DIGIT_METHOD_PULSE, news.at_ms * 1000u);
+        break;
     }
 }
 

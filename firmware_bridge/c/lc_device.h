@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lc_hook.h"
 #include "lc_session.h"
 
 #define LC_TICK_MS 10
@@ -87,6 +88,7 @@ typedef struct lc_ringer {
 } lc_ringer;
 
 typedef struct lc_line {
+    lc_hook hook;
     bool off_hook;
     bool key_pressed;
     uint8_t linefeed; /* lc_linefeed, while it does not ring */
@@ -129,6 +131,11 @@ uint32_t lc_device_rate(const lc_device *device);
 
 /* 10 ms have passed, on the line's own clock. */
 void lc_device_tick(lc_device *device, uint64_t now_ms);
+
+/* Whether current flows in a line's loop: for chips that say no more than that, at least every few milliseconds. What
+ * it means is told apart here, by the times of the line's profile; then lc_device_hook, lc_device_flash and dial pulses
+ * need not be told. */
+void lc_device_loop(lc_device *device, uint8_t line, bool current, uint64_t now_ms);
 
 /* What happened on a line, at `t_us` of the device's clock; debounced, flashes and dial pulses already told apart. */
 void lc_device_hook(lc_device *device, uint8_t line, bool off_hook, uint64_t t_us);

@@ -11,6 +11,7 @@ void lc_line_init(lc_line *line)
 {
     memset(line, 0, sizeof *line);
     line->linefeed = LC_LINEFEED_FORWARD_ACTIVE;
+    lc_hook_init(&line->hook, &LC_HOOK_DEFAULTS);
 }
 
 void lc_line_note(lc_device *device, uint8_t line, const char *what)

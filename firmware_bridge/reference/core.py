@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import enum
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 
 from firmware_bridge import messages as m
@@ -16,6 +17,7 @@ from firmware_bridge.vocabulary import Kind
 
 _NEVER = (1 << 64) - 1
 _OUT_BYTES = 512
+_LOOP_BYTES = 8192
 _REASONS = (DownReason.SILENT, DownReason.UNACKNOWLEDGED, DownReason.REPLACED, DownReason.CLOSED)
 
 
@@ -86,6 +88,7 @@ class Library:
             ("shim_verdicts", size, (data, size, data)),
             ("shim_command", ctypes.c_int, (u8, data, size, ctypes.POINTER(size))),
             ("shim_schema", u32, ()),
+            ("shim_loop", ctypes.c_int, (ctypes.POINTER(u32), size, u32, data, size)),
             ("lc_recode", ctypes.c_int, (data, data, size, data, size, ctypes.POINTER(size))),
         ):
             function = getattr(self._c, name)
@@ -121,6 +124,14 @@ class Library:
         """What the codec says of a command."""
         at = ctypes.c_size_t()
         return Decoding(self._c.shim_command(ident, payload, len(payload), ctypes.byref(at)))
+
+    def loop(self, changes_ms: Sequence[int], end_ms: int) -> list[str]:
+        """What a loop means whose current changes at these times: `L12`, `1@30`, `F100@400`, `R900`."""
+        out = ctypes.create_string_buffer(_LOOP_BYTES)
+        times = (ctypes.c_uint32 * len(changes_ms))(*changes_ms)
+        if not self._c.shim_loop(times, len(changes_ms), end_ms, out, _LOOP_BYTES):
+            raise ValueError("too much happens on that loop")
+        return out.value.decode("ascii").split()
 
     def card(self, identity: CardIdentity) -> CoreCard:
         """A card's end of the link. Raises MemoryError."""

@@ -172,6 +172,7 @@ int main(int argc, char **argv)
             while (lc_device_send(&device, out, now_ms) > 0) {
             }
             lc_device_hook(&device, (uint8_t)(draw() % 2), draw() % 2 == 0, now_ms * 1000u);
+            lc_device_loop(&device, (uint8_t)(draw() % 2), draw() % 2 == 0, now_ms);
         }
     }
     give_hello(0xFFFFFFFFu, now_ms);

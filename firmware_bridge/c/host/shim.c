@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: 0BSD */
 #include "shim.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "../lc_hook.h"
 #include "../lc_session.h"
 #include "recode.h"
 
@@ -213,4 +215,43 @@ int shim_command(uint8_t id, const uint8_t *payload, size_t length, size_t *at)
 uint32_t shim_schema(void)
 {
     return LC_SCHEMA_HASH;
+}
+
+int shim_loop(const uint32_t *changes_ms, size_t count, uint32_t end_ms, char *out, size_t size)
+{
+    lc_hook hook;
+    size_t next = 0;
+    size_t used = 0;
+    uint32_t now;
+
+    lc_hook_init(&hook, &LC_HOOK_DEFAULTS);
+    out[0] = 0;
+    for (now = 0; now < end_ms; now++) {
+        lc_hook_news news;
+        int length = 0;
+
+        while (next < count && changes_ms[next] <= now) {
+            next++;
+        }
+        news = lc_hook_sample(&hook, next % 2 == 1, now);
+        switch (news.what) {
+        case LC_HOOK_NOTHING:
+            break;
+        case LC_HOOK_LIFTED:
+        case LC_HOOK_REPLACED:
+            length = snprintf(out + used, size - used, "%c%u ", news.what == LC_HOOK_LIFTED ? 'L' : 'R', (unsigned)news.at_ms);
+            break;
+        case LC_HOOK_FLASHED:
+            length = snprintf(out + used, size - used, "F%u@%u ", news.ms, (unsigned)news.at_ms);
+            break;
+        case LC_HOOK_DIALLED:
+            length = snprintf(out + used, size - used, "%c@%u ", news.digit, (unsigned)news.at_ms);
+            break;
+        }
+        used += (size_t)length;
+        if (used >= size) {
+            return 0;
+        }
+    }
+    return 1;
 }

@@ -43,4 +43,8 @@ size_t shim_verdicts(const uint8_t *data, size_t length, uint8_t *out);
 int shim_command(uint8_t id, const uint8_t *payload, size_t length, size_t *at);
 uint32_t shim_schema(void);
 
+/* A loop whose current changes at these times, from none, looked at each millisecond until `end_ms`. Writes what it
+ * meant to `out`, "L12 1@30 F100@400 R900 " (lifted, digit, flash, replaced, at), ended by a zero; false: no room. */
+int shim_loop(const uint32_t *changes_ms, size_t count, uint32_t end_ms, char *out, size_t size);
+
 #endif
