@@ -195,11 +195,14 @@ class Charging:
 
     def lease(self, call: OpenCall, state: CallState, now: Moment) -> Decide | None:
         """The grant of a call in progress as it is due now; None: the gateway has it already, or needs none."""
-        if self._is_exempt(state) or state.answered_ms is None:
+        if self._is_exempt(state):
             return None
         grant = self._grants.get(call.id)
         if grant is None:
+            # Of an earlier agent: what it granted is set aside even while it still rings.
             grant = self._resumed(call, state)
+        if state.answered_ms is None:
+            return None
         answered_anew = grant.row.answered_ms is None
         grant.row = call if call.answered_ms else msgspec.structs.replace(call, answered_ms=state.answered_ms)
         due = grant.renew_at_ms is not None and now.boot_ms >= grant.renew_at_ms

@@ -326,6 +326,20 @@ async def test_an_agent_that_comes_back_in_mid_call_knows_what_is_set_aside() ->
     assert 9 * KR <= here.spent() <= 10 * KR
 
 
+async def test_an_agent_that_comes_back_while_it_rings_knows_what_is_set_aside() -> None:
+    here = await home(limits=capped(month="3"))
+    ringing = await here.dial(SWEDEN)
+    here.gateway.peer_rings(ringing)
+    here.kill_agent()
+    await here.start_agent()
+    assert here.charging.budget.reserved_micro == 3 * KR
+    assert here.cdr(await here.dial(GERMANY, 1)).refusal == RefusalCode.LIMIT_MONTH
+    here.gateway.peer_answers(ringing)
+    await here.pump()
+    await here.pass_time(600_000)
+    assert priced(here.cdr(ringing))[0] == here.spent() == 3 * KR
+
+
 async def test_a_call_far_from_its_cap_is_renewed_and_never_notices() -> None:
     here = await home(limits=capped(month="500"))
     call_id = await here.talk(SWEDEN)
