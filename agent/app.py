@@ -62,8 +62,9 @@ from agent.rating.errors import DeckError, PriceListError
 from agent.rating.table import RateTable, open_or_build
 from agent.reconciliation import Reconciler
 from agent.records import reopened, rfc3339
+from agent.standby import Standby
 from agent.status.app import PageError, StatusServer
-from agent.store.errors import StoreError
+from agent.store.errors import StoreError, StoreLocked, StoreTooNew
 from agent.store.store import Store
 from agent.texts import TextError, Texts
 from agent.timekeeping import Timekeeper
@@ -594,7 +595,9 @@ async def _serve(path: Path) -> int:
     orders.listen()
     settings: Settings | None = _load(path)
     while settings is not None:
-        store = await Store.open(Path(settings.config.store.folder))
+        store = await _open_store(settings, path, orders)
+        if store is None:
+            return EXIT_OK
         try:
             settings = await Agent(settings, path, store).run(orders)
         except* StoreError as failed:
@@ -605,6 +608,28 @@ async def _serve(path: Path) -> int:
         if settings is not None:
             _log.info("configuration_reloaded")
     return EXIT_OK
+
+
+async def _open_store(settings: Settings, path: Path, orders: Orders) -> Store | None:
+    """The store, however long that takes; None where the agent is told to stop meanwhile. Raises StoreError.
+
+    A new configuration does not help a store that can't be opened: SIGHUP ends the agent, to be started with it.
+    """
+    try:
+        return await Store.open(Path(settings.config.store.folder))
+    except (StoreLocked, StoreTooNew):
+        raise
+    except StoreError as error:
+        standby = asyncio.ensure_future(Standby(settings.config, path).opened(error))
+    order = asyncio.ensure_future(orders.next())
+    await asyncio.wait((standby, order), return_when=asyncio.FIRST_COMPLETED)
+    if not order.done():
+        order.cancel()
+        return standby.result()
+    standby.cancel()
+    with contextlib.suppress(asyncio.CancelledError, StoreError):
+        await (await standby).close()
+    return None
 
 
 def _first(failed: BaseExceptionGroup[StoreError]) -> StoreError:

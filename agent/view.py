@@ -222,7 +222,7 @@ class StatusView:
                 button_held_s=self._gateway.card.button_held_ms // 1000,
             ),
             lines=self._line_views(now),
-            accounts=[_account_view(state, now) for _, state in sorted(self._gateway.accounts.items())],
+            accounts=[account_view(state, now) for _, state in sorted(self._gateway.accounts.items())],
             calls=[self._call_view(call, now) for call in self._calls.live.values()],
             money=self._money_view(
                 stored.usage, stored.today, self._months(now, stored.usage_before, stored.usage), now
@@ -576,7 +576,8 @@ def _seconds_until(at_ms: int | None, now: Moment) -> int | None:
     return max(0, at_ms - now.boot_ms) // 1000 if at_ms is not None else None
 
 
-def _account_view(state: AccountState, now: Moment) -> page.AccountView:
+def account_view(state: AccountState, now: Moment) -> page.AccountView:
+    """A registration as the page shows it."""
     since = now.wall - timedelta(milliseconds=max(0, now.boot_ms - state.since_ms)) if state.since_ms else None
     return page.AccountView(
         account=state.account, registered=state.registered, since=since, code=state.code, reason=state.reason,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import resource
 import shutil
+import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -133,5 +134,28 @@ async def test_a_disk_that_fails_stops_no_112_and_no_incoming_call_and_is_used_a
         status = await home.sees("why", lambda status: not status["store"]["working"])
         assert not any(problem["key"] == "problem.disk_full" for problem in status["problems"])
         await everything_else_goes_on(home)
+    await working_again(home, since)
+    assert home.world.agent.pid == first
+
+
+async def test_a_store_that_cannot_be_opened_is_told_and_tried_again_without_a_restart(home, disk) -> None:
+    since = len(await home.received())
+    database, aside = disk.path / "store.db", disk.path / "somewhere-else.db"
+    words = home.mark()
+    home.world.agent.hold()
+    home.world.agent.signal(signal.SIGTERM)
+    await home.agent_ends(words, "exit code 0")
+    database.rename(aside)
+    database.mkdir()
+    home.world.agent.let_go()
+    status = await home.sees("why", lambda status: not status["store"]["working"] and status["gateway"]["connected"])
+    assert [problem["key"] for problem in status["problems"]] == ["problem.store_not_opened"]
+    assert "Is a directory" in status["store"]["reason"]
+    first = home.world.agent.pid
+    await everything_else_goes_on(home)
+    assert not await try_to_call(home)
+    database.rmdir()
+    aside.rename(database)
+    await home.ready()
     await working_again(home, since)
     assert home.world.agent.pid == first
