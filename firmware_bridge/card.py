@@ -361,8 +361,12 @@ class LineCard:
         if missing < 1 << 31:
             lost = missing // _FRAME_SAMPLES
             self._audio_lost += lost
-            for back in range(min(lost, ANSWERED_LOST), 0, -1):
-                self._exchange(link, (frame.counter - back * _FRAME_SAMPLES) & 0xFFFFFFFF, SpeechFrame(line, None))
+            told = min(lost, ANSWERED_LOST)
+            for back in range(told, 0, -1):
+                skipped = lost - told if back == told else 0
+                self._exchange(
+                    link, (frame.counter - back * _FRAME_SAMPLES) & 0xFFFFFFFF, SpeechFrame(line, None, skipped=skipped)
+                )
         self._expected_counter[line] = (frame.counter + _FRAME_SAMPLES) & 0xFFFFFFFF
         self._exchange(link, frame.counter, SpeechFrame(line, frame.data, bool(frame.flags & AudioFlag.DTMF)))
 

@@ -85,12 +85,14 @@ class Flash:
 class SpeechFrame:
     """10 ms of a line's speech: 80 bytes of A-law, None where they were lost on the wire.
 
-    `dtmf`: the card says that a key is held down.
+    `dtmf`: the card says that a key is held down. `skipped`: so many more were lost before this one, in a gap too long
+    to be told frame by frame.
     """
 
     line: int
     alaw: bytes | None
     dtmf: bool = False
+    skipped: int = 0
 
 
 @dataclass(frozen=True, slots=True)

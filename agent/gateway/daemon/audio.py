@@ -69,16 +69,17 @@ class LineAudio:
 
     # --- the card's thread -------------------------------------------------------------------------------------------
 
-    def card_frame(self, alaw: bytes | None, *, dtmf: bool = False) -> bytes | None:
+    def card_frame(self, alaw: bytes | None, *, dtmf: bool = False, skipped: int = 0) -> bytes | None:
         """Take 10 ms of A-law from the line (None: they were lost) and return 10 ms for it; None while closed.
 
         `dtmf`: a key is held down. It travels as a telephone-event (RFC 4733), so it is muted here, and what has not
-        been sent of it yet with it. A frame that is not `CARD_FRAME` bytes long is dropped, counted and answered.
+        been sent of it yet with it. `skipped`: so many more were lost before, for which nothing is made up. A frame
+        that is not `CARD_FRAME` bytes long is dropped, counted and answered.
         """
         if not self._open:
             return None
         if alaw is None:
-            self._lost += 1
+            self._lost += 1 + skipped
             self._to_sip.put(None)
         elif len(alaw) != CARD_FRAME:
             self._bad_frames += 1

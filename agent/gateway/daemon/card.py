@@ -139,7 +139,7 @@ class Card:
     def _speech(self, frame: bridge.SpeechFrame) -> bytes | None:
         if frame.line >= len(self._audio):
             return None
-        return self._audio[frame.line].card_frame(frame.alaw, dtmf=frame.dtmf)
+        return self._audio[frame.line].card_frame(frame.alaw, dtmf=frame.dtmf, skipped=frame.skipped)
 
     def _heard(self, event: bridge.CardEvent) -> None:
         match event:

@@ -284,3 +284,9 @@ def test_whatever_the_clocks_do_every_answer_is_a_whole_frame(steps):
     for way in (stats.to_sip, stats.to_card):
         assert way.forced <= way.slips + way.inserts
         assert way.concealed <= way.frames
+
+
+def test_a_gap_too_long_to_be_told_is_counted_whole(line):
+    line.card_frame(None, skipped=40)
+    line.card_frame(None)
+    assert line.stats.lost == 42
