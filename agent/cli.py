@@ -168,6 +168,10 @@ def rate(
         ),
     ] = None,
     zone: Annotated[str, typer.Option("--zone", help="Time zone of the price list's days and hours.")] = "Europe/Oslo",
+    pack: Annotated[
+        int,
+        typer.Option("--pack", min=0, max=10_000_000, help="Seconds left of a minute pack that holds for the number."),
+    ] = 0,
 ) -> None:
     """Price a call with the same function that prices the records, and explain it line by line."""
     from agent.cli_show import price_json, price_lines
@@ -181,7 +185,7 @@ def rate(
     civil = _zone(zone)
     start = wall() if at is None else at.replace(tzinfo=civil)
     try:
-        price = rate_report(number, product, duration, folder, start=start, zone=civil)
+        price = rate_report(number, product, duration, folder, start=start, zone=civil, pack_s=pack)
     except NoRate as error:
         raise CliError(f"no price ({error.reason}): {error}", Exit.FAILED) from error
     except PriceListError as error:

@@ -122,6 +122,9 @@ def _cost(cdr: Cdr) -> str:
 
 def _ending(cdr: Cdr, texts: Texts) -> str:
     sentence = texts.say(f"cause.{cdr.cause}", "en")
+    if cdr.limit:
+        limit = f"limit.{cdr.limit}"
+        return texts.say(limit, "en") if limit in texts else f"{sentence}: {cdr.limit}"
     reason = f"refusal.{cdr.refusal}"
     if not cdr.refusal:
         return sentence

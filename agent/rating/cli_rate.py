@@ -8,10 +8,11 @@ from typing import Final
 
 from agent.core.cdr import Price
 from agent.core.numbers import EMERGENCY, normalise
+from agent.core.packs import Pack, PackBalance
 from agent.rating.deck import Deck, load
 from agent.rating.errors import NoPriceList, PriceListError
 from agent.rating.rater import emergency_price, rate_call
-from agent.rating.table import RateTable
+from agent.rating.table import RateTable, rating_key
 
 MAX_LISTS: Final = 32
 
@@ -24,8 +25,11 @@ def rate_report(
     *,
     start: datetime | None = None,
     zone: tzinfo | None = None,
+    pack_s: int = 0,
 ) -> Price:
     """Price a call of `duration_s` seconds answered at `start` (aware), by the clocks of `zone`.
+
+    `pack_s`: as if a minute pack that holds for the number had so many seconds left; that needs `start` and `zone`.
 
     Raises NoRate, NoPriceList, and PriceListError where the product's price list is refused; ValueError for a
     duration below zero. An emergency number needs no price list.
@@ -39,7 +43,9 @@ def rate_report(
         if number in EMERGENCY:
             return emergency_price(None, number, product)
         raise
-    return rate_call(table, number, duration_s * 1000, product, start=start, zone=zone)
+    digits = rating_key(number)
+    packs = [PackBalance(Pack("--pack", (digits,), pack_s))] if pack_s > 0 and digits else []
+    return rate_call(table, number, duration_s * 1000, product, start=start, zone=zone, packs=packs)
 
 
 def find_deck(product: str, price_list_dir: Path) -> Deck:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
@@ -191,3 +193,11 @@ def test_an_unknown_product_has_no_price_list(tmp_path: Path) -> None:
         rate_report("22334455", "privat", 60, tmp_path)
     with pytest.raises(ValueError, match="-1"):
         rate_report("22334455", "privat", -1, LISTS)
+
+
+def test_a_pack_on_the_command_line_pays_first() -> None:
+    start = datetime(2026, 11, 22, 20, tzinfo=UTC)
+    zone = ZoneInfo("Europe/Oslo")
+    paid = rate_report("004681234567", "privat", 90, LISTS, start=start, zone=zone, pack_s=60)
+    assert (paid.pack_s, paid.paid_s) == (60, 30)
+    assert paid.amount_micro == rate_report("004681234567", "privat", 30, LISTS, start=start, zone=zone).amount_micro
