@@ -44,15 +44,15 @@ class Prober:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Open a socket for each family that there is, and listen."""
+        """Open a socket of the family that SIP speaks, and listen: a target of the other one could not be called."""
         selector = self._selector = selectors.DefaultSelector()
         bell, self._ringer = socket.socketpair()
         self._bell = bell
-        for family, wildcard in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):  # noqa: S104  ports of our own
-            sock = self._open(family, wildcard)
-            if sock is not None:
-                self._sockets[family] = sock
-                selector.register(sock, selectors.EVENT_READ)
+        family = socket.AF_INET6 if ":" in self._bind else socket.AF_INET
+        sock = self._open(family)
+        if sock is not None:
+            self._sockets[family] = sock
+            selector.register(sock, selectors.EVENT_READ)
         selector.register(bell, selectors.EVENT_READ)
         self._thread = threading.Thread(target=self._listen, args=(selector,), name="prober", daemon=True)
         self._thread.start()
@@ -85,13 +85,12 @@ class Prober:
             message = _options(target, own_address(target), port, call_id.decode())
             sock.sendto(message, (target.address, target.port))
 
-    def _open(self, family: int, wildcard: str) -> socket.socket | None:
-        bind = self._bind if (":" in self._bind) == (family == socket.AF_INET6) else wildcard
+    def _open(self, family: int) -> socket.socket | None:
         sock = None
         try:
             sock = socket.socket(family, socket.SOCK_DGRAM)
             sock.setblocking(False)
-            sock.bind((bind, 0))
+            sock.bind((self._bind, 0))
         except OSError:
             if sock is not None:
                 sock.close()

@@ -21,17 +21,32 @@ def heard():
 
 
 @pytest.fixture
-def prober(heard):
-    made = Prober("127.0.0.1", heard.put)
-    made.start()
-    yield made
-    made.stop()
+def start(heard):
+    made = []
+
+    def start(bind="127.0.0.1"):
+        made.append(Prober(bind, heard.put))
+        made[-1].start()
+        return made[-1]
+
+    yield start
+    for prober in made:
+        prober.stop()
+
+
+@pytest.fixture
+def prober(start):
+    return start()
 
 
 class Server:
     def __init__(self, family=socket.AF_INET, address="127.0.0.1"):
         self.socket = socket.socket(family, socket.SOCK_DGRAM)
-        self.socket.bind((address, 0))
+        try:
+            self.socket.bind((address, 0))
+        except OSError:
+            self.socket.close()
+            raise
         self.socket.settimeout(5)
         self.target = Target(address, self.socket.getsockname()[1])
 
@@ -56,7 +71,8 @@ def server(request):
     made.socket.close()
 
 
-def test_a_target_that_answers_lives_whatever_it_says(prober, heard, server):
+def test_a_target_that_answers_lives_whatever_it_says(start, heard, server):
+    prober = start(server.target.address)
     for status in ("200 OK", "404 Not Found", "405 Method Not Allowed", "603 Decline"):
         prober.probe(server.target, ANSWER)
         request = server.request()
@@ -65,7 +81,8 @@ def test_a_target_that_answers_lives_whatever_it_says(prober, heard, server):
         assert heard.get(timeout=5) == ANSWER
 
 
-def test_a_server_that_cannot_serve_a_forged_answer_and_noise_count_for_nothing(prober, heard, server):
+def test_a_server_that_cannot_serve_a_forged_answer_and_noise_count_for_nothing(start, heard, server):
+    prober = start(server.target.address)
     prober.probe(server.target, ANSWER)
     request = server.request()
     server.answer(request, "503 Service Unavailable")
@@ -93,6 +110,15 @@ def test_another_address_cannot_answer_for_a_target(prober, heard):
     assert heard.empty()
     server.socket.close()
     stranger.socket.close()
+
+
+def test_a_target_of_a_family_that_sip_does_not_speak_is_not_asked(prober, server):
+    if ":" not in server.target.address:
+        pytest.skip("it speaks this one")
+    prober.probe(server.target, ANSWER)
+    server.socket.settimeout(0.2)
+    with pytest.raises(TimeoutError):
+        server.request()
 
 
 def test_what_cannot_be_reached_is_silent_and_questions_are_bounded(prober, heard):
