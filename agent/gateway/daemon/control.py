@@ -64,9 +64,8 @@ class ControlServer:
         self._news: collections.deque[Answer] = collections.deque(maxlen=4 * _MAX_WAITING)
         self._visitors: dict[socket.socket, _Visitor] = {}
         self._selector = selectors.DefaultSelector()
-        self._wake_in, self._wake_out = socket.socketpair()
-        for end in (self._wake_in, self._wake_out):
-            end.setblocking(False)
+        self._bell: tuple[socket.socket, socket.socket] | None = None
+        """Wakes the thread: written to at one end, watched at the other."""
         self._stopping = threading.Event()
         self._unable = ""
         self._listener: socket.socket | None = None
@@ -75,6 +74,9 @@ class ControlServer:
 
     def start(self) -> None:
         """Begin to listen; a socket that can't be made is tried again."""
+        self._bell = socket.socketpair()
+        for end in self._bell:
+            end.setblocking(False)
         self._listener = self._listen()
         self._thread.start()
 
@@ -93,8 +95,9 @@ class ControlServer:
             self._wake()
 
     def _wake(self) -> None:
-        with contextlib.suppress(OSError):
-            self._wake_out.send(b"\0")
+        if self._bell is not None:
+            with contextlib.suppress(OSError):
+                self._bell[0].send(b"\0")
 
     # --- the server's thread -----------------------------------------------------------------------------------------
 
@@ -113,7 +116,7 @@ class ControlServer:
                 self._close(listener)
         if self._listener is not None:
             self._close(self._listener)
-        for end in (self._wake_in, self._wake_out):
+        for end in self._bell or ():
             end.close()
 
     def _listen(self) -> socket.socket | None:
@@ -140,14 +143,16 @@ class ControlServer:
     def _serve(self, listener: socket.socket) -> None:
         self._selector = selectors.DefaultSelector()
         self._selector.register(listener, selectors.EVENT_READ)
-        self._selector.register(self._wake_in, selectors.EVENT_READ)
+        assert self._bell is not None
+        bell = self._bell[1]
+        self._selector.register(bell, selectors.EVENT_READ)
         while not self._stopping.is_set():
             for key, _ in self._selector.select():
                 if key.fileobj is listener:
                     self._accept(listener)
-                elif key.fileobj is self._wake_in:
+                elif key.fileobj is bell:
                     with contextlib.suppress(BlockingIOError):
-                        self._wake_in.recv(4096)
+                        bell.recv(4096)
                 elif isinstance(key.fileobj, socket.socket) and key.fileobj in self._visitors:
                     self._read(self._visitors[key.fileobj])
             self._deliver()
