@@ -28,7 +28,7 @@ from agent.store.folder import DATABASE, FolderLock, has_database, prepare_datab
 from agent.store.journal import Journal
 from agent.store.lines import Line
 from agent.store.recovery import Recovery, recover
-from agent.store.room import Room
+from agent.store.room import Room, as_full
 from agent.store.schema import MIGRATIONS, VERSION
 
 T = TypeVar("T")
@@ -204,14 +204,14 @@ class Database:
         """Carry the change out; where the disk is full, give up one thing after another until it fits."""
         try:
             return await self.write_now(doing, body)
-        except StoreFull as error:
-            full = error
+        except StoreError as error:
+            full = await asyncio.to_thread(as_full, error, self._path)
         for give_up in self.on_full:
             if await give_up():
                 try:
                     return await self.write_now(doing, body)
-                except StoreFull as error:
-                    full = error
+                except StoreError as error:
+                    full = await asyncio.to_thread(as_full, error, self._path)
         raise full
 
     async def write_now(self, doing: str, body: Callable[[Change], Awaitable[T]]) -> T:
@@ -285,7 +285,8 @@ async def _open_locked(folder: Path, lock: FolderLock) -> tuple[Database, StoreD
     for give_up in (room.give_up_leftovers, room.give_up_ballast):
         try:
             return await _open_files(folder, lock)
-        except StoreFull:
+        except StoreError as error:
+            await asyncio.to_thread(as_full, error, folder / DATABASE)
             await asyncio.to_thread(give_up)
     return await _open_files(folder, lock)
 

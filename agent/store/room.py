@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.files import sync_folder
-from agent.store.errors import disk_error
+from agent.store.errors import StoreDamaged, StoreError, StoreFull, StoreLocked, StoreTooNew, disk_error
 from agent.store.folder import damaged_files
 
 BALLAST = "ballast"
@@ -22,6 +22,8 @@ _PRICE_LISTS = "price-lists"
 _BALLAST_BYTES = 8 << 20
 _BALLAST_PART = 16
 """On a small disk the ballast is this part of it instead."""
+_NO_ROOM_BYTES = 64 << 10
+_OTHERS_FAULT = (StoreDamaged, StoreLocked, StoreTooNew)
 _LOW_BYTES = 64 << 20
 _LOW_PART = 10
 """Room is low below so many bytes, or on a small disk below this part of it."""
@@ -97,6 +99,24 @@ class Room:
         lists = self._folder / _PRICE_LISTS
         halves = [*self._folder.glob(".*.new"), *(path for end in ("new", "part") for path in lists.glob(f".*.{end}"))]
         return remove([*halves, *damaged_files(self._folder)]) > 0
+
+
+def as_full(error: StoreError, path: Path | None) -> StoreFull:
+    """The error, where it is for want of room. Raises it otherwise.
+
+    SQLite calls it an I/O error when the memory that it shares beside `path` finds no room.
+    """
+    if isinstance(error, StoreFull):
+        return error
+    if path is None or isinstance(error, _OTHERS_FAULT):
+        raise error
+    try:
+        found = os.statvfs(path.parent)
+    except OSError:
+        raise error from None
+    if found.f_bavail * found.f_frsize >= _NO_ROOM_BYTES:
+        raise error
+    return StoreFull(f"{error}: the disk is full")
 
 
 def remove(paths: Iterable[Path]) -> int:
