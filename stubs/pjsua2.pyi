@@ -185,7 +185,12 @@ class TransportConfig:
     portRange: int
     boundAddress: str
 
+class SipHeader:
+    hName: str
+    hValue: str
+
 class AccountRegConfig:
+    headers: _Vector[SipHeader]
     registrarUri: str
     registerOnAdd: bool
     disableRegOnModify: bool

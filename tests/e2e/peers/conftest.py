@@ -162,6 +162,15 @@ class Kamailio:
         contacts = [entry["Contact"] for entry in found.get("Contacts", [])]
         return [contact["Address"] for contact in contacts if contact["Expires"] not in ("deleted", "expired")]
 
+    def only_another(self, user: str, before: list[str]) -> bool:
+        """Wait until an AOR has one binding, which is none of `before`."""
+
+        def alone() -> bool:
+            now = self.contacts(user)
+            return len(now) == 1 and now[0] not in before
+
+        return bool(eventually(alone))
+
     def registers(self, user: str) -> list[str]:
         """The REGISTERs of a user, as logged."""
         return self.log.holding("REGISTER", f"from={user} ")
@@ -346,6 +355,10 @@ class Adapter:
         self.process.wait()
         self.process = self._start()
         assert self.agent.wait(lambda: self.agent.hello.instance != gone), self.story()
+
+    def forget_port(self) -> None:
+        """Let the next start draw another SIP port."""
+        (self._folder / "state" / "sip-port").unlink()
 
     def story(self) -> str:
         self._errors.flush()

@@ -32,6 +32,16 @@ def test_after_kill_9_each_aor_has_exactly_one_binding_at_the_same_port(operator
     assert after == before
 
 
+def test_after_a_crash_and_a_start_on_another_port_no_dead_binding_is_left(operator, new_adapter):
+    adapter = new_adapter().ready()
+    before = [operator.contacts(one.user) for one in adapter.subscribers]
+    adapter.forget_port()
+    adapter.crash_and_restart()
+    adapter.ready()
+    for one, contacts in zip(adapter.subscribers, before, strict=True):
+        assert operator.only_another(one.user, contacts), (contacts, operator.contacts(one.user))
+
+
 def test_a_wrong_password_makes_no_storm(operator, household, new_adapter):
     right, changed = household()
     operator.know(changed.user, "another secret")

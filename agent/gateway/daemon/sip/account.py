@@ -17,6 +17,7 @@ import pjsua2 as pj
 
 from agent.gateway import protocol
 from agent.gateway.daemon.sip.guard import guarded
+from agent.gateway.daemon.sip.headers import leftovers
 from agent.gateway.daemon.sip.uri import Target, one_line, parse_target, phrase, retry_after_s, sip_uri, text_of
 
 _BUSY = 171_001
@@ -76,7 +77,12 @@ class SipAccount(pj.Account):
     """A registration. Lives until `shutdown`, which waits until no call uses it."""
 
     def __init__(
-        self, owner: AccountOwner, record: protocol.Account, media: pj.TransportConfig, transport: int
+        self,
+        owner: AccountOwner,
+        record: protocol.Account,
+        media: pj.TransportConfig,
+        transport: int,
+        port_of: Callable[[int], int],
     ) -> None:
         super().__init__()
         self.record = record
@@ -85,6 +91,9 @@ class SipAccount(pj.Account):
         self._owner = owner
         self._media = media
         self._transport = transport
+        self._port_of = port_of
+        self._remove: tuple[str, ...] = ()
+        self._removed: set[str] = set()
         self._route = self.targets[0]
         self._engaged: Target | None = None
         self._stale = False
@@ -170,6 +179,9 @@ class SipAccount(pj.Account):
             self._send(renew=False)
             return
         self.route_to(target)
+        if self._remove:
+            self.modify(self._configuration())
+            self._remove = ()
         self._engaged = wanted
         self._stale = False
         try:
@@ -216,8 +228,23 @@ class SipAccount(pj.Account):
         following, self._next = self._next, None
         if not moving:
             self._owner.register_done(self, result)
+            if result.accepted and result.granted_s and following is None:
+                following = self._clean_up(message)
         if following is not None:
             self._owner.later(following)
+
+    def _clean_up(self, message: str) -> Callable[[], None] | None:
+        """Remove bindings that an earlier process of ours has left behind: calls to them ring nowhere. Once each."""
+        engaged = self._engaged
+        left = leftovers(message, self.token, self._port_of(self._transport))
+        self._remove = tuple(uri for uri in left if uri not in self._removed)
+        if not self._remove or engaged not in self.targets:
+            self._remove = ()
+            return None
+        self._removed.update(self._remove)
+        self._stale = True
+        target = self.targets.index(engaged)
+        return lambda: self.register(target)
 
     @guarded
     def onSendRequest(self, prm: pj.OnSendRequestParam) -> None:  # noqa: N802  the library's name
@@ -249,7 +276,11 @@ class SipAccount(pj.Account):
         config.regConfig.delayBeforeRefreshSec = min(_REFRESH_MARGIN_S, record.expires_s // 2)
         config.regConfig.retryIntervalSec = 0
         config.sipConfig.transportId = self._transport
-        config.sipConfig.contactUriParams = f";line={self.token}"
+        for uri in self._remove:
+            header = pj.SipHeader()
+            header.hName, header.hValue = "Contact", f"<{uri}>;expires=0"
+            config.regConfig.headers.append(header)
+        config.sipConfig.contactUriParams = f";line={self.token};p={self._port_of(self._transport)}"
         config.sipConfig.proxies.append(self._route.route)
         config.sipConfig.authCreds.append(pj.AuthCredInfo("digest", "*", record.auth_user, 0, record.password))
         config.mediaConfig.transportConfig = self._media

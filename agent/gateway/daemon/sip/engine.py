@@ -99,6 +99,15 @@ class Engine:
         config.port = 0
         return int(self._endpoint.transportCreate(self._transport_type(), config))
 
+    def port_of(self, transport: int) -> int:
+        """The local port of a transport, 0 where the library does not say. The text form `address:port` is its own."""
+        if self._endpoint is None:
+            return 0
+        try:
+            return int(str(self._endpoint.transportGetInfo(transport).localName).rpartition(":")[2])
+        except (pj.Error, ValueError):
+            return 0
+
     def close_transport(self, transport: int) -> None:
         """Close a transport that nothing uses. Raises pj.Error."""
         if self._endpoint is not None:

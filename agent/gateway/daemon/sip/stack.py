@@ -220,7 +220,9 @@ class SipStack:
             if account is not None:
                 account.use(record)
             else:
-                self._accounts[record.id] = SipAccount(self, record, self._media(), self._ways.transport)
+                self._accounts[record.id] = SipAccount(
+                    self, record, self._media(), self._ways.transport, self._engine.port_of
+                )
         except (ValueError, pj.Error) as error:
             self._refuse_account(record, _reason(error))
 
