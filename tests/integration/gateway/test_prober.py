@@ -112,13 +112,12 @@ def test_another_address_cannot_answer_for_a_target(prober, heard):
     stranger.socket.close()
 
 
-def test_a_target_of_a_family_that_sip_does_not_speak_is_not_asked(prober):
-    server = Server(socket.AF_INET6, "::1")
+@pytest.mark.parametrize("server", ["::1"], indirect=True)
+def test_a_target_of_a_family_that_sip_does_not_speak_is_not_asked(prober, server):
     prober.probe(server.target, ANSWER)
     server.socket.settimeout(0.2)
     with pytest.raises(TimeoutError):
         server.request()
-    server.socket.close()
 
 
 def test_what_cannot_be_reached_is_silent_and_questions_are_bounded(prober, heard):
