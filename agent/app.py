@@ -166,7 +166,7 @@ class Agent:
             Sources(Path(config.dns.resolv_conf), [one for text in config.dns.fallback if (one := parse_server(text))]),
             Memory(Path(config.store.folder) / "targets.json"),
             changed=self._configure, dns_back=self._dns_back, uniform=self._random.random,
-            now_s=lambda: clock.wall().timestamp(),
+            now_s=lambda: self._clock.now().wall.timestamp(),
         )  # fmt: skip
         self._charging = Charging(self.plan, self._zone)
         with_money = config.plain is None

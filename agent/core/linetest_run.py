@@ -6,7 +6,7 @@ import enum
 from dataclasses import dataclass
 from typing import Final
 
-from agent.core.events import StartLineTest
+from agent.core.events import AbortLineTest, StartLineTest
 from agent.core.linetest import LineTestEnding, LineTestKind, LineTestResult, Measure, Verdict, judge, reason_to_skip
 
 TEST_PATIENCE_MS: Final = 10_000
@@ -74,11 +74,12 @@ class LineTestRun:
         self._add(judge(test, ending, measures))
         return self._next(now)
 
-    def tick(self, now: int) -> list[StartLineTest]:
-        """Time has passed: a test that the card does not end is given up."""
+    def tick(self, now: int) -> list[StartLineTest | AbortLineTest]:
+        """Time has passed: a test that the card does not end is given up, and the card told so."""
         if self._current is None or now < self._deadline_ms:
             return []
-        return self.heard(self._current, LineTestEnding.TIMEOUT, (), now)
+        abort = AbortLineTest(self.state.line)
+        return [abort, *self.heard(self._current, LineTestEnding.TIMEOUT, (), now)]
 
     def abort(self, reason: str, now: int) -> None:
         """The line is needed, or the card is gone: what was measured so far stays."""

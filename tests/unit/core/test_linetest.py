@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.core.events import StartLineTest
+from agent.core.events import AbortLineTest, StartLineTest
 from agent.core.linetest import (
     LIMITS,
     Conductors,
@@ -135,7 +135,8 @@ def test_a_card_that_does_not_answer_is_given_up_test_by_test():
     run.begin(0)
     assert run.deadline() == TEST_PATIENCE_MS
     assert run.tick(TEST_PATIENCE_MS - 1) == []
-    [following] = run.tick(TEST_PATIENCE_MS)
+    [abort, following] = run.tick(TEST_PATIENCE_MS)
+    assert abort == AbortLineTest(0)
     assert following.test is LineTestKind.HAZARDOUS_VOLTAGE
     assert run.state.results[0].meaning == "ending_timeout"
 

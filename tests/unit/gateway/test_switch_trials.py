@@ -119,6 +119,7 @@ def test_a_card_that_never_answers_does_not_hold_the_line(gateway):
     gateway.advance(len(LineTestKind) * TEST_PATIENCE_MS)
     assert latest(gateway).phase is RunPhase.DONE
     assert not latest(gateway).passed
+    assert gateway.phones[0].testing is None, "the card was told to stop"
     gateway.incoming("+4722000001")
     assert gateway.phones[0].ringing
 
