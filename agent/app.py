@@ -166,7 +166,7 @@ class Agent:
             Sources(Path(config.dns.resolv_conf), [one for text in config.dns.fallback if (one := parse_server(text))]),
             Memory(Path(config.store.folder) / "targets.json"),
             changed=self._configure, dns_back=self._dns_back, uniform=self._random.random,
-            now_s=lambda: self._clock.now().wall.timestamp(),
+            now_s=self._now_s,
         )  # fmt: skip
         self._charging = Charging(self.plan, self._zone)
         with_money = config.plain is None
@@ -215,6 +215,9 @@ class Agent:
             self._view, texts=self._texts, zone=self._zone, lang=config.general.language, bind=config.page.bind,
             port=config.page.port, hosts=config.page.hosts, metrics=self._view.metrics,
         )  # fmt: skip
+
+    def _now_s(self) -> float:
+        return self._clock.now().wall.timestamp()
 
     async def run(self, orders: Orders) -> Settings | None:
         """Work until told to stop (None) or until there are other settings to work with."""

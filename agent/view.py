@@ -578,11 +578,17 @@ def _seconds_until(at_ms: int | None, now: Moment) -> int | None:
 
 def account_view(state: AccountState, now: Moment) -> page.AccountView:
     """A registration as the page shows it."""
-    since = now.wall - timedelta(milliseconds=max(0, now.boot_ms - state.since_ms)) if state.since_ms else None
     return page.AccountView(
-        account=state.account, registered=state.registered, since=since, code=state.code, reason=state.reason,
-        on_wire=state.on_wire, attempts=state.attempts, next_attempt_s=_seconds_until(state.next_attempt_ms, now),
+        account=state.account, registered=state.registered, since=_wall(state.since_ms or None, now), code=state.code,
+        reason=state.reason, on_wire=state.on_wire, attempts=state.attempts,
+        next_attempt_s=_seconds_until(state.next_attempt_ms, now), status=state.status.value,
+        alive=_wall(state.alive_ms, now),
     )  # fmt: skip
+
+
+def _wall(at_ms: int | None, now: Moment) -> datetime | None:
+    """The wall time of a moment of the boot clock that is past."""
+    return now.wall - timedelta(milliseconds=max(0, now.boot_ms - at_ms)) if at_ms is not None else None
 
 
 def _cdr_view(stored: StoredCdr) -> page.CdrView:

@@ -52,7 +52,16 @@ def sample_snapshot() -> Snapshot:
             LineView(line=1, number=SECOND, account="office", off_hook=True, tone=Tone.CONGESTION),
         ],
         accounts=[
-            AccountView(account="home", registered=True, since=ago, code=200, reason="OK", next_attempt_s=212),
+            AccountView(
+                account="home",
+                registered=True,
+                since=ago,
+                code=200,
+                reason="OK",
+                next_attempt_s=212,
+                status="Up",
+                alive=SAMPLE_AT - timedelta(seconds=20),
+            ),
             AccountView(
                 account="office",
                 since=SAMPLE_AT - timedelta(minutes=12),
@@ -60,6 +69,7 @@ def sample_snapshot() -> Snapshot:
                 reason=f"Forbidden {SECOND}",
                 attempts=4,
                 next_attempt_s=95,
+                status="Error_Registration",
             ),
         ],
         calls=[

@@ -88,7 +88,10 @@ class LineView(View, frozen=True, kw_only=True):
 
 
 class AccountView(View, frozen=True, kw_only=True):
-    """One registration. `since`: when it was made, or lost; `code` 0 or `on_wire` false: the registrar said nothing."""
+    """One registration. `since`: when it was made, or lost; `code` 0 or `on_wire` false: the registrar said nothing.
+
+    `status`: the state as TR-104 names it, empty where unknown. `alive`: when the server last answered our OPTIONS.
+    """
 
     account: str
     registered: bool = False
@@ -98,6 +101,8 @@ class AccountView(View, frozen=True, kw_only=True):
     on_wire: bool = True
     attempts: int = 0
     next_attempt_s: int | None = None
+    status: str = ""
+    alive: datetime | None = None
 
 
 class LiveCallView(View, frozen=True, kw_only=True):
