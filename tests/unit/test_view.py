@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,8 +15,10 @@ from agent import view as view_module
 from agent.charging import Charging
 from agent.clock import Moment
 from agent.core.reconcile import Count, Difference
+from agent.core.registration import Status
 from agent.data import load_numbering, load_products, load_tones
 from agent.disk_watch import DiskWatch
+from agent.gateway.protocol import AccountState
 from agent.operator.api import FileInfo, Number, OutgoingLine, Registration, Subscription
 from agent.operator.sync import SyncStatus
 from agent.operator.trouble import Trouble
@@ -224,3 +226,13 @@ async def test_a_difference_with_the_operator_is_told_with_both_counts_and_no_fu
         ),
         "The operator has counted 660 s of the minute pack norden in 2026-11, against 600 s here. Tell the operator.",
     ]
+
+
+def test_a_registration_says_its_state_and_when_its_server_last_answered():
+    now = at(2026, 11, 22)
+    state = AccountState(
+        account="home", registered=True, code=200, since_ms=4_000_000, status=Status.UP, alive_ms=4_990_000
+    )
+    seen = view_module.account_view(state, now)
+    assert (seen.status, seen.alive) == ("Up", now.wall - timedelta(seconds=10))
+    assert view_module.account_view(AccountState(account="home", registered=False), now).alive is None
