@@ -342,6 +342,13 @@ class DtmfReceived:
     digit: str
 
 
+@dataclass(frozen=True, slots=True)
+class MachineHeard:
+    """The answer tone of a fax machine or modem sounds in the speech of `line`, from either end (ITU-T V.25)."""
+
+    line: int
+
+
 # --- events: time ----------------------------------------------------------------------------------------------------
 
 
@@ -363,7 +370,7 @@ TelephoneEvent = (
     CardUp | CardDown | OffHook | OnHook | DigitDialled | HookFlash | ButtonPressed | LineTested
     | UpdateProgressed
     | SipReady | Registered | Unregistered | RegistrationFailed | IncomingInvite | Progress | CallAnswered | CallOver
-    | DtmfReceived | SlotsHeld | NetworkChanged | TargetAnswered | PathProbed | Tick
+    | DtmfReceived | MachineHeard | SlotsHeld | NetworkChanged | TargetAnswered | PathProbed | Tick
 )  # fmt: skip
 
 

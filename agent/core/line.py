@@ -63,6 +63,8 @@ class Line:
         self.tone: Tone | None = None
         self.call_id = ""
         """The call that rings here or that this handset is in; empty: none."""
+        self.machine = False
+        """Whether machines speak to each other in this conversation: nothing may sound into it."""
         self._audio = False
         self._deadline_ms: int | None = None
         self._exercise_ends_ms: int | None = None
@@ -189,6 +191,12 @@ class Line:
         self._audio = True
         return [*self._silence(), OpenAudio(self.index)]
 
+    def machine_heard(self) -> bool:
+        """The answer tone of a fax machine or modem sounds; that holds until speech ends. Whether that is news."""
+        news = self._audio and not self.machine
+        self.machine = self._audio
+        return news
+
     def leave(self, tone: Tone, now: int) -> list[CardAction]:
         """The call is over on this line: what rang falls silent, a lifted handset hears `tone` until it is replaced."""
         self.call_id = ""
@@ -305,5 +313,5 @@ class Line:
     def _mute(self) -> list[CardAction]:
         if not self._audio:
             return []
-        self._audio = False
+        self._audio = self.machine = False
         return [CloseAudio(self.index)]

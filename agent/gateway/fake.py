@@ -249,6 +249,10 @@ class FakeGateway:
         for digit in digits:
             self._hear(events.DtmfReceived(call_id, digit))
 
+    def machine(self, line: int = 0) -> None:
+        """The answer tone of a fax machine sounds in the line's conversation."""
+        self._hear(events.MachineHeard(line))
+
     def peer_refuses(self, call_id: str, code: int = 486) -> None:
         """The far end (or the platform) refuses an outgoing call with a final response."""
         self._over(call_id, code, remote=True)

@@ -60,6 +60,11 @@ class LineAudio:
         self._open = False
 
     @property
+    def data(self) -> bool:
+        """Whether machines speak to each other, by the line's profile or by their answer tone."""
+        return self._open and self._data
+
+    @property
     def stats(self) -> SpeechStats:
         """What happened to the speech since `open`."""
         return SpeechStats(

@@ -42,6 +42,8 @@ class Card:
         self._cadence: Sequence[int] = (1000, 4000)
         self._settings: dict[int, Line] = {}
         self._card_lines = 0
+        self._machines: set[int] = set()
+        """Lines in whose present conversation a machine was heard, and the card told."""
         self._images: dict[str, bridge.FirmwareImage] = {}
         self._on_trace = on_trace
         self._log = log
@@ -114,6 +116,7 @@ class Card:
             case events.PlayDtmf(line, digit):
                 self._card.send_digits(line, digit)
             case events.OpenAudio(line):
+                self._machines.discard(line)
                 self._audio[line].open()
                 self._card.open_audio(
                     line, playout=CARD_PLAYOUT, echo_canceller=not self._setting(line).profile.is_data
@@ -139,7 +142,18 @@ class Card:
     def _speech(self, frame: bridge.SpeechFrame) -> bytes | None:
         if frame.line >= len(self._audio):
             return None
-        return self._audio[frame.line].card_frame(frame.alaw, dtmf=frame.dtmf, skipped=frame.skipped)
+        audio = self._audio[frame.line]
+        answer = audio.card_frame(frame.alaw, dtmf=frame.dtmf, skipped=frame.skipped)
+        if audio.data and frame.line not in self._machines:
+            self._machine_heard(frame.line)
+        return answer
+
+    def _machine_heard(self, line: int) -> None:
+        """Only the echo canceller changes when open speech is opened again; modems cancel their own echo."""
+        self._machines.add(line)
+        if not self._setting(line).profile.is_data:
+            self._card.open_audio(line, playout=CARD_PLAYOUT, echo_canceller=False)
+            self._post(events.MachineHeard(line))
 
     def _heard(self, event: bridge.CardEvent) -> None:
         match event:

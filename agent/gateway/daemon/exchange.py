@@ -176,7 +176,7 @@ class Exchange:
 
     def _warning(self, line: Line) -> list[CardAction]:
         entry = self.entry(line.index)
-        if entry is not None and entry.profile.is_data:
+        if line.machine or (entry is not None and entry.profile.is_data):
             # A tone would cost a machine its carrier; that the call ends in a minute it learns soon enough.
             return []
         spec = self.configuration.tones.get(Tone.WARNING) if self.configuration else None

@@ -117,8 +117,8 @@ class Switch:
             case events.SipReady():
                 self._x.sip_up = True
                 self._x.max_calls = max(1, event.max_calls)
-            case events.DtmfReceived():
-                self._hear_key(event)
+            case events.DtmfReceived() | events.MachineHeard():
+                self._hear_speech(event)
             case events.SlotsHeld(count=count):
                 self._x.slots_held = max(0, count)
             case (
@@ -197,6 +197,14 @@ class Switch:
             self._incoming.lifted(line, call)
         elif call.answered_ms is not None:
             self._x.act(events.SendDtmf(call.call_id, digit))
+
+    def _hear_speech(self, event: events.DtmfReceived | events.MachineHeard) -> None:
+        if isinstance(event, events.DtmfReceived):
+            self._hear_key(event)
+            return
+        line = self._x.line(event.line)
+        if line is not None and line.machine_heard():
+            self._x.log("info", "machine_in_call", line=line.index, call_id=line.call_id)
 
     def _hear_key(self, event: events.DtmfReceived) -> None:
         """A key of the far end reaches the handset as the sound it is: answering machines and door openers listen."""

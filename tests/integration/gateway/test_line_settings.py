@@ -83,6 +83,22 @@ def test_a_machines_line_has_no_echo_canceller(home):
     assert simulated.wait_for(lambda: not simulated.phones[0]._line.echo_canceller, 3)
 
 
+def test_the_tone_of_a_fax_machine_switches_the_echo_canceller_off_in_mid_call(home):
+    simulated, card, bridge, seen = home
+    phone = simulated.phones[0]
+    phone.off_hook()
+    card.perform(events.OpenAudio(0))
+    assert simulated.wait_for(lambda: phone.audio_open, 3)
+    assert phone._line.echo_canceller
+    bridge.spoken = tone(2100, 1000, -10)
+    assert simulated.wait_for(lambda: not phone._line.echo_canceller, 10)
+    assert [event for event in seen if isinstance(event, events.MachineHeard)] == [events.MachineHeard(0)]
+    card.perform(events.CloseAudio(0))
+    bridge.spoken = tone(600, 1000, -10)
+    card.perform(events.OpenAudio(0))
+    assert simulated.wait_for(lambda: phone._line.echo_canceller, 3)
+
+
 def test_a_key_in_a_call_is_told_as_a_digit_and_hardly_heard_as_sound(home):
     simulated, card, bridge, seen = home
     phone = simulated.phones[0]

@@ -624,6 +624,19 @@ def test_a_machine_hears_no_warning_tone_in_its_call(gateway, configuration):
         gateway.hang_up()
 
 
+def test_a_call_in_which_a_machine_answers_hears_no_warning_tone_and_the_next_one_does(gateway):
+    for machine in (True, False):
+        until = gateway.now + 120_000
+        gateway.machine()  # nobody speaks yet: it means nothing
+        gateway.peer_answers(_granted(gateway, until_ms=until, warn_at_ms=until - 30_000))
+        if machine:
+            gateway.machine()
+        gateway.advance(100_000)
+        assert (gateway.phones[0].warnings == 0) is machine
+        gateway.phones[0].warnings = 0
+        gateway.hang_up()
+
+
 def test_the_calls_record_tells_what_happened_to_its_speech(make_gateway):
     speech = SpeechStats(to_sip=SpeechCounters(frames=500, slips=1), to_card=SpeechCounters(concealed=2), lost=1)
     gateway = make_gateway()
