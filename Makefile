@@ -28,9 +28,9 @@ check: venv
 quick: venv
 	$(PYTEST) -q -x tests/unit tests/link -m "not slow" -n 2 --dist loadscope
 
-# Two at a time, a module each: most of them wait for telephones. In the order of the folders, so the long ones first.
+# Three at a time, a module each: most of them wait for telephones. In the order of the folders, so the long ones first.
 test: venv
-	$(PYTEST) -m "not slow" -n 2 --dist loadscope --no-loadscope-reorder
+	$(PYTEST) -m "not slow" -n 3 --dist loadscope --no-loadscope-reorder
 
 test-slow: venv
 	$(PYTEST) -m slow --timeout 900
