@@ -62,13 +62,14 @@ from agent.rating.errors import DeckError, PriceListError
 from agent.rating.table import RateTable, open_or_build
 from agent.reconciliation import Reconciler
 from agent.records import reopened, rfc3339
+from agent.seen import SeenGateway
 from agent.standby import Standby
 from agent.status.app import PageError, StatusServer
 from agent.store.errors import StoreError, StoreLocked, StoreTooNew
 from agent.store.store import Store
 from agent.texts import TextError, Texts
 from agent.timekeeping import Timekeeper
-from agent.view import SeenGateway, StatusView
+from agent.view import StatusView
 
 EXIT_OK = 0
 EXIT_FAILED = 1

@@ -20,13 +20,13 @@ from agent.core.events import CallPhase, Tone
 from agent.gateway.client import GatewayClient, GatewayUnavailableError
 from agent.gateway.protocol import AccountState, CallState, CardState, Decide, GatewayRecord, Hello, LineState
 from agent.notify import notify
+from agent.seen import SeenGateway, account_view
 from agent.status import snapshot as page
 from agent.status.app import PageError, StatusServer
 from agent.status.metrics import Metrics
 from agent.store.errors import StoreError, StoreLocked, StoreTooNew
 from agent.store.store import Store
 from agent.texts import Texts
-from agent.view import SeenGateway, account_view
 
 _RETRY_S = 5.0
 _log = structlog.get_logger("standby")

@@ -6,10 +6,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from agent.disk_watch import DiskWatch
+from agent.problems import disk_problems
 from agent.store.errors import StoreError, StoreFull
 from agent.store.room import Space
 from agent.texts import Texts
-from agent.view import disk_problems
 
 PLENTY = Space(free=500 << 20, size=1 << 30, low=False, ballast=True)
 LITTLE = Space(free=1_500_000, size=1 << 30, low=True, ballast=False)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from agent.problems import store_notice
 from agent.store import Repair, StoreDamaged
 from agent.texts import Language, Texts
-from agent.view import store_notice
 
 
 @pytest.mark.parametrize("lang", list(Language))

@@ -25,14 +25,16 @@ from agent.operator.trouble import Trouble
 from agent.operator.uploader import UploadStatus
 from agent.paths import data_dir
 from agent.plan import Plan, Shipped
+from agent.problems import _TROUBLES, _WITH_REASON
 from agent.rating.deck import load
 from agent.rating.errors import TableError
 from agent.rating.table import RateTable
+from agent.seen import SeenGateway, account_view
 from agent.status.snapshot import Snapshot
 from agent.store.errors import StoreError
 from agent.store.records import StoredCdr, UsageRow
 from agent.texts import Language, Texts
-from agent.view import _TROUBLES, _WITH_REASON, SeenGateway, StatusView
+from agent.view import StatusView
 
 OSLO = ZoneInfo("Europe/Oslo")
 
@@ -233,6 +235,6 @@ def test_a_registration_says_its_state_and_when_its_server_last_answered():
     state = AccountState(
         account="home", registered=True, code=200, since_ms=4_000_000, status=Status.UP, alive_ms=4_990_000
     )
-    seen = view_module.account_view(state, now)
+    seen = account_view(state, now)
     assert (seen.status, seen.alive) == ("Up", now.wall - timedelta(seconds=10))
-    assert view_module.account_view(AccountState(account="home", registered=False), now).alive is None
+    assert account_view(AccountState(account="home", registered=False), now).alive is None
