@@ -8,11 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
-import enum
-import os
 import random
-import signal
 import sys
 from collections.abc import AsyncIterator, Coroutine
 from datetime import datetime, timedelta
@@ -22,10 +18,10 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from agent import clock, logs, outbox_request
+from agent import clock, outbox_request
 from agent.calls import Calls
 from agent.charging import Charging
-from agent.config import Config, ConfigError, KeptCopyError, load_or_last_good, read_credential
+from agent.config import ConfigError, read_credential
 from agent.core.cdr import Cdr, Price
 from agent.core.events import NetworkChange
 from agent.corrections import Corrections
@@ -50,19 +46,18 @@ from agent.net.sources import Sources, parse_server
 from agent.net.watch import TargetWatch, Wanted
 from agent.notify import notify
 from agent.operator.api import FileInfo, Usage
-from agent.operator.client import OperatorClient
-from agent.operator.errors import OperatorError
 from agent.operator.sync import SUBSCRIPTION, Change, Syncer
 from agent.operator.uploader import Uploader
 from agent.operator.usage import PERIOD_S, UsagePoller
-from agent.paths import kept_configuration
-from agent.plain import PLAIN, NoOperator, PlainPlan, keep_log, subscription_of
+from agent.orders import Order, Orders
+from agent.plain import PLAIN, PlainPlan, keep_log, subscription_of
 from agent.plan import Plan, Shipped
 from agent.rating.errors import DeckError, PriceListError
 from agent.rating.table import RateTable, open_or_build
 from agent.reconciliation import Reconciler
 from agent.records import reopened, rfc3339
 from agent.seen import SeenGateway
+from agent.settings import Settings, complain, load_settings, operator_client
 from agent.standby import Standby
 from agent.status.app import PageError, StatusServer
 from agent.store.errors import StoreError, StoreLocked, StoreTooNew
@@ -85,56 +80,6 @@ _PAGE_RETRY_S = 30.0
 _STORE_RETRY_S = 5.0
 
 _log = structlog.get_logger("agent")
-
-
-class Order(enum.Enum):
-    """What a signal asks for."""
-
-    STOP = enum.auto()
-    RELOAD = enum.auto()
-
-
-class Orders:
-    """The signals of the process, none of them lost while one configuration gives way to the next. Stop wins."""
-
-    def __init__(self) -> None:
-        self._waiting: set[Order] = set()
-        self._news = asyncio.Event()
-
-    def listen(self) -> None:
-        """Take SIGTERM and SIGINT (stop) and SIGHUP (reload) from now on."""
-        loop = asyncio.get_running_loop()
-        for number, order in (
-            (signal.SIGTERM, Order.STOP), (signal.SIGINT, Order.STOP), (signal.SIGHUP, Order.RELOAD),
-        ):  # fmt: skip
-            loop.add_signal_handler(number, self.give, order)
-
-    def give(self, order: Order) -> None:
-        """Ask for something."""
-        self._waiting.add(order)
-        self._news.set()
-
-    async def next(self) -> Order:
-        """Wait for what is asked for."""
-        await self._news.wait()
-        order = Order.STOP if Order.STOP in self._waiting else Order.RELOAD
-        self._waiting.discard(order)
-        if not self._waiting:
-            self._news.clear()
-        return order
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Settings:
-    """A configuration that can be used, and what is wrong with the file where it is not the file's."""
-
-    config: Config
-    trouble: ConfigError | None
-
-    @property
-    def refused(self) -> bool:
-        """Whether the file was refused and an earlier configuration stands in for it."""
-        return self.trouble is not None and not isinstance(self.trouble, KeptCopyError)
 
 
 class Agent:
@@ -179,7 +124,7 @@ class Agent:
             unsendable=GatewayUnavailableError, anchor_of=self._clock.anchor_of,
             purse=self._charging if with_money else None,
         )  # fmt: skip
-        self._operator = _operator_client(config)
+        self._operator = operator_client(config)
         self._syncer = Syncer(
             self._operator, store, self._price_lists, install=self._install, on_change=self._changed,
             uniform=self._random.uniform, clock=self._clock.now, wake=asyncio.Event(), in_use=self._lists_in_use,
@@ -236,11 +181,11 @@ class Agent:
         """Read the file again; where it is refused, everything goes on as it is, and says so."""
         notify("RELOADING=1")
         try:
-            settings = _load(self._source)
+            settings = load_settings(self._source)
         except ConfigError as error:
             # No earlier one is kept: what runs now is the last good one.
             settings = Settings(self._config, error)
-            _complain(settings)
+            complain(settings)
         if not settings.refused:
             return settings
         self._view.judge(settings.trouble)
@@ -549,55 +494,10 @@ def spread_s(within_s: int, boot_ms: int) -> float:
     return float(within_s) if boot_ms < within_s * 1000 else 0.0
 
 
-def _operator_client(config: Config) -> OperatorClient | NoOperator:
-    path, setting = config.secret
-    secret = read_credential(path, setting)
-    operator = config.operator
-    if operator is None:
-        return NoOperator()
-    ca_file = Path(operator.ca_file) if operator.ca_file else None
-    return OperatorClient(operator.url, operator.device_id, secret, ca_file=ca_file)
-
-
-def try_out(config: Config) -> None:
-    """Raise ConfigError where the secret, the operator's address, the tones or the store can't be worked with."""
-    try:
-        _operator_client(config)
-    except (OperatorError, ValueError) as error:
-        raise ConfigError(f"operator: {error}; correct url, device_id or credential_file") from error
-    try:
-        load_tones(country=config.general.tones)
-    except DataError as error:
-        raise ConfigError(f"general.tones: {error}") from error
-    folder = Path(config.store.folder)
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"store.folder: {folder} cannot be made ({error.strerror}); name another") from error
-    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
-        raise ConfigError(f"store.folder: {folder} may not be written by the agent; change its owner, or name another")
-
-
-def _load(path: Path) -> Settings:
-    config, trouble = load_or_last_good(path, kept_configuration(), try_out)
-    logs.configure(config.log.level, config.log.format)
-    settings = Settings(config, trouble)
-    _complain(settings)
-    return settings
-
-
-def _complain(settings: Settings) -> None:
-    if isinstance(settings.trouble, KeptCopyError):
-        _log.error("configuration_not_kept", detail=str(settings.trouble))
-    elif settings.trouble is not None:
-        for problem in settings.trouble.problems:
-            _log.error("configuration_refused", problem=problem, instead="the last good one")
-
-
 async def _serve(path: Path) -> int:
     orders = Orders()
     orders.listen()
-    settings: Settings | None = _load(path)
+    settings: Settings | None = load_settings(path)
     while settings is not None:
         store = await _open_store(settings, path, orders)
         if store is None:

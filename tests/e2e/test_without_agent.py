@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from agent.app import kept_configuration
 from agent.core.events import CallKind, Cause, Direction, Tone
 from agent.lab.scene import OWN_NUMBERS, SWEDEN_DIALLED
+from agent.paths import kept_configuration
 from agent.store.folder import DATABASE
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]

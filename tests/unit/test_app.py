@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from agent.app import Order, Orders, spread_s, try_out
+from agent.app import spread_s
 from agent.config import load_or_last_good
+from agent.orders import Order, Orders
+from agent.settings import try_out
 
 
 async def test_a_signal_that_came_before_anybody_listened_is_not_lost() -> None:
