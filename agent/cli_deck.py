@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from agent.cli_base import CliError, Exit
 from agent.texts import Language
 
 if TYPE_CHECKING:
@@ -83,7 +84,6 @@ def build(
     today: TodayOption = None,
 ) -> None:
     """Make a price list of a rate sheet, or refuse with row, column, value and what to do. Nothing is guessed."""
-    from agent.cli import CliError, Exit
     from agent.rating.errors import DeckError, PriceListError
     from agent.rating.importing.build import build as build_deck
 
@@ -114,11 +114,10 @@ def build(
 def check(
     deck: DeckArgument,
     lang: LangOption = Language.EN,
-    as_json: JsonOption = False,  # noqa: FBT002 - typer makes a flag of it
+    as_json: JsonOption = False,
     today: TodayOption = None,
 ) -> None:
     """Look for slips, rows that never apply, codes that start later, gaps in dates; ends with 1 where one is found."""
-    from agent.cli import Exit
     from agent.rating.checking import check as check_deck
 
     loaded = _load(deck)
@@ -145,7 +144,7 @@ def check(
 def diff(
     old: Annotated[Path, typer.Argument(metavar="OLD", help="The price list until now.")],
     new: Annotated[Path, typer.Argument(metavar="NEW", help="The price list to come.")],
-    as_json: JsonOption = False,  # noqa: FBT002 - typer makes a flag of it
+    as_json: JsonOption = False,
     lang: LangOption = Language.EN,
     at: Annotated[
         datetime | None, typer.Option("--at", formats=["%Y-%m-%d"], help="Day of the prices; default: NEW's first.")
@@ -168,7 +167,7 @@ def diff(
 def find(
     prefix: Annotated[str, typer.Argument(metavar="PREFIX", help="Country code and beginning of the number: 47815.")],
     product: Annotated[str, typer.Option("--product", help="privat, bedrift, sentralbord …")],
-    as_json: JsonOption = False,  # noqa: FBT002 - typer makes a flag of it
+    as_json: JsonOption = False,
     lang: LangOption = Language.EN,
     prices: Annotated[
         Path | None, typer.Option("--prices", metavar="DIR", help="Folder of price lists; default: the shipped ones.")
@@ -176,7 +175,6 @@ def find(
     today: TodayOption = None,
 ) -> None:
     """Look up a price as customers do: the most specific entry; without a result, a digit less until there is one."""
-    from agent.cli import CliError, Exit
     from agent.cli_deck_show import found_json, found_lines
     from agent.paths import data_dir
     from agent.rating.cli_rate import find_deck
@@ -225,7 +223,6 @@ def _fault_line(problem: Problem) -> str:
 
 
 def _bytes(path: Path) -> bytes:
-    from agent.cli import CliError, Exit
     from agent.rating.importing.sheet import MAX_BYTES
 
     try:
@@ -249,7 +246,6 @@ class _Progress:
 
 
 def _stop_at_doubts(built: Built, name: str, today: date, accepted: set[Doubt]) -> None:
-    from agent.cli import CliError, Exit
     from agent.rating.checking import check as check_deck
 
     texts = _texts()
@@ -287,7 +283,6 @@ def _price_column(built: Built, finding: Finding) -> str:
 
 def _write(path: Path, text: str) -> None:
     """Write the price list whole or not at all."""
-    from agent.cli import CliError, Exit
     from agent.files import write_whole
 
     try:
@@ -330,7 +325,6 @@ def _day(today: datetime | None) -> date:
 
 
 def _load(path: Path) -> Deck:
-    from agent.cli import CliError, Exit
     from agent.rating.deck import load
     from agent.rating.errors import PriceListError
 
@@ -341,7 +335,6 @@ def _load(path: Path) -> Deck:
 
 
 def _texts() -> Texts:
-    from agent.cli import CliError, Exit
     from agent.texts import TextError, Texts
 
     try:

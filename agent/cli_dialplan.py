@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from agent.cli_base import CliError, Exit
 from agent.texts import Language
 
 if TYPE_CHECKING:
@@ -34,11 +35,10 @@ def explain_number(
     number: Annotated[str, typer.Argument(metavar="NUMBER", help="Digits as dialled: 0-9, * and #.")],
     own_map: MapOption = "",
     config: MapConfigOption = None,
-    as_json: JsonOption = False,  # noqa: FBT002 - typer makes a flag of it
+    as_json: JsonOption = False,
     lang: LangOption = Language.EN,
 ) -> None:
     """Show digit by digit when a number is whole, what waits for what, and what is called in the end."""
-    from agent.cli import CliError, Exit
     from agent.cli_dialplan_show import as_json_text, conclusion, explained, sentence
     from agent.core.dialplan import explain
 
@@ -65,7 +65,6 @@ def check_map(
     lang: LangOption = Language.EN,
 ) -> None:
     """Check a digit map: read it, look for numbers that would reach somebody else, show it as this adapter has it."""
-    from agent.cli import CliError, Exit
     from agent.core.dialplan import DialPlanError
     from agent.core.foreign_map import read_map
 
@@ -84,7 +83,6 @@ def check_map(
 
 
 def _numbering(own_map: str, config: Path | None) -> Numbering:
-    from agent.cli import CliError, Exit
     from agent.config import ConfigError, load
     from agent.core.dialplan import DialPlanError
     from agent.data import DataError, load_numbering
@@ -99,7 +97,6 @@ def _numbering(own_map: str, config: Path | None) -> Numbering:
 
 
 def _compiled(numbering: Numbering) -> tuple[Numbering, DialPlan, list[Pattern]]:
-    from agent.cli import CliError, Exit
     from agent.core.dialplan import DialPlanError, compile_plan
     from agent.core.digit_pattern import read_patterns
     from agent.core.numbers import EMERGENCY
@@ -118,7 +115,6 @@ def _compiled(numbering: Numbering) -> tuple[Numbering, DialPlan, list[Pattern]]
 
 
 def _texts() -> Texts:
-    from agent.cli import CliError, Exit
     from agent.texts import TextError, Texts
 
     try:

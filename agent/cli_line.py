@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
 import typer
 
+from agent.cli_base import DEFAULT_STATE, CliError, Exit, StateOption
 from agent.texts import Language
 
 if TYPE_CHECKING:
@@ -188,3 +189,24 @@ def _load_texts() -> Texts:
 def _fail(sentence: str, code: int) -> NoReturn:
     typer.echo(f"iplink-agent: {sentence}", err=True)
     raise typer.Exit(code)
+
+
+@line_app.command("trace")
+def line_trace(state: StateOption = DEFAULT_STATE) -> None:
+    """Print the last frames of the line card's link, without digits or numbers.
+
+    The gateway writes them when a session with the card is lost, and at once on SIGUSR1
+    (systemctl kill -s USR1 iplink-gateway).
+    """
+    path = state / "line-trace.txt"
+    try:
+        with path.open("rb") as file:
+            text = file.read(1 << 20).decode("utf-8", "replace")
+    except FileNotFoundError as error:
+        raise CliError(
+            f"{path}: there is no trace; the link was never lost. Ask the running gateway for one with SIGUSR1",
+            Exit.FAILED,
+        ) from error
+    except OSError as error:
+        raise CliError(f"{path}: {error.strerror or error}; run this as the gateway's user", Exit.BAD_INPUT) from error
+    typer.echo(text, nl=False)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from agent.cli_base import CliError, Exit, load_config, zone_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import tzinfo
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from agent.store.records import StoredCdr
 
 _CHUNK = 500
-_DAYS = ["%Y-%m-%d"]
+DAYS = ["%Y-%m-%d"]
 _DEFAULT_CONFIG = Path("/etc/iplink-agent/agent.toml")
 
 
@@ -38,10 +40,10 @@ def export(
         datetime | None, typer.Option("--month", formats=["%Y-%m"], help="Calls that began in this month, 2026-11.")
     ] = None,
     first: Annotated[
-        datetime | None, typer.Option("--from", formats=_DAYS, help="Calls that began on this day or later.")
+        datetime | None, typer.Option("--from", formats=DAYS, help="Calls that began on this day or later.")
     ] = None,
     last: Annotated[
-        datetime | None, typer.Option("--to", formats=_DAYS, help="Calls that began on this day or before.")
+        datetime | None, typer.Option("--to", formats=DAYS, help="Calls that began on this day or before.")
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", metavar="FILE", help="Write this file (0600) instead of the output.")
@@ -63,16 +65,15 @@ def export(
     price_list_version, destination, unpriced, upload, upload_reason. Instants are UTC, amounts decimal. In CSV an
     apostrophe stands before a text that a spreadsheet would take for a formula, also before +47….
     """
-    from agent.cli import CliError, Exit, _load_config, _zone
     from agent.files import write_whole
 
     if as_csv == as_json:
         raise CliError("give one of --csv and --json", Exit.BAD_INPUT)
     if month is not None and (first is not None or last is not None):
         raise CliError("give --month, or --from and --to, not both", Exit.BAD_INPUT)
-    settings = _load_config(config) if store is None or (zone is None and config.exists()) else None
+    settings = load_config(config) if store is None or (zone is None and config.exists()) else None
     folder = store if store is not None else Path(settings.store.folder) if settings is not None else Path()
-    civil = _zone(zone or (settings.general.time_zone if settings is not None else "Europe/Oslo"))
+    civil = zone_of(zone or (settings.general.time_zone if settings is not None else "Europe/Oslo"))
     begin, end = _days(month, first, last)
     records = (one for one in _read(folder) if _wanted(one, begin, end, civil))
     lines = _lines(records if full else map(_masked, records), Form.CSV if as_csv else Form.JSON)
@@ -125,7 +126,6 @@ def _read(folder: Path) -> Iterator[StoredCdr]:
     """Every record, oldest first, in bounded memory. Raises CliError."""
     import asyncio
 
-    from agent.cli import CliError, Exit
     from agent.logs import configure
     from agent.store.errors import StoreError, StoreMissing
     from agent.store.reader import StoreReader

@@ -76,7 +76,7 @@ def print_records(records: Sequence[StoredCdr], texts: Texts, *, show_numbers: b
     from agent.store.records import standing
 
     if not records:
-        print("There are no call records.")  # noqa: T201 - the command's output
+        print("There are no call records.")
         return
     Console(width=None if sys.stdout.isatty() else _TABLE_WIDTH).print(
         _table(standing(records), texts, show_numbers=show_numbers)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from agent.cli_base import CliError, Exit
+
 if TYPE_CHECKING:
     from agent.gateway.sip_trace import Trace
 
@@ -26,8 +28,8 @@ def sip() -> None:
 def trace(
     state: StateOption = Path("/var/lib/iplink-gateway"),
     call: Annotated[str, typer.Option("--call", metavar="ID", help="Only this call: how its Call-ID begins.")] = "",
-    messages: Annotated[bool, typer.Option("--messages", help="Print the messages themselves.")] = False,  # noqa: FBT002 - typer makes a flag of it
-    show_numbers: NumbersOption = False,  # noqa: FBT002 - typer makes a flag of it
+    messages: Annotated[bool, typer.Option("--messages", help="Print the messages themselves.")] = False,
+    show_numbers: NumbersOption = False,
     pcap: Annotated[
         Path | None, typer.Option("--pcap", metavar="FILE", help="Write a capture file; needs --show-numbers.")
     ] = None,
@@ -36,7 +38,6 @@ def trace(
 
     The gateway keeps them in memory and writes them when asked with SIGUSR1 (systemctl kill -s USR1 iplink-gateway).
     """
-    from agent.cli import CliError, Exit
     from agent.gateway import sip_trace
 
     found = _read(state / sip_trace.FILE)
@@ -61,7 +62,6 @@ def trace(
 
 
 def _read(path: Path) -> Trace:
-    from agent.cli import CliError, Exit
     from agent.gateway.sip_trace import MAX_FILE, TraceError, decode
 
     try:

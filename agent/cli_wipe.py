@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from agent.cli_base import CliError, Exit, load_config
+
 if TYPE_CHECKING:
     from agent.config import Config
     from agent.wipe import Needles, Unsent
@@ -34,11 +36,10 @@ def wipe(
     adapter works with any provider, see [plain] in agent.toml.
     """
     from agent import wipe as work
-    from agent.cli import CliError, Exit, _load_config
     from agent.config import ConfigError, read_credential
     from agent.paths import kept_configuration
 
-    settings = _load_config(config)
+    settings = load_config(config)
     folder = Path(settings.store.folder)
     secrets = _secret_files(settings)
     needles = work.Needles()
@@ -75,7 +76,6 @@ def _look(folder: Path, state: Path, needles: Needles) -> Unsent | None:
     import asyncio
 
     from agent import wipe as work
-    from agent.cli import CliError, Exit
     from agent.logs import configure
     from agent.store.errors import StoreError, StoreLocked
     from agent.store.store import Store
@@ -105,8 +105,6 @@ def _look(folder: Path, state: Path, needles: Needles) -> Unsent | None:
 
 
 def _ask(unsent: Unsent | None, folder: Path, *, yes: bool, discard: bool) -> None:
-    from agent.cli import CliError, Exit
-
     if not discard and (unsent is None or unsent.count):
         what = _told(unsent) if unsent is not None else "an unknown number of records"
         raise CliError(
@@ -147,8 +145,6 @@ def _gateway_files(state: Path) -> list[Path]:
 @contextlib.contextmanager
 def _gateway_stopped(state: Path) -> Iterator[None]:
     """Hold the folder as a gateway does."""
-    from agent.cli import CliError, Exit
-
     if not state.is_dir():
         yield
         return
@@ -167,7 +163,6 @@ def _gateway_stopped(state: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _agent_stopped(folder: Path) -> Iterator[None]:
-    from agent.cli import CliError, Exit
     from agent.store.errors import StoreError
     from agent.store.folder import FolderLock
 

@@ -17,7 +17,7 @@ import pytest
 import structlog
 from typer.testing import CliRunner, Result
 
-from agent import __version__, cli, config, outbox_request
+from agent import __version__, cli, cli_base, config, outbox_request
 from agent.cli_show import duration
 from agent.core.cdr import Cdr, Price, Step
 from agent.core.events import CallKind, Cause, Direction, Party
@@ -387,8 +387,8 @@ def test_the_gateway_is_started_from_its_options_alone(part: Part):
     )
     ((options,), _) = part.calls[0]
     assert vars(options) == {
-        "socket": cli.DEFAULT_SOCKET, "card": "/dev/card", "state": cli.DEFAULT_STATE, "bind": "0.0.0.0",
-        "sip_port": 5062, "rtp_port": 16_384, "lines": 1, "agent_uid": 0, "firmware_keys": cli.DEFAULT_KEYS,
+        "socket": cli_base.DEFAULT_SOCKET, "card": "/dev/card", "state": cli_base.DEFAULT_STATE, "bind": "0.0.0.0",
+        "sip_port": 5062, "rtp_port": 16_384, "lines": 1, "agent_uid": 0, "firmware_keys": cli_base.DEFAULT_KEYS,
     }  # fmt: skip
 
 
