@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import secrets
 import sys
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,23 +24,29 @@ from agent.calls import Calls
 from agent.charging import Charging
 from agent.config import ConfigError, read_credential
 from agent.core.cdr import Cdr, Price
-from agent.core.events import NetworkChange
+from agent.core.terms import CallPhase, NetworkChange
+from agent.core.unlock import CODES, UnlockDesk
 from agent.corrections import Corrections
-from agent.data import DataError, load_numbering, load_products, load_tones
+from agent.data import DataError, load_advisories, load_numbering, load_products, load_services
 from agent.disk_watch import DiskWatch
 from agent.gateway.card_records import LineTestState, UpdateState
 from agent.gateway.client import GatewayClient, GatewayUnavailableError
 from agent.gateway.protocol import (
+    Account,
     AccountState,
     AgentRecord,
+    CallQuality,
     CallState,
     CardState,
     Configure,
     GatewayRecord,
     Hello,
+    LineSettings,
     LineState,
     Log,
     NetworkNews,
+    StunState,
+    Unlock,
 )
 from agent.net.memory import Memory
 from agent.net.sources import Sources, parse_server
@@ -52,18 +59,21 @@ from agent.operator.usage import PERIOD_S, UsagePoller
 from agent.orders import Order, Orders
 from agent.plain import PLAIN, PlainPlan, keep_log, subscription_of
 from agent.plan import Plan, Shipped
+from agent.protection import Protection
 from agent.rating.errors import DeckError, PriceListError
 from agent.rating.table import RateTable, open_or_build
 from agent.reconciliation import Reconciler
 from agent.records import reopened, rfc3339
 from agent.seen import SeenGateway
-from agent.settings import Settings, complain, load_settings, operator_client
+from agent.settings import Settings, complain, load_country, load_settings, operator_client
 from agent.standby import Standby
 from agent.status.app import PageError, StatusServer
 from agent.store.errors import StoreError, StoreLocked, StoreTooNew
 from agent.store.store import Store
+from agent.telephone_clock import TelephoneClock
 from agent.texts import TextError, Texts
 from agent.timekeeping import Timekeeper
+from agent.unlocking import Unlocking
 from agent.view import StatusView
 
 EXIT_OK = 0
@@ -92,6 +102,7 @@ class Agent:
         self._store = store
         self._clock = clock.Clock()
         self._zone = ZoneInfo(config.general.time_zone)
+        self._telephone_clock = TelephoneClock(self._zone)
         self._price_lists = Path(config.store.folder) / "price-lists"
         self._old_tables: dict[str, RateTable] = {}
         self._unprepared: set[str] = set()
@@ -103,7 +114,9 @@ class Agent:
         self.plan = kind(
             Shipped(
                 load_products(), load_numbering().with_map(config.dialling.map),
-                load_tones(country=config.general.tones), frozenset(config.emergency.extra),
+                load_country(config), frozenset(config.emergency.extra),
+                load_services(),
+                config.general.language, config.general.announcements, config.emergency.callback_minutes * 60,
             ),
             self._zone, self._old_table, lambda one: self._targets.targets(one.id) or (),
             kept_tables=self._tables_on_disk,
@@ -149,13 +162,19 @@ class Agent:
             self._clock, store, self._operators_time, uniform=self._random.uniform, known=self._time_known,
             start_within_s=spread,
         )  # fmt: skip
+        self._protection = Protection(Path(config.gateway.packet_filter), load_advisories())
         self._disk = DiskWatch(store, mended=self.calls.store_works, touch=self._news)
         store.can_spare(self._spare_price_lists)
+        self._unlocking = Unlocking(
+            UnlockDesk(lambda: secrets.randbelow(CODES)), now=self._clock.now, send=self._gateway.send,
+            touch=self._news,
+        )  # fmt: skip
         self._view = StatusView(
             plan=self.plan, charging=self._charging, calls=self.calls, gateway=self._seen, store=store,
             syncer=self._syncer, uploader=self._uploader, clock=self._clock, zone=self._zone,
             device_id=config.operator.device_id if config.operator is not None else PLAIN, source=source,
-            trouble=settings.trouble, disk=self._disk, reconciler=self._reconciler,
+            trouble=settings.trouble, disk=self._disk, reconciler=self._reconciler, protection=self._protection,
+            unlocking=self._unlocking.view,
         )  # fmt: skip
         self._page = StatusServer(
             self._view, texts=self._texts, zone=self._zone, lang=config.general.language, bind=config.page.bind,
@@ -202,7 +221,7 @@ class Agent:
                     self._serve_page(), self._targets.run(),
                     self._gateway.run(), self.calls.run(), *self._with_operator(),
                     self._purge(), self._timekeeper.run(), self._corrections.run(), self._watchdog(),
-                    self._turn_days(), self._view.run(), self._disk.run(), self._store.fails(),
+                    self._turn_days(), self._view.run(), self._unlocking.run(), self._disk.run(), self._store.fails(),
                 )  # fmt: skip
                 tasks = [group.create_task(part) for part in parts]
                 yield
@@ -237,14 +256,26 @@ class Agent:
         match record:
             case Hello():
                 _log.info("gateway_connected", version=record.version, sip=record.sip_version)
+                self._protection.gateway_greets()
                 self._seen.greet(record, self._clock.now())
                 self.calls.take(record)
+                self.plan.max_accounts = record.max_accounts
                 self._configure()
+                self._telephone_clock.forget()
+                self._tell_time()
             case CallState():
                 self.calls.take(record)
-            case CardState() | LineState() | AccountState() | LineTestState() | UpdateState():
+                if record.phase is CallPhase.ENDED:
+                    self._seen.call_over(record.call_id)
+            case (
+                CardState() | LineState() | LineSettings() | AccountState() | CallQuality() | LineTestState()
+                | UpdateState() | StunState()
+            ):  # fmt: skip
                 self._seen.note(record)
+            case Unlock():
+                self._unlocking.heard(record)
             case Log():
+                self._protection.gateway_says(record.event)
                 fields = {"line": record.line, "call_id": record.call_id, "detail": record.detail}
                 told = {name: value for name, value in fields.items() if value not in (None, "")}
                 _log.log(_LEVELS.get(record.level, _LEVELS["info"]), record.event, process="gateway", **told)
@@ -256,8 +287,17 @@ class Agent:
         self.calls.lost()
         self._view.touch()
 
+    def _tell_advisories(self, accounts: Iterable[Account]) -> None:
+        hello = self._seen.hello
+        if hello is None:
+            return
+        self._protection.use(accounts, hello.codecs)
+        if (news := self._protection.news(hello.sip_version)) is not None:
+            _log.warning("sip_library_advisories", **news)
+
     def _configure(self) -> None:
         configuration = self.plan.configuration()
+        self._tell_advisories(configuration.accounts if configuration is not None else ())
         if configuration is None or not self._gateway.connected:
             return
         if self._seen.configuration and not self._targets.complete:
@@ -326,7 +366,10 @@ class Agent:
         if change.subscription is not None:
             self.plan.use_subscription(change.subscription, self._clock.now())
             self._targets.use(
-                [Wanted(one.id, one.domain, tuple(one.targets)) for one in change.subscription.registrations]
+                [
+                    Wanted(one.id, one.domain, tuple(one.targets), tuple(change.subscription.profile.transports))
+                    for one in change.subscription.registrations
+                ]
             )
             self._charging.use_subscription(change.subscription)
             self.calls.look_at_grants()
@@ -409,7 +452,14 @@ class Agent:
         _, time = await self._operator.health()
         return time
 
+    def _tell_time(self) -> None:
+        """Let the telephones show the time with a caller; they set their clocks by it."""
+        if self._gateway.connected and (word := self._telephone_clock.word(self._clock.now())) is not None:
+            with contextlib.suppress(GatewayUnavailableError):
+                self._gateway.send(word)
+
     def _time_known(self) -> None:
+        self._tell_time()
         self._recount.set()
         self._corrections.look_again()
         self._view.touch()
@@ -440,6 +490,7 @@ class Agent:
                 self._match_price_list()
                 self._configure()
                 self._view.touch()
+            self._tell_time()
             await self._prepare_next_list()
             await asyncio.sleep(_DAY_CHECK_S)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import enum
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import tzinfo
@@ -16,11 +15,13 @@ from typing import Protocol, TypeVar
 
 import msgspec
 import structlog
+from msgspec import Struct
 
 from agent import records
 from agent.clock import Anchor, Moment
+from agent.core.announcement import Announcement
 from agent.core.cdr import Basis, Cdr, HeldPack, OpenCall, Price
-from agent.core.events import CallPhase, Tone
+from agent.core.terms import CallPhase, Tone
 from agent.gateway.protocol import AgentRecord, CallState, Decide, Hello, Release
 
 _RETRY_S = 2.0
@@ -49,8 +50,7 @@ class CallStore(Protocol):
     async def finish(self, cdr: Cdr, month: str, day: str) -> bool: ...
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(Struct, frozen=True):
     """What admission says of an asked call, and what will price it if it is granted."""
 
     decision: Decide
@@ -92,16 +92,14 @@ class Purse(Protocol):
         """The call has its record; `counted`: it is new, and counts."""
 
 
-@dataclasses.dataclass(slots=True)
-class LiveCall:
+class LiveCall(Struct):
     """A call in progress: the gateway's newest word, and our row for it once that is committed."""
 
     state: CallState
     row: OpenCall | None = None
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Lost:
+class _Lost(Struct, frozen=True):
     """The gateway's connection has ended; what it said before that stands before this in the queue."""
 
 
@@ -352,7 +350,7 @@ class Calls:
                     self._purse.withdraw(state.call_id)
                 decision = Decide(
                     call_id=state.call_id, granted=False, refusal=StoreRefusal.STORE_UNAVAILABLE.value,
-                    tone=Tone.CONGESTION,
+                    tone=Tone.CONGESTION, announcement=Announcement.UNAVAILABLE.value,
                 )  # fmt: skip
             else:
                 self._rows[row.id] = row

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from agent.clock import Moment
 from agent.core.linetest import Verdict
@@ -42,7 +42,7 @@ class SeenTrials:
         test = self._tests.get(line)
         if test is None:
             return None
-        at = now.wall - timedelta(milliseconds=max(0, now.boot_ms - test.at_ms))
+        at = now.wall_at(min(test.at_ms, now.boot_ms))
         if test.phase is RunPhase.RUNNING:
             return page.LineTestView(at=at, verdict="busy", summary=page.Notice(key="linetest.running"))
         failed = [step for step in test.steps if step.verdict is Verdict.FAIL]
@@ -72,4 +72,4 @@ class SeenTrials:
 
 def button_time(card: CardState, now: Moment) -> datetime | None:
     """When the adapter's button was last released; None: not since the card came up."""
-    return None if card.button_ms is None else now.wall - timedelta(milliseconds=max(0, now.boot_ms - card.button_ms))
+    return None if card.button_ms is None else now.wall_at(min(card.button_ms, now.boot_ms))

@@ -9,12 +9,11 @@ spent comes from the store when the agent starts, and what was granted from the 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
 from typing import Protocol
 
-import msgspec
 import structlog
+from msgspec import Struct, structs
 
 from agent import records
 from agent.calls import Judgement
@@ -52,8 +51,7 @@ class UsageStore(Protocol):
     async def priced_since(self, at: datetime) -> list[tuple[datetime, int]]: ...
 
 
-@dataclass(slots=True)
-class _Grant:
+class _Grant(Struct):
     """A call for which money is set aside: its row as far as it is known, what was told, when to ask again."""
 
     row: OpenCall
@@ -160,7 +158,7 @@ class Charging:
             later=judgement.later, packs=judgement.packs, decision=judgement.decision,
         )  # fmt: skip
         decision = self._grant(_Grant(row), now)
-        return replace(judgement, decision=decision) if decision is not None else judgement
+        return structs.replace(judgement, decision=decision) if decision is not None else judgement
 
     def price(self, call: OpenCall, duration_ms: int) -> tuple[Price | None, str]:
         """The price of an answered chargeable call by what it began with, or why there is none."""
@@ -175,7 +173,7 @@ class Charging:
         packs = [pack for pack in self._plan.packs if pack.covers(call.number.lstrip("+"))]
         taken = {(take.pack, take.month): take.seconds for take in (was.packs if was is not None else ())}
         balances = [
-            replace(
+            structs.replace(
                 one,
                 used=tuple(
                     (month, max(0, used - taken.get((one.pack.id, month), 0))) for month, used in one.used
@@ -204,7 +202,7 @@ class Charging:
         if state.answered_ms is None:
             return None
         answered_anew = grant.row.answered_ms is None
-        grant.row = call if call.answered_ms else msgspec.structs.replace(call, answered_ms=state.answered_ms)
+        grant.row = call if call.answered_ms else structs.replace(call, answered_ms=state.answered_ms)
         due = grant.renew_at_ms is not None and now.boot_ms >= grant.renew_at_ms
         told = grant.told
         if told is not None and not (answered_anew or due):
@@ -240,7 +238,8 @@ class Charging:
     # --- inside ------------------------------------------------------------------------------------------------------
 
     def _is_exempt(self, state: CallState) -> bool:
-        return is_exempt(state.direction, state.kind, self._class_of(state.number))
+        exempt = is_exempt(state.direction, state.kind, self._class_of(state.number))
+        return exempt or self._plan.is_platform_code(state.number)
 
     def _class_of(self, number: str) -> NumberClass:
         return classify(number, emergency=self._plan.extra_emergency)
@@ -309,7 +308,7 @@ class Charging:
             refusal = refuse_for_money(answer.cap)
             return Decide(
                 call_id=row.id, granted=False, refusal=refusal.code.value, tone=refusal.tone,
-                announcement=refusal.announcement,
+                announcement=refusal.announcement.value,
             )  # fmt: skip
         limit = answer.cap if answer.cap is not None else Cap.PRICE_LIST
         grant.renew_at_ms = None

@@ -4,85 +4,80 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any, Final
 
-import typer
-from typer.core import TyperGroup
+import click
 
-from agent.cli_base import DEFAULT_CONFIG, EXIT_MEANING, CliError, Exit, load_config
+from agent.cli_base import DEFAULT_CONFIG, EXIT_MEANING, PATH, CliError, Exit, Group, load_config
 from agent.cli_cdr import cdr_list, cdr_retry
 from agent.cli_daemons import gateway, lab, run, run_agent
-from agent.cli_deck import deck_app
-from agent.cli_dialplan import dialplan_app
-from agent.cli_line import line_app
+from agent.cli_deck import deck_group
+from agent.cli_dialplan import dialplan_group
+from agent.cli_filter import filter_group
+from agent.cli_line import line_group
 from agent.cli_price import plan, rate
 from agent.cli_records import export
-from agent.cli_sip import sip_app
+from agent.cli_sip import sip_group
 from agent.cli_wipe import wipe
 
 _DAEMONS = frozenset({"run", "agent", "gateway"})
+_INTERRUPTED: Final = 130
+"""How shells tell of a program that Ctrl-C has ended: 128 and the number of the signal."""
 
 
-class _Group(TyperGroup):
+class _Main(Group):
     """Turns errors into one sentence. A daemon's unforeseen error keeps its traceback: it belongs in the journal."""
 
-    def invoke(self, ctx: Any) -> Any:
+    def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except CliError as error:
             for line in str(error).splitlines():
-                typer.echo(f"iplink-agent: {line}", err=True)
-            raise typer.Exit(error.exit_code) from error
-        except (typer.Exit, typer.Abort, BrokenPipeError):
+                click.echo(f"iplink-agent: {line}", err=True)
+            raise click.exceptions.Exit(error.exit_code) from error
+        except KeyboardInterrupt as error:
+            raise click.exceptions.Exit(_INTERRUPTED) from error
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
         except Exception as error:
-            if _is_usage_error(error) or ctx.invoked_subcommand in _DAEMONS or os.environ.get("IPLINK_AGENT_DEBUG"):
+            if ctx.invoked_subcommand in _DAEMONS or os.environ.get("IPLINK_AGENT_DEBUG"):
                 raise
             kind = type(error).__name__
-            typer.echo(
+            click.echo(
                 f"iplink-agent: an unforeseen error ({kind}): {error}; IPLINK_AGENT_DEBUG=1 shows where", err=True
             )
-            raise typer.Exit(Exit.FAILED) from error
+            raise click.exceptions.Exit(Exit.FAILED) from error
 
 
-def _is_usage_error(error: Exception) -> bool:
-    """Whether typer itself will tell it; its base class has had no public name since typer carries its own click."""
-    return callable(getattr(error, "format_message", None))
-
-
-app = typer.Typer(
-    name="iplink-agent",
-    cls=_Group,
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    help="The software of a home telephone adapter: gateway (the telephone) and agent (the business).",
+@click.group(
+    "iplink-agent",
+    cls=_Main,
+    context_settings={"show_default": True},
     epilog="Exit codes: " + "; ".join(f"{code.value} {meaning}" for code, meaning in EXIT_MEANING.items()) + ".",
 )
-app.command("agent")(run_agent)
-for command in (gateway, run, lab, rate, plan, wipe):
-    app.command()(command)
-cdr_app = typer.Typer(no_args_is_help=True, help="Call records in the adapter's store.")
-app.add_typer(cdr_app, name="cdr")
-cdr_app.command("list")(cdr_list)
-cdr_app.command("retry")(cdr_retry)
-cdr_app.command("export")(export)
-app.add_typer(deck_app, name="deck")
-app.add_typer(dialplan_app, name="dialplan")
-app.add_typer(line_app, name="line")
-app.add_typer(sip_app, name="sip")
+def app() -> None:
+    """The software of a home telephone adapter: gateway (the telephone) and agent (the business)."""
+
+
+for command in (run_agent, gateway, run, lab, rate, plan, wipe):
+    app.add_command(command)
 
 
 @app.command("check-config")
-def check_config(
-    path: Annotated[Path, typer.Argument(metavar="[PATH]", help="Configuration to check.")] = DEFAULT_CONFIG,
-    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema instead.")] = False,
-) -> None:
+@click.argument(
+    "path",
+    metavar="[PATH]",
+    type=PATH,
+    default=DEFAULT_CONFIG,
+    help=f"Configuration to check; default: {DEFAULT_CONFIG}.",
+)
+@click.option("--schema", is_flag=True, help="Print the JSON Schema instead.")
+def check_config(path: Path, schema: bool) -> None:
     """Check a configuration file: every error with place, what was found, what is allowed and what to do."""
     from agent import config
 
     if schema:
-        typer.echo(config.json_schema(), nl=False)
+        click.echo(config.json_schema(), nl=False)
         return
     checked = load_config(path)
     credential, setting = checked.secret
@@ -91,11 +86,11 @@ def check_config(
     except config.ConfigError as error:
         if credential.exists() and os.access(credential, os.R_OK):
             raise CliError(str(error), Exit.BAD_INPUT) from error
-        typer.echo(f"note: {error}", err=True)
-    typer.echo(f"{path}: good")
+        click.echo(f"note: {error}", err=True)
+    click.echo(f"{path}: good")
 
 
-@app.command()
+@app.command("version")
 def version() -> None:
     """Print the version, and which SIP library this machine has."""
     import importlib.metadata
@@ -109,7 +104,34 @@ def version() -> None:
     except importlib.metadata.PackageNotFoundError:
         sip = "the system's own" if importlib.util.find_spec("pjsua2") else "not installed"
     machine = f"Python {platform.python_version()}, {platform.system()} {platform.machine()}"
-    typer.echo(f"iplink-agent {__version__} ({machine}, pjsua2 {sip})")
+    click.echo(f"iplink-agent {__version__} ({machine}, pjsua2 {sip})")
+    click.echo(_advisories(sip))
+
+
+@app.group("cdr", cls=Group)
+def cdr_group() -> None:
+    """Call records in the adapter's store."""
+
+
+for command in (cdr_list, cdr_retry, export):
+    cdr_group.add_command(command)
+for group in (cdr_group, deck_group, dialplan_group, line_group, filter_group, sip_group):
+    app.add_command(group)
+
+
+def _advisories(version: str) -> str:
+    """What is known of this version of the SIP library, in a line."""
+    from agent.core.advisories import Reached, standing
+    from agent.data import DataError, load_advisories
+
+    try:
+        found = standing(load_advisories(), version)
+    except DataError as error:
+        raise CliError(str(error), Exit.BAD_INPUT) from error
+    if not found.known:
+        return "known advisories: this version cannot be told from here; the status page and the agent's log name it"
+    reached = ", ".join(one.id for one in found.open if one.reached is Reached.YES)
+    return f"known advisories: {len(found.open)} open, {found.count(Reached.YES)} reached here: {reached or 'none'}"
 
 
 def main() -> None:

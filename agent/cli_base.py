@@ -6,9 +6,11 @@ import enum
 import importlib
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
-import typer
+import click
+
+from agent.core.announcement import Language
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -25,7 +27,8 @@ _INSTALL = {
     "_pjsua2": "install the extra 'sip', or the system's own pjsua2",
     "sippy": "install the extra 'lab'",
 }
-DAYS: Final = ["%Y-%m-%d"]
+_WHOLE_SENTENCE: Final = 1000
+"""Letters of a command's first sentence in the help: more than any has."""
 
 
 class Exit(enum.IntEnum):
@@ -53,25 +56,77 @@ class CliError(Exception):
         self.exit_code = exit_code
 
 
-ConfigOption = Annotated[Path, typer.Option("--config", metavar="PATH", help="The agent's configuration.")]
-SocketOption = Annotated[Path, typer.Option("--socket", metavar="PATH", help="Socket on which the agent is awaited.")]
-CardOption = Annotated[str, typer.Option("--card", metavar="PATH", help="Serial device of the line card.")]
-StateOption = Annotated[Path, typer.Option("--state", metavar="DIR", help="Folder of the gateway's last good state.")]
-BindOption = Annotated[str, typer.Option("--bind", metavar="ADDR", help="Local address for SIP and RTP.")]
-SipPortOption = Annotated[int, typer.Option("--sip-port", min=0, max=65_535, help="UDP port; 0: drawn once and kept.")]
-RtpPortOption = Annotated[int, typer.Option("--rtp-port", min=1024, max=65_000, help="First UDP port of speech.")]
-LinesOption = Annotated[int, typer.Option("--lines", min=1, max=8, help="Analog lines of the card.")]
-KeysOption = Annotated[
-    Path,
-    typer.Option("--firmware-keys", metavar="DIR", help="Public keys (*.pem) of makers of line-card firmware."),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+_Member = TypeVar("_Member", bound=enum.Enum)
+
+
+class ValueOf(click.Choice[_Member]):
+    """A member of an enum by its value, as files and JSON have it: click would take its name."""
+
+    def normalize_choice(self, choice: object, ctx: click.Context | None) -> str:
+        """The word on the command line."""
+        return super().normalize_choice(choice.value if isinstance(choice, enum.Enum) else choice, ctx)
+
+
+class Group(click.Group):
+    """Lists its commands as they were added, each with its whole first sentence: click sorts them and cuts these."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The table of the commands in the help."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, it.get_short_help_str(_WHOLE_SENTENCE)) for name, it in self.commands.items()])
+
+
+PATH: Final = click.Path(path_type=Path)
+DAY: Final = click.DateTime(["%Y-%m-%d"])
+
+config_option = click.option(
+    "--config", metavar="PATH", type=PATH, default=DEFAULT_CONFIG, help="The agent's configuration."
+)
+socket_option = click.option(
+    "--socket", metavar="PATH", type=PATH, default=DEFAULT_SOCKET, help="Socket on which the agent is awaited."
+)
+card_option = click.option("--card", metavar="PATH", required=True, help="Serial device of the line card.")
+state_option = click.option(
+    "--state", metavar="DIR", type=PATH, default=DEFAULT_STATE, help="Folder of the gateway's last good state."
+)
+bind_option = click.option(
+    "--bind",
+    metavar="ADDR",
+    default="0.0.0.0",  # noqa: S104 - a telephone must be reachable; the packet filter decides from where
+    help="Local address for SIP and RTP.",
+)
+sip_port_option = click.option(
+    "--sip-port", type=click.IntRange(0, 65_535), default=0, help="UDP port; 0: drawn once and kept."
+)
+rtp_port_option = click.option(
+    "--rtp-port", type=click.IntRange(1024, 65_000), default=16_384, help="First UDP port of speech."
+)
+lines_option = click.option("--lines", type=click.IntRange(1, 8), default=2, help="Analog lines of the card.")
+keys_option = click.option(
+    "--firmware-keys",
+    metavar="DIR",
+    type=PATH,
+    default=DEFAULT_KEYS,
+    help="Public keys (*.pem) of makers of line-card firmware.",
+)
+sip_ca_option = click.option(
+    "--sip-ca-file", metavar="PEM", type=PATH, help="Roots that SIP over TLS trusts; without it the system's."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+lang_option = click.option("--lang", type=ValueOf(Language), default=Language.EN.value, help="Language of the answer.")
+prices_option = click.option(
+    "--prices", metavar="DIR", type=PATH, help="Folder of price lists; default: the shipped ones."
+)
+store_option = click.option(
+    "--store", metavar="DIR", type=PATH, help="Folder of the store, instead of the configured one."
+)
 
 
 def leave(code: int | None) -> None:
     """End the process with this code where it says that something is wrong."""
     if code:
-        raise typer.Exit(code)
+        raise click.exceptions.Exit(code)
 
 
 def part_of(module: str, what: str) -> ModuleType:

@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
-from agent.cli_base import DEFAULT_CONFIG, CliError, ConfigOption, Exit, JsonOption, load_config, load_texts
+from agent.cli_base import (
+    CliError,
+    Exit,
+    config_option,
+    json_option,
+    load_config,
+    load_texts,
+    store_option,
+)
 
 if TYPE_CHECKING:
     from agent.store.records import StoredCdr
 
 
-def cdr_list(
-    as_json: JsonOption = False,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="At most so many, the newest first.")] = 50,
-    config: ConfigOption = DEFAULT_CONFIG,
-    store: Annotated[
-        Path | None, typer.Option("--store", metavar="DIR", help="Folder of the store, instead of the configured one.")
-    ] = None,
-    show_numbers: Annotated[bool, typer.Option("--show-numbers", help="Print numbers in full.")] = False,
-) -> None:
+@click.command("list")
+@json_option
+@click.option("--limit", type=click.IntRange(1, 10_000), default=50, help="At most so many, the newest first.")
+@config_option
+@store_option
+@click.option("--show-numbers", is_flag=True, help="Print numbers in full.")
+def cdr_list(as_json: bool, limit: int, config: Path, store: Path | None, show_numbers: bool) -> None:
     """List call records, newest first. The agent may be running."""
     import asyncio
 
@@ -40,21 +46,17 @@ def cdr_list(
     except OSError as error:
         raise CliError(f"{folder}: the store cannot be read ({error.strerror or error})", Exit.FAILED) from error
     if as_json:
-        typer.echo(records_json(records, show_numbers=show_numbers))
+        click.echo(records_json(records, show_numbers=show_numbers))
     else:
         print_records(records, load_texts(), show_numbers=show_numbers)
 
 
-def cdr_retry(
-    ids: Annotated[
-        list[str] | None, typer.Argument(metavar="[ID]...", help="Ids of records; cdr list --json shows them.")
-    ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="All that were set apart.")] = False,
-    config: ConfigOption = DEFAULT_CONFIG,
-    store: Annotated[
-        Path | None, typer.Option("--store", metavar="DIR", help="Folder of the store, instead of the configured one.")
-    ] = None,
-) -> None:
+@click.command("retry")
+@click.argument("ids", metavar="[ID]...", nargs=-1, help="Ids of records; cdr list --json shows them.")
+@click.option("--all", "everything", is_flag=True, help="All that were set apart.")
+@config_option
+@store_option
+def cdr_retry(ids: tuple[str, ...], everything: bool, config: Path, store: Path | None) -> None:
     """Send records again that the operator would not take, once the reason is out of the way."""
     import asyncio
 
@@ -71,17 +73,17 @@ def cdr_retry(
         apart = asyncio.run(_quarantined(folder))
     except StoreError as error:
         raise CliError(str(error), Exit.BAD_INPUT if isinstance(error, StoreMissing) else Exit.FAILED) from error
-    strangers = [one for one in ids or [] if one not in apart]
+    strangers = [one for one in ids if one not in apart]
     if strangers:
         raise CliError(f"{strangers[0][:40]}: no record of this id was set apart", Exit.BAD_INPUT)
     if not apart:
-        typer.echo("No record was set apart.")
+        click.echo("No record was set apart.")
         return
     try:
-        outbox_request.ask(folder, None if everything else ids)
+        outbox_request.ask(folder, None if everything else list(ids))
     except outbox_request.RequestError as error:
         raise CliError(str(error), Exit.FAILED) from error
-    typer.echo(f"{len(apart) if everything else len(set(ids or []))} to be sent again: by the running agent within"
+    click.echo(f"{len(apart) if everything else len(set(ids))} to be sent again: by the running agent within"
                f" {outbox_request.LOOK_S:.0f} s, else when it starts.")  # fmt: skip
 
 

@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import enum
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Final
 
-import typer
+import click
 
-from agent.cli_base import CliError, Exit
-from agent.texts import Language
+from agent.cli_base import (
+    DAY,
+    PATH,
+    CliError,
+    Exit,
+    Group,
+    ValueOf,
+    json_option,
+    lang_option,
+    leave,
+    load_texts,
+    prices_option,
+)
+from agent.core.announcement import Language
 
 if TYPE_CHECKING:
     from agent.rating.checking import Finding
@@ -34,20 +46,27 @@ class Doubt(enum.StrEnum):
     FREE = "free"
 
 
-deck_app = typer.Typer(
-    no_args_is_help=True,
-    help="Price lists: build, check, compare, look up.",
+@click.group(
+    "deck",
+    cls=Group,
     epilog="Exit codes: 0 done; 1 check found something, find found nothing, or the disk refused; 2 a file, a list or "
     "an option is refused, by name, row and column.",
 )
+def deck_group() -> None:
+    """Price lists: build, check, compare, look up."""
 
-DeckArgument = Annotated[Path, typer.Argument(metavar="DECK", help="A price list in canonical form.")]
-LangOption = Annotated[Language, typer.Option("--lang", help="Language of the answer.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-TodayOption = Annotated[
-    datetime | None, typer.Option("--today", formats=["%Y-%m-%d"], help="The day to look from; default: today.")
-]
-Fact = Annotated[str | None, typer.Option(help="A line of the header; also in [header] of the mapping.")]
+
+_today_option = click.option("--today", type=DAY, help="The day to look from; default: today.")
+_FACTS: Final = (
+    "price-list", "product", "currency", "vat", "vat-percent", "version", "valid-from", "rounding", "decimals",
+    "seconds", "holidays",
+)  # fmt: skip
+
+
+def _fact_options(command: Callable[..., None]) -> Callable[..., None]:
+    for name in reversed(_FACTS):
+        command = click.option(f"--{name}", help="A line of the header; also in [header] of the mapping.")(command)
+    return command
 
 
 _BUILD_HELP: Final = (
@@ -58,43 +77,30 @@ _BUILD_HELP: Final = (
 )
 
 
-@deck_app.command(epilog=_BUILD_HELP)
+@deck_group.command("build", epilog=_BUILD_HELP)
+@click.argument("sheet", metavar="RATES.csv", type=PATH, help="The rate sheet as it was sent.")
+@click.option("-o", "--output", metavar="DECK", type=PATH, required=True, help="Where to write the price list.")
+@click.option("--mapping", metavar="FILE", type=PATH, help="TOML: columns, choices, status words, header.")
+@click.option("--choose", metavar="KEY=VALUE", multiple=True, help="How to read what can be read in two ways.")
+@click.option("--accept", type=ValueOf(Doubt), multiple=True, help="Build although this was found.")
+@_fact_options
+@_today_option
 def build(
-    sheet: Annotated[Path, typer.Argument(metavar="RATES.csv", help="The rate sheet as it was sent.")],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="DECK", help="Where to write the price list.")],
-    mapping: Annotated[
-        Path | None, typer.Option("--mapping", metavar="FILE", help="TOML: columns, choices, status words, header.")
-    ] = None,
-    choose: Annotated[
-        list[str] | None,
-        typer.Option("--choose", metavar="KEY=VALUE", help="How to read what can be read in two ways."),
-    ] = None,
-    accept: Annotated[list[Doubt] | None, typer.Option("--accept", help="Build although this was found.")] = None,
-    price_list: Fact = None,
-    product: Fact = None,
-    currency: Fact = None,
-    vat: Fact = None,
-    vat_percent: Fact = None,
-    version: Fact = None,
-    valid_from: Fact = None,
-    rounding: Fact = None,
-    decimals: Fact = None,
-    seconds: Fact = None,
-    holidays: Fact = None,
-    today: TodayOption = None,
+    sheet: Path,
+    output: Path,
+    mapping: Path | None,
+    choose: tuple[str, ...],
+    accept: tuple[Doubt, ...],
+    today: datetime | None,
+    **facts: str | None,
 ) -> None:
     """Make a price list of a rate sheet, or refuse with row, column, value and what to do. Nothing is guessed."""
     from agent.rating.errors import DeckError, PriceListError
     from agent.rating.importing.build import build as build_deck
 
-    facts = {
-        "price_list": price_list, "product": product, "currency": currency, "vat": vat, "vat_percent": vat_percent,
-        "version": version, "valid_from": valid_from, "rounding": rounding, "decimals": decimals, "seconds": seconds,
-        "holidays": holidays,
-    }  # fmt: skip
     progress = _Progress() if sys.stderr.isatty() else None
     try:
-        choices = _choices(mapping, choose or [])
+        choices = _choices(mapping, choose)
         header = _header({**choices.header, **{key: value for key, value in facts.items() if value is not None}})
         built = build_deck(_bytes(sheet), sheet.name, header, choices, progress=progress)
     except DeckError as error:
@@ -104,24 +110,23 @@ def build(
     finally:
         if progress is not None:
             progress.end()
-    _stop_at_doubts(built, sheet.name, _day(today), set(accept or ()))
+    _stop_at_doubts(built, sheet.name, _day(today), set(accept))
     _write(output, built.text)
     for line in _account(built, header, output):
-        typer.echo(line)
+        click.echo(line)
 
 
-@deck_app.command()
-def check(
-    deck: DeckArgument,
-    lang: LangOption = Language.EN,
-    as_json: JsonOption = False,
-    today: TodayOption = None,
-) -> None:
+@deck_group.command("check")
+@click.argument("deck", metavar="DECK", type=PATH, help="A price list in canonical form.")
+@lang_option
+@json_option
+@_today_option
+def check(deck: Path, lang: Language, as_json: bool, today: datetime | None) -> None:
     """Look for slips, rows that never apply, codes that start later, gaps in dates; ends with 1 where one is found."""
     from agent.rating.checking import check as check_deck
 
     loaded = _load(deck)
-    texts = _texts()
+    texts = load_texts()
     found = check_deck(loaded, _day(today), lang)
     if as_json:
         _print_json(
@@ -133,23 +138,19 @@ def check(
     elif found:
         for it in found:
             where = f"{deck.name}, row {it.row}" if it.row else deck.name
-            typer.echo(f"{where}: {it.kind}: {_sentence(it, lang, texts)}")
+            click.echo(f"{where}: {it.kind}: {_sentence(it, lang, texts)}")
     else:
-        typer.echo(texts.say("deck-check.good", lang, file=deck.name, rows=str(len(loaded.rates))))
-    if found:
-        raise typer.Exit(Exit.FAILED)
+        click.echo(texts.say("deck-check.good", lang, file=deck.name, rows=str(len(loaded.rates))))
+    leave(Exit.FAILED if found else None)
 
 
-@deck_app.command()
-def diff(
-    old: Annotated[Path, typer.Argument(metavar="OLD", help="The price list until now.")],
-    new: Annotated[Path, typer.Argument(metavar="NEW", help="The price list to come.")],
-    as_json: JsonOption = False,
-    lang: LangOption = Language.EN,
-    at: Annotated[
-        datetime | None, typer.Option("--at", formats=["%Y-%m-%d"], help="Day of the prices; default: NEW's first.")
-    ] = None,
-) -> None:
+@deck_group.command("diff")
+@click.argument("old", metavar="OLD", type=PATH, help="The price list until now.")
+@click.argument("new", metavar="NEW", type=PATH, help="The price list to come.")
+@json_option
+@lang_option
+@click.option("--at", type=DAY, help="Day of the prices; default: NEW's first.")
+def diff(old: Path, new: Path, as_json: bool, lang: Language, at: datetime | None) -> None:
     """Tell what gets dearer, cheaper, new and gone, as callers will see it."""
     from agent.cli_deck_show import difference_json, difference_lines
     from agent.rating.comparing import compare
@@ -159,21 +160,18 @@ def diff(
     if as_json:
         _print_json(difference_json(comparison, before, after))
         return
-    for line in difference_lines(comparison, before, after, lang, _texts()):
-        typer.echo(line)
+    for line in difference_lines(comparison, before, after, lang, load_texts()):
+        click.echo(line)
 
 
-@deck_app.command()
-def find(
-    prefix: Annotated[str, typer.Argument(metavar="PREFIX", help="Country code and beginning of the number: 47815.")],
-    product: Annotated[str, typer.Option("--product", help="privat, bedrift, sentralbord …")],
-    as_json: JsonOption = False,
-    lang: LangOption = Language.EN,
-    prices: Annotated[
-        Path | None, typer.Option("--prices", metavar="DIR", help="Folder of price lists; default: the shipped ones.")
-    ] = None,
-    today: TodayOption = None,
-) -> None:
+@deck_group.command("find")
+@click.argument("prefix", metavar="PREFIX", help="Country code and beginning of the number: 47815.")
+@click.option("--product", required=True, help="privat, bedrift, sentralbord …")
+@json_option
+@lang_option
+@prices_option
+@_today_option
+def find(prefix: str, product: str, as_json: bool, lang: Language, prices: Path | None, today: datetime | None) -> None:
     """Look up a price as customers do: the most specific entry; without a result, a digit less until there is one."""
     from agent.cli_deck_show import found_json, found_lines
     from agent.paths import data_dir
@@ -190,19 +188,18 @@ def find(
     if as_json:
         _print_json(found_json(found, deck))
     else:
-        for line in found_lines(found, deck, product, lang, _texts()):
-            typer.echo(line)
-    if not found.rows:
-        raise typer.Exit(Exit.FAILED)
+        for line in found_lines(found, deck, product, lang, load_texts()):
+            click.echo(line)
+    leave(None if found.rows else Exit.FAILED)
 
 
 def _choices(mapping: Path | None, chosen: Iterable[str]) -> Choices:
-    from dataclasses import replace
+    from msgspec import structs
 
     from agent.rating.importing.choices import Choices, read_choice, read_mapping
 
     choices = Choices() if mapping is None else read_mapping(mapping)
-    return replace(choices, made={**choices.made, **dict(read_choice(text, "--choose") for text in chosen)})
+    return structs.replace(choices, made={**choices.made, **dict(read_choice(text, "--choose") for text in chosen)})
 
 
 def _header(facts: dict[str, str]) -> dict[str, str]:
@@ -248,7 +245,7 @@ class _Progress:
 def _stop_at_doubts(built: Built, name: str, today: date, accepted: set[Doubt]) -> None:
     from agent.rating.checking import check as check_deck
 
-    texts = _texts()
+    texts = load_texts()
     rows = {rate.row: row for rate, row in zip(built.deck.rates, built.source_rows, strict=True)}
     stops: list[str] = []
     notes: list[str] = []
@@ -260,7 +257,7 @@ def _stop_at_doubts(built: Built, name: str, today: date, accepted: set[Doubt]) 
         else:
             notes.append(line)
     for line in _at_most(notes):
-        typer.echo(f"note: {line}", err=True)
+        click.echo(f"note: {line}", err=True)
     if stops:
         raise CliError("\n".join(_at_most(stops)), Exit.BAD_INPUT)
 
@@ -334,19 +331,10 @@ def _load(path: Path) -> Deck:
         raise CliError(str(error), Exit.BAD_INPUT) from error
 
 
-def _texts() -> Texts:
-    from agent.texts import TextError, Texts
-
-    try:
-        return Texts.load()
-    except TextError as error:
-        raise CliError(str(error), Exit.BAD_INPUT) from error
-
-
 def _print_json(value: object) -> None:
     import msgspec
 
-    typer.echo(msgspec.json.format(msgspec.json.encode(value)).decode())
+    click.echo(msgspec.json.format(msgspec.json.encode(value)).decode())
 
 
 def _printable(text: str) -> str:

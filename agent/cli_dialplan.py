@@ -2,42 +2,43 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
-from agent.cli_base import CliError, Exit
-from agent.texts import Language
+from agent.cli_base import PATH, CliError, Exit, Group, json_option, lang_option, load_texts
+from agent.core.announcement import Language
 
 if TYPE_CHECKING:
     from agent.core.dialplan import DialPlan
     from agent.core.digit_pattern import Pattern
+    from agent.core.services import CodeTable
     from agent.data import Numbering
-    from agent.texts import Texts
 
 MAX_ASKED = 64
 
-dialplan_app = typer.Typer(no_args_is_help=True, help="Dialled digits: explain a number, check a digit map.")
 
-MapOption = Annotated[
-    str, typer.Option("--map", metavar="MAP", help="Another digit map: (..|..), {..|..} or patterns with | between.")
-]
-MapConfigOption = Annotated[
-    Path | None, typer.Option("--config", metavar="PATH", help="Take the map from this configuration.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-LangOption = Annotated[Language, typer.Option("--lang", help="Language of the answer.")]
+@click.group("dialplan", cls=Group)
+def dialplan_group() -> None:
+    """Dialled digits: explain a number, check a digit map."""
 
 
-@dialplan_app.command("explain")
-def explain_number(
-    number: Annotated[str, typer.Argument(metavar="NUMBER", help="Digits as dialled: 0-9, * and #.")],
-    own_map: MapOption = "",
-    config: MapConfigOption = None,
-    as_json: JsonOption = False,
-    lang: LangOption = Language.EN,
-) -> None:
+@dialplan_group.command("explain")
+@click.argument("number", metavar="NUMBER", help="Digits as dialled: 0-9, * and #.")
+@click.option(
+    "--map",
+    "own_map",
+    metavar="MAP",
+    default="",
+    show_default=False,
+    help="Another digit map: (..|..), {..|..} or patterns with | between.",
+)
+@click.option("--config", metavar="PATH", type=PATH, help="Take the map from this configuration.")
+@json_option
+@lang_option
+def explain_number(number: str, own_map: str, config: Path | None, as_json: bool, lang: Language) -> None:
     """Show digit by digit when a number is whole, what waits for what, and what is called in the end."""
     from agent.cli_dialplan_show import as_json_text, conclusion, explained, sentence
     from agent.core.dialplan import explain
@@ -49,21 +50,21 @@ def explain_number(
             Exit.BAD_INPUT,
         )
     numbering, plan, patterns = _compiled(_numbering(own_map, config))
-    steps = explain(plan, patterns, digits)
+    codes = _codes()
+    steps = explain(dataclasses.replace(plan, codes=codes), patterns, digits)
     if as_json:
-        typer.echo(as_json_text(explained(steps, digits, numbering)))
+        click.echo(as_json_text(explained(steps, digits, numbering, codes)))
         return
-    texts = _texts()
+    texts = load_texts()
     for step in steps:
-        typer.echo(f"{step.digits:<20} {sentence(step, lang, texts)}")
-    typer.echo(conclusion(explained(steps, digits, numbering), steps[-1].match, lang, texts))
+        click.echo(f"{step.digits:<20} {sentence(step, lang, texts)}")
+    click.echo(conclusion(explained(steps, digits, numbering, codes), steps[-1].match, lang, texts))
 
 
-@dialplan_app.command("check")
-def check_map(
-    own_map: Annotated[str, typer.Argument(metavar="MAP", help="A digit map, in quotes.")],
-    lang: LangOption = Language.EN,
-) -> None:
+@dialplan_group.command("check")
+@click.argument("own_map", metavar="MAP", help="A digit map, in quotes.")
+@lang_option
+def check_map(own_map: str, lang: Language) -> None:
     """Check a digit map: read it, look for numbers that would reach somebody else, show it as this adapter has it."""
     from agent.core.dialplan import DialPlanError
     from agent.core.foreign_map import read_map
@@ -73,13 +74,13 @@ def check_map(
     except DialPlanError as error:
         raise CliError(f"MAP: {error}", Exit.BAD_INPUT) from error
     _, plan, _ = _compiled(_numbering(own_map, None))
-    texts = _texts()
+    texts = load_texts()
     patterns = len(found.patterns)
-    typer.echo(texts.say("dialplan.read", lang, dialect=found.dialect, patterns=patterns, places=plan.states))
+    click.echo(texts.say("dialplan.read", lang, dialect=found.dialect, patterns=patterns, places=plan.states))
     for pattern in found.patterns:
-        typer.echo(f"  {pattern}")
+        click.echo(f"  {pattern}")
     for one in found.left_out:
-        typer.echo(texts.say(f"dialplan.left_out_{one.why}", lang, rule=one.rule, text=one.text))
+        click.echo(texts.say(f"dialplan.left_out_{one.why}", lang, rule=one.rule, text=one.text))
 
 
 def _numbering(own_map: str, config: Path | None) -> Numbering:
@@ -114,10 +115,11 @@ def _compiled(numbering: Numbering) -> tuple[Numbering, DialPlan, list[Pattern]]
     return numbering, plan, read
 
 
-def _texts() -> Texts:
-    from agent.texts import TextError, Texts
+def _codes() -> CodeTable:
+    from agent.core.services import CodeTable
+    from agent.data import DataError, load_services
 
     try:
-        return Texts.load()
-    except TextError as error:
-        raise CliError(str(error), Exit.MISSING_PART) from error
+        return CodeTable(load_services())
+    except DataError as error:
+        raise CliError(str(error), Exit.BAD_INPUT) from error

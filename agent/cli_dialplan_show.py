@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from agent.core.dialplan import Match, Outcome, Step
 from agent.core.numbers import classify, normalise
+from agent.core.services import CodeTable
 from agent.data import Numbering
 from agent.texts import Language, Texts
 
@@ -30,14 +31,21 @@ def as_json_text(found: Explained) -> str:
     return msgspec.json.format(msgspec.json.encode(found)).decode()
 
 
-def explained(steps: tuple[Step, ...], digits: str, numbering: Numbering) -> Explained:
-    """What becomes of `digits` when they are dialled; `steps` must not be empty."""
+def explained(steps: tuple[Step, ...], digits: str, numbering: Numbering, codes: CodeTable) -> Explained:
+    """What becomes of `digits` when they are dialled; `steps` must not be empty.
+
+    A number behind a code that is for one call only (`*31*`) is told without it.
+    """
     last = steps[-1]
     called = ""
     if last.match.number and last.match.outcome is not Outcome.SERVICE_CODE:
         numbers = numbering.numbers
+        number = last.match.number
+        read = codes.read(number) if number[0] in "*#" else None
         called = normalise(
-            last.match.number, country_code=numbers.country_code, international_prefix=numbers.international_prefix
+            read.digits if read is not None else number,
+            country_code=numbers.country_code,
+            international_prefix=numbers.international_prefix,
         )
     pattern = next(iter(last.patterns), "") if last.digits[0] not in "*#" else ""
     return Explained(

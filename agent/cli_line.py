@@ -6,12 +6,22 @@ import json
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, NoReturn
+from typing import TYPE_CHECKING, Final
 
-import typer
+import click
 
-from agent.cli_base import DEFAULT_STATE, CliError, Exit, StateOption
-from agent.texts import Language
+from agent.cli_base import (
+    PATH,
+    CliError,
+    Exit,
+    Group,
+    json_option,
+    lang_option,
+    leave,
+    load_texts,
+    state_option,
+)
+from agent.core.announcement import Language
 
 if TYPE_CHECKING:
     from agent.gateway.card_records import LineTestState, LineTestStep, LineTestValue, UpdateState
@@ -23,19 +33,24 @@ _TEST_PATIENCE_S: Final = 15.0
 _UPDATE_PATIENCE_S: Final = 120.0
 """A card that starts firmware which does not talk is heard of again after more than a minute."""
 
-line_app = typer.Typer(no_args_is_help=True, help="The line card and its serial link.")
+_control_option = click.option(
+    "--control", metavar="PATH", type=PATH, default=DEFAULT_CONTROL, help="The gateway's socket for technicians."
+)
 
-ControlOption = Annotated[Path, typer.Option("--control", metavar="PATH", help="The gateway's socket for technicians.")]
-LangOption = Annotated[Language, typer.Option("--lang", help="Language of the answer.")]
+
+@click.group("line", cls=Group)
+def line_group() -> None:
+    """The line card and its serial link."""
 
 
-@line_app.command("test")
-def run_test(
-    line: Annotated[int, typer.Argument(min=1, max=8, help="The line, counted from 1 as on the status page.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    lang: LangOption = Language.EN,
-    control: ControlOption = DEFAULT_CONTROL,
-) -> None:
+@line_group.command("test")
+@click.argument(
+    "line", metavar="LINE", type=click.IntRange(1, 8), help="The line, counted from 1 as on the status page."
+)
+@json_option
+@lang_option
+@_control_option
+def run_test(line: int, as_json: bool, lang: Language, control: Path) -> None:
     """Measure the wires of an idle line: receiver off the hook, voltages, insulation, ringers (GR-909).
 
     A call or a lifted handset ends it. Exit code 1 where a test failed or could not be done.
@@ -43,7 +58,7 @@ def run_test(
     from agent.gateway.card_records import LineTestState
     from agent.gateway.protocol import Exercise
 
-    texts = _load_texts()
+    texts = load_texts()
     order = Exercise(line=line - 1, what="test", request=uuid.uuid4().hex)
     shown = 0
     for state in _answers(control, order, _TEST_PATIENCE_S):
@@ -54,24 +69,24 @@ def run_test(
             if over:
                 import msgspec
 
-                typer.echo(json.dumps(msgspec.to_builtins(state), indent=1))
+                click.echo(json.dumps(msgspec.to_builtins(state), indent=1))
         else:
             for step in state.steps[shown:]:
-                typer.echo("\n".join(_step_lines(step, texts, lang)))
+                click.echo("\n".join(_step_lines(step, texts, lang)))
             shown = len(state.steps)
             if over:
-                typer.echo(_conclusion(state, texts, lang))
+                click.echo(_conclusion(state, texts, lang))
         if over:
-            raise typer.Exit(0 if state.passed else 1)
+            leave(None if state.passed else Exit.FAILED)
+            return
 
 
-@line_app.command("update")
-def update(
-    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="A signed firmware image for the line card.")],
-    force: Annotated[bool, typer.Option("--force", help="Also an older version, or the same again.")] = False,
-    lang: LangOption = Language.EN,
-    control: ControlOption = DEFAULT_CONTROL,
-) -> None:
+@line_group.command("update")
+@click.argument("image", metavar="IMAGE", type=PATH, help="A signed firmware image for the line card.")
+@click.option("--force", is_flag=True, help="Also an older version, or the same again.")
+@lang_option
+@_control_option
+def update(image: Path, force: bool, lang: Language, control: Path) -> None:
     """Give the line card new firmware while nobody telephones.
 
     A call, a lifted handset or Ctrl-C ends it without harm, up to the restart of the card; the same command goes on
@@ -80,12 +95,12 @@ def update(
     from agent.gateway.card_records import UpdateState
     from agent.gateway.control import UpdateCard, regular_file
 
-    texts = _load_texts()
+    texts = load_texts()
     try:
         file = image.open("rb")
         regular_file(file.fileno())
     except OSError as error:
-        _fail(f"{image}: {error.strerror or error}", 2)
+        raise CliError(f"{image}: {error.strerror or error}", Exit.BAD_INPUT) from error
     order = UpdateCard(request=uuid.uuid4().hex, forced=force)
     with file:
         last = _follow(
@@ -98,10 +113,10 @@ def update(
             lang,
         )
     if last.phase.value == "done":
-        typer.echo(texts.say("update.done", lang, version=last.version))
+        click.echo(texts.say("update.done", lang, version=last.version))
         return
     sentence = texts.say(f"update.{last.phase.value}", lang, reason=update_reason(last, texts, lang))
-    _fail(sentence, 2 if last.reason == "refused_image" else 1)
+    raise CliError(sentence, Exit.BAD_INPUT if last.reason == "refused_image" else Exit.FAILED)
 
 
 def _follow(states: Iterator[UpdateState], texts: Texts, lang: str) -> UpdateState:
@@ -119,7 +134,7 @@ def _follow(states: Iterator[UpdateState], texts: Texts, lang: str) -> UpdateSta
                 return state
             phase = texts.say(f"update.phase_{state.phase.value}", lang)
             bar.update(task, description=phase, completed=state.sent, total=state.total or None)
-    return _fail("the gateway has ended", 1)
+    raise CliError("the gateway has ended", Exit.FAILED)
 
 
 def update_reason(state: UpdateState, texts: Texts, lang: str) -> str:
@@ -135,7 +150,7 @@ def _answers(control: Path, order: Order, patience_s: float, file: int | None = 
     try:
         yield from converse(control, order, patience_s=patience_s, file=file)
     except ControlError as error:
-        _fail(str(error), 1)
+        raise CliError(str(error), Exit.FAILED) from error
 
 
 def _step_lines(step: LineTestStep, texts: Texts, lang: str) -> Iterator[str]:
@@ -177,22 +192,9 @@ def limits(value: LineTestValue) -> str:
     return f"{', '.join(parts)}; {value.source}"
 
 
-def _load_texts() -> Texts:
-    from agent.texts import TextError, Texts
-
-    try:
-        return Texts.load()
-    except TextError as error:
-        _fail(str(error), 2)
-
-
-def _fail(sentence: str, code: int) -> NoReturn:
-    typer.echo(f"iplink-agent: {sentence}", err=True)
-    raise typer.Exit(code)
-
-
-@line_app.command("trace")
-def line_trace(state: StateOption = DEFAULT_STATE) -> None:
+@line_group.command("trace")
+@state_option
+def line_trace(state: Path) -> None:
     """Print the last frames of the line card's link, without digits or numbers.
 
     The gateway writes them when a session with the card is lost, and at once on SIGUSR1
@@ -209,4 +211,4 @@ def line_trace(state: StateOption = DEFAULT_STATE) -> None:
         ) from error
     except OSError as error:
         raise CliError(f"{path}: {error.strerror or error}; run this as the gateway's user", Exit.BAD_INPUT) from error
-    typer.echo(text, nl=False)
+    click.echo(text, nl=False)

@@ -66,7 +66,7 @@ def products_on(catalogue: Catalogue, day: date) -> list[Product]:
 
 def as_json(shown: Answer | list[Product]) -> str:
     """An answer or a list of products as JSON: amounts are decimal strings, days are ISO dates."""
-    return msgspec.json.format(msgspec.json.encode(shown)).decode()
+    return msgspec.json.format(msgspec.json.encode(shown, order="deterministic")).decode()
 
 
 def product_line(product: Product, lang: str, texts: Texts) -> str:

@@ -4,36 +4,39 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
-from agent.cli_base import DAYS, CliError, Exit, JsonOption, load_texts, zone_of
-from agent.texts import Language
+from agent.cli_base import DAY, CliError, Exit, json_option, lang_option, load_texts, prices_option, zone_of
+from agent.core.announcement import Language
+
+_SECONDS = click.IntRange(0, 10_000_000)
 
 
+@click.command("rate")
+@click.argument("number", metavar="NUMBER", help="As dialled: 22334455, 004681234567, +4681234567, 4681234567.")
+@click.option("--product", required=True, help="privat, bedrift, sentralbord …")
+@click.option("--duration", type=_SECONDS, required=True, help="Answered time in seconds.")
+@json_option
+@lang_option
+@prices_option
+@click.option(
+    "--at",
+    type=click.DateTime(["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d"]),
+    help="When the call is answered, on the clocks of --zone; default: now.",
+)
+@click.option("--zone", default="Europe/Oslo", help="Time zone of the price list's days and hours.")
+@click.option("--pack", type=_SECONDS, default=0, help="Seconds left of a minute pack that holds for the number.")
 def rate(
-    number: Annotated[str, typer.Argument(help="As dialled: 22334455, 004681234567, +4681234567, 4681234567.")],
-    product: Annotated[str, typer.Option("--product", help="privat, bedrift, sentralbord …")],
-    duration: Annotated[int, typer.Option("--duration", min=0, max=10_000_000, help="Answered time in seconds.")],
-    as_json: JsonOption = False,
-    lang: Annotated[Language, typer.Option("--lang", help="Language of the explanation.")] = Language.EN,
-    prices: Annotated[
-        Path | None, typer.Option("--prices", metavar="DIR", help="Folder of price lists; default: the shipped ones.")
-    ] = None,
-    at: Annotated[
-        datetime | None,
-        typer.Option(
-            "--at",
-            formats=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d"],
-            help="When the call is answered, on the clocks of --zone; default: now.",
-        ),
-    ] = None,
-    zone: Annotated[str, typer.Option("--zone", help="Time zone of the price list's days and hours.")] = "Europe/Oslo",
-    pack: Annotated[
-        int,
-        typer.Option("--pack", min=0, max=10_000_000, help="Seconds left of a minute pack that holds for the number."),
-    ] = 0,
+    number: str,
+    product: str,
+    duration: int,
+    as_json: bool,
+    lang: Language,
+    prices: Path | None,
+    at: datetime | None,
+    zone: str,
+    pack: int,
 ) -> None:
     """Price a call with the same function that prices the records, and explain it line by line."""
     from agent.cli_show import price_json, price_lines
@@ -57,24 +60,31 @@ def rate(
     texts = load_texts()
     explanation = explain(price, lang, texts)
     if as_json:
-        typer.echo(price_json(price, explanation))
+        click.echo(price_json(price, explanation))
     else:
-        typer.echo("\n".join(price_lines(price, explanation, lang, texts)))
+        click.echo("\n".join(price_lines(price, explanation, lang, texts)))
 
 
+@click.command("plan")
+@click.option("--product", help="The product as the operator names it.")
+@click.option("--numbers", type=click.IntRange(0, 10_000), default=1, help="Numbers of the subscription.")
+@click.option("--given-up", type=click.IntRange(0), default=0, help="So many of them are given up on --notice.")
+@click.option("--notice", type=DAY, help="Day of the notice; without --given-up for all of it.")
+@click.option("--at", type=DAY, help="Civil day; default: today.")
+@click.option("--agreement", is_flag=True, help="With a Business Support agreement.")
+@json_option
+@lang_option
+@click.option("--zone", default="Europe/Oslo", help="Time zone in which days begin and end.")
 def plan(
-    product: Annotated[str | None, typer.Option("--product", help="The product as the operator names it.")] = None,
-    numbers: Annotated[int, typer.Option("--numbers", min=0, max=10_000, help="Numbers of the subscription.")] = 1,
-    given_up: Annotated[int, typer.Option("--given-up", min=0, help="So many of them are given up on --notice.")] = 0,
-    notice: Annotated[
-        datetime | None,
-        typer.Option("--notice", formats=DAYS, help="Day of the notice; without --given-up for all of it."),
-    ] = None,
-    at: Annotated[datetime | None, typer.Option("--at", formats=DAYS, help="Civil day; default: today.")] = None,
-    agreement: Annotated[bool, typer.Option("--agreement", help="With a Business Support agreement.")] = False,
-    as_json: JsonOption = False,
-    lang: Annotated[Language, typer.Option("--lang", help="Language of the answer.")] = Language.EN,
-    zone: Annotated[str, typer.Option("--zone", help="Time zone in which days begin and end.")] = "Europe/Oslo",
+    product: str | None,
+    numbers: int,
+    given_up: int,
+    notice: datetime | None,
+    at: datetime | None,
+    agreement: bool,
+    as_json: bool,
+    lang: Language,
+    zone: str,
 ) -> None:
     """Show what a subscription is on a day: product, what it became, last day, customer service. Or all products."""
     from agent import cli_plan
@@ -92,7 +102,7 @@ def plan(
     if product is None:
         offered = cli_plan.products_on(catalogue, day)
         lines = [cli_plan.product_line(one, lang, texts) for one in offered]
-        typer.echo(cli_plan.as_json(offered) if as_json else "\n".join(lines))
+        click.echo(cli_plan.as_json(offered) if as_json else "\n".join(lines))
         return
     if product not in catalogue.ids():
         known = ", ".join(catalogue.ids())
@@ -101,4 +111,4 @@ def plan(
         product=product, numbers=numbers, given_up=given_up, notice=notice.date() if notice is not None else None
     )
     found = cli_plan.answer(catalogue, asked, day, agreement=agreement)
-    typer.echo(cli_plan.as_json(found) if as_json else "\n".join(cli_plan.answer_lines(found, lang, texts)))
+    click.echo(cli_plan.as_json(found) if as_json else "\n".join(cli_plan.answer_lines(found, lang, texts)))

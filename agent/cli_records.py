@@ -5,11 +5,11 @@ from __future__ import annotations
 import enum
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
-from agent.cli_base import CliError, Exit, load_config, zone_of
+from agent.cli_base import DAY, PATH, CliError, Exit, config_option, load_config, store_option, zone_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from agent.store.records import StoredCdr
 
 _CHUNK = 500
-DAYS = ["%Y-%m-%d"]
-_DEFAULT_CONFIG = Path("/etc/iplink-agent/agent.toml")
 
 
 class Form(enum.StrEnum):
@@ -29,40 +27,36 @@ class Form(enum.StrEnum):
     JSON = "json"
 
 
+@click.command("export")
+@click.option("--csv", "as_csv", is_flag=True, help="For a spreadsheet: commas, first line names the columns.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON array, a record a line.")
+@click.option("--full", is_flag=True, help="Numbers in full; otherwise they are masked.")
+@click.option("--month", type=click.DateTime(["%Y-%m"]), help="Calls that began in this month, 2026-11.")
+@click.option("--from", "first", type=DAY, help="Calls that began on this day or later.")
+@click.option("--to", "last", type=DAY, help="Calls that began on this day or before.")
+@click.option("--output", metavar="FILE", type=PATH, help="Write this file (0600) instead of the output.")
+@config_option
+@store_option
+@click.option("--zone", help="Time zone of the days; default: the configured one.")
 def export(
     *,
-    as_csv: Annotated[
-        bool, typer.Option("--csv", help="For a spreadsheet: commas, first line names the columns.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON array, a record a line.")] = False,
-    full: Annotated[bool, typer.Option("--full", help="Numbers in full; otherwise they are masked.")] = False,
-    month: Annotated[
-        datetime | None, typer.Option("--month", formats=["%Y-%m"], help="Calls that began in this month, 2026-11.")
-    ] = None,
-    first: Annotated[
-        datetime | None, typer.Option("--from", formats=DAYS, help="Calls that began on this day or later.")
-    ] = None,
-    last: Annotated[
-        datetime | None, typer.Option("--to", formats=DAYS, help="Calls that began on this day or before.")
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", metavar="FILE", help="Write this file (0600) instead of the output.")
-    ] = None,
-    config: Annotated[
-        Path, typer.Option("--config", metavar="PATH", help="The agent's configuration.")
-    ] = _DEFAULT_CONFIG,
-    store: Annotated[
-        Path | None, typer.Option("--store", metavar="DIR", help="Folder of the store, instead of the configured one.")
-    ] = None,
-    zone: Annotated[
-        str | None, typer.Option("--zone", help="Time zone of the days; default: the configured one.")
-    ] = None,
+    as_csv: bool,
+    as_json: bool,
+    full: bool,
+    month: datetime | None,
+    first: datetime | None,
+    last: datetime | None,
+    output: Path | None,
+    config: Path,
+    store: Path | None,
+    zone: str | None,
 ) -> None:
     """Export call records, oldest first, numbers masked. The agent may be running.
 
     The columns keep their names and order: id, corrects, began_at, answered_at, time_trusted, direction, kind, line,
     own_number, number, duration_ms, cause, refusal, recovered, amount, currency, vat, billed_s, product, price_list,
-    price_list_version, destination, unpriced, upload, upload_reason. Instants are UTC, amounts decimal. In CSV an
+    price_list_version, destination, unpriced, upload, upload_reason, codec, rx_packets, rx_lost, tx_packets, tx_lost,
+    jitter_ms, round_trip_ms, heard_mos, sent_mos, worst_mos, one_way. Instants are UTC, amounts decimal. In CSV an
     apostrophe stands before a text that a spreadsheet would take for a formula, also before +47….
     """
     from agent.files import write_whole
@@ -79,7 +73,7 @@ def export(
     lines = _lines(records if full else map(_masked, records), Form.CSV if as_csv else Form.JSON)
     if output is None:
         for line in lines:
-            typer.echo(line, nl=False)
+            click.echo(line, nl=False)
         return
     try:
         write_whole(output, "".join(lines).encode())
@@ -103,12 +97,12 @@ def _wanted(stored: StoredCdr, first: date | None, last: date | None, zone: tzin
 
 
 def _masked(stored: StoredCdr) -> StoredCdr:
-    import dataclasses
+    from msgspec import structs
 
     from agent.cli_show import masked
     from agent.logs import scrub
 
-    return dataclasses.replace(stored, cdr=masked(stored.cdr), reason=scrub(stored.reason))
+    return structs.replace(stored, cdr=masked(stored.cdr), reason=scrub(stored.reason))
 
 
 def _lines(records: Iterator[StoredCdr], form: Form) -> Iterator[str]:

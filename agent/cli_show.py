@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from agent.core.cdr import Cdr, Price
-from agent.core.events import Direction
 from agent.core.money import amount_text, format_amount, format_exact, parse_exact
 from agent.core.numbers import mask
+from agent.core.terms import Direction
 from agent.logs import scrub
 from agent.texts import Texts
 
@@ -48,8 +48,9 @@ def masked(cdr: Cdr) -> Cdr:
     """The record without full numbers."""
     account = mask(cdr.account) if re.search(r"\d{7}", cdr.account) else cdr.account
     return msgspec.structs.replace(
-        cdr, number=mask(cdr.number), own_number=mask(cdr.own_number), account=account, unpriced=scrub(cdr.unpriced)
-    )
+        cdr, number=mask(cdr.number), own_number=mask(cdr.own_number), account=account, unpriced=scrub(cdr.unpriced),
+        diverted_from=mask(cdr.diverted_from) if cdr.diverted_from else "",
+    )  # fmt: skip
 
 
 def _reason(stored: StoredCdr, *, show_numbers: bool) -> str:

@@ -4,36 +4,28 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
-from agent.cli_base import CliError, Exit
+from agent.cli_base import PATH, CliError, Exit, Group, state_option
 
 if TYPE_CHECKING:
     from agent.gateway.sip_trace import Trace
 
-sip_app = typer.Typer(no_args_is_help=True, help="The telephone's SIP messages.")
 
-StateOption = Annotated[Path, typer.Option("--state", metavar="DIR", help="Folder of the gateway's last good state.")]
-NumbersOption = Annotated[bool, typer.Option("--show-numbers", help="Print numbers and names in full.")]
-
-
-@sip_app.callback()
-def sip() -> None:
+@click.group("sip", cls=Group)
+def sip_group() -> None:
     """The telephone's SIP messages."""
 
 
-@sip_app.command("trace")
-def trace(
-    state: StateOption = Path("/var/lib/iplink-gateway"),
-    call: Annotated[str, typer.Option("--call", metavar="ID", help="Only this call: how its Call-ID begins.")] = "",
-    messages: Annotated[bool, typer.Option("--messages", help="Print the messages themselves.")] = False,
-    show_numbers: NumbersOption = False,
-    pcap: Annotated[
-        Path | None, typer.Option("--pcap", metavar="FILE", help="Write a capture file; needs --show-numbers.")
-    ] = None,
-) -> None:
+@sip_group.command("trace")
+@state_option
+@click.option("--call", metavar="ID", help="Only this call: how its Call-ID begins.")
+@click.option("--messages", is_flag=True, help="Print the messages themselves.")
+@click.option("--show-numbers", is_flag=True, help="Print numbers and names in full.")
+@click.option("--pcap", metavar="FILE", type=PATH, help="Write a capture file; needs --show-numbers.")
+def trace(state: Path, call: str | None, messages: bool, show_numbers: bool, pcap: Path | None) -> None:
     """Print the last SIP messages as a ladder, without credentials and full numbers.
 
     The gateway keeps them in memory and writes them when asked with SIGUSR1 (systemctl kill -s USR1 iplink-gateway).
@@ -56,9 +48,9 @@ def trace(
         except OSError as error:
             raise CliError(f"--pcap: {pcap} cannot be written ({error.strerror})", Exit.FAILED) from error
     lines = sip_trace.shown(chosen, numbers=show_numbers) if messages else sip_trace.ladder(chosen)
-    typer.echo(f"# {found.wall}, {len(chosen)} messages, our end {found.local}")
+    click.echo(f"# {found.wall}, {len(chosen)} messages, our end {found.local}")
     for line in lines:
-        typer.echo(line)
+        click.echo(line)
 
 
 def _read(path: Path) -> Trace:

@@ -7,29 +7,23 @@ import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
-from agent.cli_base import CliError, Exit, load_config
+from agent.cli_base import CliError, Exit, config_option, load_config, state_option
 
 if TYPE_CHECKING:
     from agent.config import Config
     from agent.wipe import Needles, Unsent
 
-_CONFIG = Path("/etc/iplink-agent/agent.toml")
-_STATE = Path("/var/lib/iplink-gateway")
 
-
-def wipe(
-    *,
-    config: Annotated[Path, typer.Option("--config", metavar="PATH", help="The agent's configuration.")] = _CONFIG,
-    state: Annotated[Path, typer.Option("--state", metavar="DIR", help="The gateway's state folder.")] = _STATE,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    discard_unsent: Annotated[
-        bool, typer.Option("--discard-unsent", help="Also where the operator does not have every record yet.")
-    ] = False,
-) -> None:
+@click.command("wipe")
+@config_option
+@state_option
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--discard-unsent", is_flag=True, help="Also where the operator does not have every record yet.")
+def wipe(*, config: Path, state: Path, yes: bool, discard_unsent: bool) -> None:
     """Remove the customer from the adapter: credentials, call records, price lists, last good configurations.
 
     Stop the gateway and the agent first. agent.toml stays: it names the operator, and holds no secret. Afterwards the
@@ -57,14 +51,14 @@ def wipe(
         left = work.traces([folder, state, *secrets, config], needles)
     except work.WipeError as error:
         raise CliError(str(error), Exit.FAILED) from error
-    typer.echo(f"removed: {removed.files} files, {removed.bytes} bytes, overwritten with zeros first")
+    click.echo(f"removed: {removed.files} files, {removed.bytes} bytes, overwritten with zeros first")
     if unsent is not None and unsent.count:
-        typer.echo(f"given up: {_told(unsent)}, which the operator does not have")
+        click.echo(f"given up: {_told(unsent)}, which the operator does not have")
     looked = f"{len(needles)} secrets and numbers were looked for in {folder}, {state} and {config}"
     if left:
         raise CliError(f"{looked}; still there: {', '.join(map(str, left))}", Exit.FAILED)
-    typer.echo(f"proof: {looked}; none is left")
-    typer.echo(
+    click.echo(f"proof: {looked}; none is left")
+    click.echo(
         "note: an SD card or eMMC may keep copies of what was overwritten where no program reaches; only destroying"
         " the card is certain. The system's journal names no full number, but tells when calls were made:"
         " journalctl --rotate --vacuum-time=1s"
@@ -100,7 +94,7 @@ def _look(folder: Path, state: Path, needles: Needles) -> Unsent | None:
     except StoreLocked as error:
         raise CliError(f"{error} (systemctl stop iplink-agent)", Exit.BAD_INPUT) from error
     except StoreError as error:
-        typer.echo(f"note: {error}; what was unsent is not known", err=True)
+        click.echo(f"note: {error}; what was unsent is not known", err=True)
         return None
 
 
@@ -112,7 +106,7 @@ def _ask(unsent: Unsent | None, folder: Path, *, yes: bool, discard: bool) -> No
             f" 'iplink-agent cdr export --csv --full --output FILE' and give --discard-unsent; nothing was removed",
             Exit.FAILED,
         )
-    if not yes and not typer.confirm(f"Remove everything that this adapter knows of its customer ({folder})?"):
+    if not yes and not click.confirm(f"Remove everything that this adapter knows of its customer ({folder})?"):
         raise CliError("nothing was removed", Exit.FAILED)
 
 

@@ -17,7 +17,6 @@ import enum
 import functools
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -71,8 +70,7 @@ class Word(enum.Enum):
     """The time was another: the operator's holds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(Struct, frozen=True):
     """One instant on both clocks. `trusted`: a time daemon or the operator (`source`) vouches for `wall`."""
 
     boot_id: str
@@ -80,6 +78,10 @@ class Moment:
     wall: datetime
     trusted: bool
     source: TimeSource = TimeSource.SYSTEM
+
+    def wall_at(self, boot_ms: int) -> datetime:
+        """The wall time of another instant of the same boot."""
+        return self.wall + timedelta(milliseconds=boot_ms - self.boot_ms)
 
 
 ZonedTime = Annotated[datetime, Meta(tz=True)]
@@ -105,8 +107,7 @@ class KeptTime(Struct, frozen=True, kw_only=True):
     anchors: Annotated[list[Anchor], Meta(max_length=MAX_BOOTS)]
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Struct, frozen=True):
     """What the system's clocks say at one instant."""
 
     boot_ms: int

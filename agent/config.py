@@ -14,7 +14,7 @@ import os
 import stat
 import urllib.parse
 import zoneinfo
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,9 +22,16 @@ import msgspec
 from msgspec import Meta, Struct
 
 from agent.config_check import MAX_PROBLEMS, problems, show
+from agent.core.codecs import G711, KNOWN
 from agent.core.dialplan import DialPlanError, compile_plan
 from agent.core.foreign_map import MAX_MAP, read_map
 from agent.core.numbers import EMERGENCY
+from agent.core.ranges import MAX_RANGES, MAX_TEXT, RangeError, parse_range
+from agent.core.srtp import Srtp
+from agent.core.stun import MAX_TEXT as MAX_STUN_TEXT
+from agent.core.stun import StunError, parse_server
+from agent.core.terms import LineProfile
+from agent.core.transports import Transport
 from agent.files import write_whole
 from agent.texts import Language
 from agent.toml_file import TomlFileError, parse_toml, read_bytes
@@ -133,6 +140,11 @@ class OperatorSection(Section, frozen=True, kw_only=True):
     ] = 900
 
 
+_Range = Annotated[
+    str, _text("An address range.", "192.0.2.0/24 or 2001:db8::/32", pattern="^[0-9A-Fa-f.:/]+$", longest=MAX_TEXT)
+]
+
+
 class PlainSection(Section, frozen=True, kw_only=True):
     """Instead of [operator]: an ordinary SIP adapter with any provider. No plan, no price, nothing is uploaded."""
 
@@ -177,8 +189,8 @@ class PlainSection(Section, frozen=True, kw_only=True):
                 str,
                 _text(
                     "A SIP server.",
-                    "host[:port][;transport=udp]",
-                    pattern="^[A-Za-z0-9.:\\[\\]-]{1,100}(;transport=[a-z]{3})?$",
+                    "[name@]host[:port][;transport=udp]",
+                    pattern="^([A-Za-z0-9.-]{1,100}@)?[A-Za-z0-9.:\\[\\]-]{1,100}(;transport=[a-z]{3})?$",
                     longest=128,
                 ),
             ]
@@ -190,6 +202,13 @@ class PlainSection(Section, frozen=True, kw_only=True):
         list[Annotated[int, Meta(ge=1, le=8)]],
         Meta(description="Analog lines that call and ring, from 1.", max_length=8),
     ] = msgspec.field(default_factory=lambda: [1, 2])
+    profiles: Annotated[
+        list[LineProfile],
+        Meta(
+            description="What is connected to each of `lines`, in their order; those that are not named: phone.",
+            max_length=8,
+        ),
+    ] = []
     number_format: Annotated[
         str,
         _text(
@@ -198,6 +217,39 @@ class PlainSection(Section, frozen=True, kw_only=True):
             pattern="^(plus|digits|national)$",
         ),
     ] = "plus"
+    codecs: Annotated[
+        list[Annotated[str, _text("A speech codec.", ", ".join(KNOWN), pattern=f"^({'|'.join(KNOWN)})$")]],
+        Meta(description="Speech codecs, the best first; machines use PCMA and PCMU only.", min_length=1, max_length=4),
+    ] = msgspec.field(default_factory=lambda: list(G711))
+    transports: Annotated[
+        list[Transport],
+        Meta(
+            description="What the provider speaks, preferred first, where neither targets nor DNS say which.",
+            min_length=1,
+            max_length=3,
+        ),
+    ] = msgspec.field(default_factory=lambda: [Transport.UDP])
+    srtp: Annotated[
+        Srtp, Meta(description="Encrypted speech, over TLS only: off, optional (where the far end can) or mandatory.")
+    ] = Srtp.OFF
+    signalling_ranges: Annotated[
+        list[_Range],
+        Meta(description="Where SIP comes from, beside the servers; empty: from those alone.", max_length=MAX_RANGES),
+    ] = []
+    media_ranges: Annotated[
+        list[_Range],
+        Meta(description="Where speech comes from, beside the servers; empty: not told.", max_length=MAX_RANGES),
+    ] = []
+    stun_server: Annotated[
+        str,
+        _text(
+            "Asked where far ends can send speech to, for those that do not answer to where it comes from.",
+            "an IP address and a port like 192.0.2.1:3478",
+            pattern="^[0-9A-Fa-f.:\\[\\]]+$",
+            longest=MAX_STUN_TEXT,
+            empty=True,
+        ),
+    ] = ""
 
 
 class GatewaySection(Section, frozen=True, kw_only=True):
@@ -206,6 +258,9 @@ class GatewaySection(Section, frozen=True, kw_only=True):
     socket: Annotated[
         str, _text("Path of the gateway's AF_UNIX socket.", _PATH, pattern="^/.", longest=_MAX_SOCKET_PATH)
     ] = "/run/iplink-gateway/agent.sock"
+    packet_filter: Annotated[
+        str, _text("File in which root says which packet filter is in force.", _PATH, pattern="^/.")
+    ] = "/run/iplink-packet-filter/state.json"
 
 
 class StoreSection(Section, frozen=True, kw_only=True):
@@ -267,9 +322,9 @@ class LogSection(Section, frozen=True, kw_only=True):
 class GeneralSection(Section, frozen=True, kw_only=True):
     """Language and civil time."""
 
-    language: Annotated[Language, Meta(description="Language of the status page where the browser names none.")] = (
-        Language.NB
-    )
+    language: Annotated[
+        Language, Meta(description="Language of announcements, and of the status page where the browser names none.")
+    ] = Language.NB
     time_zone: Annotated[
         str,
         _text(
@@ -287,6 +342,16 @@ class GeneralSection(Section, frozen=True, kw_only=True):
             pattern="^(no|se|dk|fi|gb)$|^/.",
         ),
     ] = "no"
+    announcements: Annotated[
+        str,
+        _text(
+            "Folder with recordings of your own in place of the shipped announcements: nb/NAME.wav, en/NAME.wav"
+            " (8000 Hz, one channel, A-law, µ-law or 16 bits). The gateway must be able to read it; empty: none.",
+            _PATH,
+            pattern="^/.",
+            empty=True,
+        ),
+    ] = ""
 
 
 class EmergencySection(Section, frozen=True, kw_only=True):
@@ -298,6 +363,15 @@ class EmergencySection(Section, frozen=True, kw_only=True):
         ],
         Meta(description="Numbers that always go through, free, like 110, 112, 113 and 1412.", max_length=8),
     ] = []
+    callback_minutes: Annotated[
+        int,
+        Meta(
+            description="How long after an emergency call the telephone takes every call, whatever forwarding or do not"
+            " disturb say: the emergency service may call back; minutes, 0: not at all.",
+            ge=0,
+            le=60,
+        ),
+    ] = 5
 
 
 class DiallingSection(Section, frozen=True, kw_only=True):
@@ -311,6 +385,42 @@ class DiallingSection(Section, frozen=True, kw_only=True):
             max_length=MAX_MAP,
         ),
     ] = ""
+
+
+class TelephoneDisplay(enum.StrEnum):
+    """How the telephones are told who calls."""
+
+    COUNTRY = "country"
+    OFF = "off"
+    FSK = "fsk"
+    DTMF = "dtmf"
+
+
+class TelephoneDisplayMoment(enum.StrEnum):
+    """When they are told."""
+
+    COUNTRY = "country"
+    AFTER_FIRST_RING = "after_first_ring"
+    BEFORE_RING = "before_ring"
+
+
+class TelephonesSection(Section, frozen=True, kw_only=True):
+    """What is particular about the telephones; country and 0: as the file of `general.tones` says."""
+
+    flash_min_ms: Annotated[
+        int, Meta(description="The hook is pressed at least so long in a recall; 0: as the country.", ge=0, le=1000)
+    ] = 0
+    flash_max_ms: Annotated[
+        int, Meta(description="And at most so long: beyond it the handset was replaced.", ge=0, le=1500)
+    ] = 0
+    caller_id: Annotated[TelephoneDisplay, Meta(description="How they are told who calls.")] = TelephoneDisplay.COUNTRY
+    caller_id_moment: Annotated[TelephoneDisplayMoment, Meta(description="When they are told.")] = (
+        TelephoneDisplayMoment.COUNTRY
+    )
+    caller_id_in_calls: Annotated[
+        bool,
+        Meta(description="Whether they are told in a conversation who waits; false: they cannot show it, and beep."),
+    ] = True
 
 
 class DnsSection(Section, frozen=True, kw_only=True):
@@ -348,6 +458,7 @@ class Config(Section, frozen=True, kw_only=True):
     general: GeneralSection = GeneralSection()
     emergency: EmergencySection = EmergencySection()
     dialling: DiallingSection = DiallingSection()
+    telephones: TelephonesSection = TelephonesSection()
     dns: DnsSection = DnsSection()
     plain: PlainSection | None = None
 
@@ -457,6 +568,7 @@ def _meaning_problems(config: Config) -> list[str]:
     found = []
     if config.operator is not None and config.plain is not None:
         found.append("[plain]: found beside [operator]; allowed is one of them; remove the other")
+    found += _plain_problems(config.plain) if config.plain is not None else []
     if config.operator is not None and not _url_is_safe(config.operator.url):
         found.append(
             f"operator.url: found {show(config.operator.url)}; allowed is https, or http to this machine itself (the"
@@ -484,6 +596,20 @@ def _meaning_problems(config: Config) -> list[str]:
     except DialPlanError as error:
         found.append(f"dialling.map: {error}; iplink-agent dialplan check tells more")
     return found
+
+
+def _plain_problems(plain: PlainSection) -> Iterator[str]:
+    for name in ("signalling_ranges", "media_ranges"):
+        for index, text in enumerate(getattr(plain, name)):
+            try:
+                parse_range(text)
+            except RangeError as error:
+                yield f"plain.{name}[{index}]: {error}; correct it"
+    try:
+        if plain.stun_server:
+            parse_server(plain.stun_server)
+    except StunError as error:
+        yield f"plain.stun_server: {error}; correct it, or leave it out"
 
 
 def _url_is_safe(url: str) -> bool:

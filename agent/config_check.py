@@ -132,7 +132,8 @@ def allowed(described: inspect.Type) -> str:
         case inspect.EnumType():
             return "one of " + ", ".join(str(member.value) for member in described.cls)
         case inspect.ListType():
-            return f"a list of at most {described.max_length}, each {allowed(described.item_type)}"
+            lengths = f"{described.min_length} to" if described.min_length else "at most"
+            return f"a list of {lengths} {described.max_length}, each {allowed(described.item_type)}"
         case inspect.StrType():
             return f"text of {described.min_length or 0} to {described.max_length} characters"
         case _:

@@ -12,7 +12,7 @@ from datetime import date, datetime, tzinfo
 
 import msgspec
 
-from agent.core.cdr import Cdr, Price
+from agent.core.cdr import Cdr, Price, Quality
 from agent.core.money import amount_text
 from agent.store.records import StoredCdr
 
@@ -22,6 +22,14 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 def _of_price(read: Callable[[Price], str]) -> Callable[[StoredCdr], str]:
     return lambda stored: read(stored.cdr.price) if stored.cdr.price is not None else ""
+
+
+def _of_quality(read: Callable[[Quality], str]) -> Callable[[StoredCdr], str]:
+    return lambda stored: read(stored.cdr.quality) if stored.cdr.quality is not None else ""
+
+
+def _mos(mos_centi: int) -> str:
+    return f"{mos_centi // 100}.{mos_centi % 100:02d}" if mos_centi else ""
 
 
 COLUMNS: dict[str, Callable[[StoredCdr], str]] = {
@@ -50,10 +58,25 @@ COLUMNS: dict[str, Callable[[StoredCdr], str]] = {
     "unpriced": lambda one: one.cdr.unpriced,
     "upload": lambda one: one.state.value,
     "upload_reason": lambda one: one.reason,
+    "codec": _of_quality(lambda quality: quality.codec),
+    "rx_packets": _of_quality(lambda quality: str(quality.rx_packets)),
+    "rx_lost": _of_quality(lambda quality: str(quality.rx_lost)),
+    "tx_packets": _of_quality(lambda quality: str(quality.tx_packets)),
+    "tx_lost": _of_quality(lambda quality: str(quality.tx_lost)),
+    "jitter_ms": _of_quality(lambda quality: str(quality.rx_jitter_ms)),
+    "round_trip_ms": _of_quality(lambda quality: str(quality.rtt_ms)),
+    "heard_mos": _of_quality(lambda quality: _mos(quality.heard_mos_centi)),
+    "sent_mos": _of_quality(lambda quality: _mos(quality.sent_mos_centi)),
+    "worst_mos": _of_quality(lambda quality: _mos(quality.worst.mos_centi) if quality.worst is not None else ""),
+    "one_way": _of_quality(lambda quality: quality.one_way.value if quality.one_way is not None else ""),
 }
-"""Of each record: instants in RFC 3339 UTC, lines from 1, amounts as decimal strings, `yes` or `no`."""
+"""Of each record: instants in RFC 3339 UTC, lines from 1, amounts as decimal strings, `yes` or `no`; mean opinion
+scores from 1.00 to 4.40, empty where not known."""
 
-_NUMERIC = frozenset({"line", "duration_ms", "amount", "billed_s"})
+_NUMERIC = frozenset({
+    "line", "duration_ms", "amount", "billed_s", "rx_packets", "rx_lost", "tx_packets", "tx_lost", "jitter_ms",
+    "round_trip_ms", "heard_mos", "sent_mos", "worst_mos",
+})  # fmt: skip
 
 
 def in_period(cdr: Cdr, first: date | None, last: date | None, zone: tzinfo) -> bool:

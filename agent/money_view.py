@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import tzinfo
+
+from msgspec import Struct
 
 from agent.charging import Charging
 from agent.clock import Moment
@@ -17,8 +18,7 @@ from agent.status import snapshot as page
 from agent.store.records import UsageRow
 
 
-@dataclass(frozen=True, slots=True)
-class MoneyPanel:
+class MoneyPanel(Struct, frozen=True):
     """The parts that know of money, asked together."""
 
     plan: Plan

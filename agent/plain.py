@@ -19,6 +19,7 @@ from agent.clock import FLOOR, Moment
 from agent.config import PlainSection
 from agent.core.cdr import Cdr, OpenCall, Price
 from agent.core.packs import PackBalance
+from agent.core.terms import LineProfile
 from agent.gateway.protocol import CallState, Decide
 from agent.operator.api import (
     CdrBatch,
@@ -48,6 +49,7 @@ _log = structlog.get_logger(PLAIN)
 def subscription_of(section: PlainSection, password: str) -> Subscription:
     """The profile in the words of a subscription. It names a price list that nobody has and nobody asks for."""
     lines = [line - 1 for line in section.lines]
+    profiles = dict(zip(lines, section.profiles, strict=False))
     return Subscription(
         revision=PLAIN,
         customer=PLAIN,
@@ -55,13 +57,23 @@ def subscription_of(section: PlainSection, password: str) -> Subscription:
         registrations=[
             Registration(
                 id=PLAIN, user=section.user, domain=section.domain, auth_user=section.auth_user or section.user,
-                password=password, targets=section.targets, expires_s=section.expires_s,
+                password=password, targets=section.targets, expires_s=section.expires_s, codecs=list(section.codecs),
+                srtp=section.srtp,
             )
         ],
         numbers=[Number(number=section.number, registration=PLAIN, lines=lines)],
-        lines=[OutgoingLine(line=line, registration=PLAIN, number=section.number) for line in lines],
+        lines=[
+            OutgoingLine(
+                line=line, registration=PLAIN, number=section.number, profile=profiles.get(line, LineProfile.PHONE)
+            )
+            for line in lines
+        ],
         price_list=FileInfo(name=PLAIN, version="0", length=1, sha256="0" * 64),
-        profile=SipProfile(number_format=section.number_format, boot_spread_s=0),
+        profile=SipProfile(
+            number_format=section.number_format, boot_spread_s=0, transports=section.transports,
+            signalling_ranges=section.signalling_ranges, media_ranges=section.media_ranges,
+            stun_server=section.stun_server,
+        ),
     )  # fmt: skip
 
 

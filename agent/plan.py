@@ -8,43 +8,51 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
 
 import msgspec
 import structlog
+from msgspec import Struct
 
 from agent import records
 from agent.calls import Judgement
 from agent.clock import FLOOR, Moment
 from agent.core.admission import CallRequest, Grant, RateFound, admit
+from agent.core.announcement import Language
 from agent.core.catalogue import (
     Catalogue,
     Entitlement,
     LineFact,
     Name,
     NumberFact,
+    NumberRefusal,
     Refused,
     SubscriptionFacts,
     entitle,
 )
 from agent.core.cdr import Basis, HeldPack, OpenCall, Price
 from agent.core.charge import Terms
+from agent.core.codecs import G711
 from agent.core.migration import HeldNumber, Holding, Standing, Term, day_of, end_of, term_on
 from agent.core.money import parse_amount
 from agent.core.packs import Pack, PackBalance, PackError, validate_pack
+from agent.core.services import ServiceProfile
+from agent.core.terms import LineService
 from agent.data import Numbering, Tones
 from agent.gateway.protocol import Account, CallState, Configure, Decide, Line, NumberFormat, Route
-from agent.operator.api import Registration, Subscription
+from agent.operator.api import Registration, ServiceSettings, Subscription
 from agent.rating.errors import NoRate, NoRateReason, PriceListError
 from agent.rating.rater import find_rate
 from agent.rating.splitting import ListInForce, rate_over, terms_over
 from agent.rating.table import RateTable, rating_key
+from agent.service_plan import is_platform_code, services_of
 
 MAX_ACCOUNTS = 8
-"""What the SIP library carries at once (`PJSUA_MAX_ACC`); a ninth aborts it."""
+"""What every known SIP library carries at once, until the gateway has told what its own does."""
 
 _DAY_S = 86_400
+_CODE_LASTS_MS = 120_000
+"""Longer than any platform talks to whoever has dialled a service code; a handset left off the hook is cut off then."""
 _MAX_LATER = 8
 _log = structlog.get_logger("plan")
 
@@ -56,14 +64,20 @@ _RATES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Shipped:
+class Shipped(Struct, frozen=True):
     """The data that the adapter brings along."""
 
     catalogue: Catalogue
     numbering: Numbering
     tones: Tones
     extra_emergency: frozenset[str] = frozenset()
+    services: ServiceProfile = msgspec.field(default_factory=ServiceProfile)
+    language: Language = Language.NB
+    """What announcements are spoken in."""
+    announcements: str = ""
+    """Folder of recordings in place of the shipped ones; empty: none."""
+    callback_s: int = 300
+    """How long after an emergency call its line takes every call."""
 
 
 class Plan:
@@ -101,6 +115,8 @@ class Plan:
         self._next: tuple[RateTable, str] | None = None
         self.unknown_product = ""
         self._packs: tuple[Pack, ...] = ()
+        self.max_accounts = MAX_ACCOUNTS
+        """How many registrations the gateway carries, as it last said."""
 
     def use_subscription(self, subscription: Subscription, now: Moment) -> None:
         """Take a subscription; what its product does not allow is refused, what it allows works."""
@@ -227,13 +243,17 @@ class Plan:
     def judge(self, state: CallState, now: Moment) -> Judgement:
         """May this call start, until when, and if not why: under the product of the day on which it starts."""
         self.turn(now)
+        code = self.is_platform_code(state.number)
         request = CallRequest(
             kind=state.kind, line=state.line if state.line is not None else 0,
             own_number=state.own_number, number=state.number,
         )  # fmt: skip
         answer = admit(
-            request, self.entitlement, self._rate_found(state.number, now),
-            now_ms=now.boot_ms, ends_in_ms=self._ends_in_ms(now), extra_emergency=self._shipped.extra_emergency,
+            request, self.entitlement,
+            RateFound.FOUND if code else self._rate_found(state.number, now),
+            now_ms=now.boot_ms,
+            ends_in_ms=_CODE_LASTS_MS if code else self._ends_in_ms(now),
+            extra_emergency=self._shipped.extra_emergency,
         )  # fmt: skip
         if isinstance(answer, Grant):
             decision = Decide(
@@ -242,7 +262,7 @@ class Plan:
         else:
             decision = Decide(
                 call_id=state.call_id, granted=False, refusal=answer.code.value, tone=answer.tone,
-                announcement=answer.announcement,
+                announcement=answer.announcement.value,
             )  # fmt: skip
         return Judgement(decision, *self.basis(), self.later(now), self.held_packs(state.number))
 
@@ -323,6 +343,8 @@ class Plan:
 
         `packs`: what is left of those that held for the number when it began.
         """
+        if self.is_platform_code(call.number):
+            return None, "a service code, passed on to the operator"
         if not call.price_list_sha256:
             return None, "no price list was installed when the call began"
         try:
@@ -360,8 +382,9 @@ class Plan:
         if self.subscription is None:
             return None
         subscription, shipped = self.subscription, self._shipped
-        reachable = {one.id: list(self._targets(one)) for one in subscription.registrations[:MAX_ACCOUNTS]}
-        registrations = [one for one in subscription.registrations[:MAX_ACCOUNTS] if reachable[one.id]]
+        carried = subscription.registrations[: self.max_accounts]
+        reachable = {one.id: list(self._targets(one)) for one in carried}
+        registrations = [one for one in carried if reachable[one.id]]
         known = {registration.id for registration in registrations}
         outgoing = {line.line: line for line in subscription.lines}
         calls_from = {line.line: line.registration for line in subscription.lines}
@@ -377,7 +400,10 @@ class Plan:
             accounts=[
                 Account(
                     id=one.id, user=one.user, domain=one.domain, auth_user=one.auth_user, password=one.password,
-                    targets=reachable[one.id], expires_s=one.expires_s, register=not self.ended,
+                    targets=reachable[one.id], expires_s=one.expires_s, register=not self.ended, srtp=one.srtp,
+                    codecs=list(one.codecs or subscription.profile.codecs or G711),
+                    trust_identity=subscription.profile.trust_identity, session_s=subscription.profile.session_s,
+                    mailbox=subscription.profile.mailbox,
                 )
                 for one in registrations
             ],
@@ -385,29 +411,78 @@ class Plan:
                 Line(
                     line=one.line, account=calls_from[one.line], number=one.number, profile=outgoing[one.line].profile,
                     send_gain_ddb=outgoing[one.line].send_gain_ddb,
-                    receive_gain_ddb=outgoing[one.line].receive_gain_ddb,
+                    receive_gain_ddb=outgoing[one.line].receive_gain_ddb, clir=outgoing[one.line].clir,
+                    service=self._line_service(subscription),
                 )
                 for one in facts.lines if calls_from[one.line] in known
             ],
             routes=[
                 Route(number=one.number, account=arrives_on[one.number], lines=list(one.lines))
                 for one in facts.numbers if arrives_on[one.number] in known
-            ],
+            ] + self._refused_routes(known),
             digit_map=msgspec.structs.replace(shipped.numbering.digit_map, emergency=emergency),
             tones=shipped.tones.tones,
             ring_cadence_ms=list(shipped.tones.ring_cadence_ms),
+            analogue=shipped.tones.analogue,
             numbers=_format(shipped.numbering.numbers, subscription),
+            services=self._services(),
+            language=shipped.language,
+            announcements=shipped.announcements,
+            rtp_timeout_s=subscription.profile.rtp_timeout_s,
+            callback_s=shipped.callback_s,
             options_s=subscription.profile.options_s,
             boot_spread_s=subscription.profile.boot_spread_s,
+            rtp_stat=subscription.profile.rtp_stat,
+            signalling_ranges=subscription.profile.signalling_ranges,
+            media_ranges=subscription.profile.media_ranges,
+            stun_server=subscription.profile.stun_server,
         )  # fmt: skip
         digest = hashlib.sha256(msgspec.json.encode(configuration, order="sorted")).hexdigest()
         return msgspec.structs.replace(configuration, revision=digest[:16])
+
+    def _services(self) -> ServiceProfile:
+        told = self.subscription.profile.services if self.subscription is not None else ServiceSettings()
+        product = self.entitlement.product if self.entitlement is not None else None
+        services = services_of(self._shipped.services, told, product)
+        return msgspec.structs.replace(services, call_as=self._call_as())
+
+    def _call_as(self) -> dict[str, str]:
+        """The codes that choose another own number for one call, and those numbers; of two the same code the first."""
+        found: dict[str, str] = {}
+        for one in self.subscription.numbers if self.subscription is not None else ():
+            if one.code and (self.entitlement is None or self.entitlement.number_allowed(one.number)):
+                found.setdefault(one.code, one.number)
+        return found
+
+    def is_platform_code(self, number: str) -> bool:
+        """Whether what was dialled is the code of a service that the operator's platform performs."""
+        return is_platform_code(self._services(), number)
+
+    def _refused_routes(self, known: Collection[str]) -> list[Route]:
+        """What still arrives for numbers that the product does not allow, or that were given up, rings nowhere."""
+        if self.subscription is None or self.entitlement is None or self.ended:
+            return []
+        held = frozenset(self.term.numbers) if self.term is not None else frozenset()
+        listed = {one.number: one.registration for one in self.subscription.numbers}
+        return [
+            Route(
+                number=number, account=account, lines=[],
+                refused=NumberRefusal.OVER_LIMIT if number in held else NumberRefusal.ENDED,
+            )
+            for number, account in listed.items()
+            if account in known and not self.entitlement.number_allowed(number)
+        ]  # fmt: skip
+
+    def _line_service(self, subscription: Subscription) -> LineService:
+        if self.ended:
+            return LineService(subscription.profile.ended_line.value)
+        return LineService.FULL if subscription.active else LineService.EMERGENCY_ONLY
 
     def surplus_registrations(self) -> list[str]:
         """Names of the registrations that the SIP library can't carry."""
         if self.subscription is None:
             return []
-        return [one.id for one in self.subscription.registrations[MAX_ACCOUNTS:]]
+        return [one.id for one in self.subscription.registrations[self.max_accounts :]]
 
 
 def _packs(subscription: Subscription) -> Iterator[Pack]:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Sequence
+
+from msgspec import Struct
 
 from agent.clock import Moment
 from agent.config import ConfigError, KeptCopyError
 from agent.core.catalogue import Refused
+from agent.core.codecs import choose
 from agent.core.money import amount_text
 from agent.core.numbers import mask
 from agent.disk_watch import DiskWatch
 from agent.operator.api import Subscription
 from agent.operator.sync import Syncer
 from agent.operator.trouble import Trouble
-from agent.plan import MAX_ACCOUNTS, Plan
+from agent.plan import Plan
 from agent.reconciliation import Reconciler
 from agent.seen import SeenGateway
 from agent.status import snapshot as page
@@ -30,8 +33,7 @@ _TROUBLES = {
 _WITH_REASON = frozenset({"problem.price_list_refused", "problem.operator_misconfigured", "problem.not_kept"})
 
 
-@dataclass(frozen=True, slots=True)
-class Problems:
+class Problems(Struct, frozen=True):
     """The parts that know of faults, asked together."""
 
     plan: Plan
@@ -87,11 +89,15 @@ class Problems:
             values = {"product": self.plan.product}
             found.append(page.Notice(key="problem.price_list_of_another_product", values=values))
         found += [
-            page.Notice(key="problem.surplus_registration", values={"registration": name, "limit": str(MAX_ACCOUNTS)})
+            page.Notice(
+                key="problem.surplus_registration", values={"registration": name, "limit": str(self.plan.max_accounts)}
+            )
             for name in self.plan.surplus_registrations()
         ]
         if self.plan.subscription is not None:
             found += registration_notices(self.plan.subscription)
+            if self.gateway.hello is not None:
+                found += codec_notices(self.plan.subscription, self.gateway.hello.codecs)
         sync = self.syncer.status
         if sync.last_error is not None:
             key = _TROUBLES.get(sync.last_error, "problem.operator_away")
@@ -174,6 +180,16 @@ def registration_notices(subscription: Subscription) -> list[page.Notice]:
         if number.registration not in times
     ]
     return found
+
+
+def codec_notices(subscription: Subscription, having: Sequence[str]) -> list[page.Notice]:
+    """Which codecs of the operator's lists the SIP library does not have, each once, and what it has."""
+    lists = [one.codecs for one in subscription.registrations if one.codecs]
+    wanted = dict.fromkeys(name for names in (subscription.profile.codecs, *lists) for name in names)
+    return [
+        page.Notice(key="problem.codec_not_available", values={"codec": name, "available": ", ".join(having)})
+        for name in choose(list(wanted), having).refused
+    ]
 
 
 def refused_notice(part: Refused, product: str) -> page.Notice:

@@ -9,19 +9,15 @@ from datetime import UTC, datetime, timedelta, tzinfo
 import msgspec
 
 from agent.clock import Anchor, Moment
-from agent.core.cdr import Basis, Cdr, HeldPack, OpenCall, Price, Quality, Superseded
-from agent.core.events import CallKind, Cause, Direction, Party
+from agent.core.cdr import Basis, Cdr, HeldPack, OpenCall, Price, Quality, Superseded, WorstSpell
+from agent.core.terms import CallKind, Cause, Direction, Party
+from agent.gateway import protocol
 from agent.gateway.protocol import CallSpeech, CallState, CallStats, Decide
 
 
 def rfc3339(at: datetime) -> str:
     """`2026-11-22T20:15:00.123Z`: UTC, to the millisecond."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def wall_at(boot_ms: int, now: Moment) -> datetime:
-    """The wall time of an earlier instant of this boot, counted back from `now`."""
-    return now.wall - timedelta(milliseconds=now.boot_ms - boot_ms)
 
 
 def period_of(at: str, zone: tzinfo) -> tuple[str, str]:
@@ -51,9 +47,10 @@ def open_call(
         account=state.account,
         own_number=state.own_number,
         number=state.number,
+        diverted_from=state.diverted_from,
         boot_id=now.boot_id,
         began_ms=state.asked_ms,
-        began_at=rfc3339(wall_at(state.asked_ms, now)),
+        began_at=rfc3339(now.wall_at(state.asked_ms)),
         time_trusted=now.trusted,
         time_source=now.source.value if now.trusted else "",
         answered_ms=state.answered_ms,
@@ -86,7 +83,8 @@ def reopened(cdr: Cdr, began_at: datetime) -> OpenCall:
     """A recorded call as if it had been opened at `began_at`, without what prices it."""
     return OpenCall(
         id=cdr.id, instance="", direction=cdr.direction, kind=cdr.kind, line=cdr.line, account=cdr.account,
-        own_number=cdr.own_number, number=cdr.number, boot_id=cdr.boot_id, began_ms=cdr.began_ms,
+        own_number=cdr.own_number, number=cdr.number, diverted_from=cdr.diverted_from,
+        boot_id=cdr.boot_id, began_ms=cdr.began_ms,
         began_at=rfc3339(began_at), time_trusted=True, answered_ms=cdr.began_ms + cdr.setup_ms,
         last_alive_ms=cdr.began_ms + cdr.setup_ms + cdr.duration_ms,
     )  # fmt: skip
@@ -179,6 +177,7 @@ def _record(
         account=call.account,
         own_number=call.own_number,
         number=call.number,
+        diverted_from=call.diverted_from,
         boot_id=call.boot_id,
         began_ms=call.began_ms,
         began_at=call.began_at,
@@ -199,6 +198,10 @@ def _record(
     )
 
 
+def _worst(spell: protocol.WorstSpell | None) -> WorstSpell | None:
+    return WorstSpell(**msgspec.structs.asdict(spell)) if spell is not None else None
+
+
 def _quality(stats: CallStats | None) -> Quality | None:
     if stats is None:
         return None
@@ -208,5 +211,7 @@ def _quality(stats: CallStats | None) -> Quality | None:
         tx_lost=stats.tx_lost, rx_jitter_ms=stats.rx_jitter_ms, rtt_ms=stats.rtt_ms,
         sent_concealed_ms=10 * speech.to_network.concealed, heard_concealed_ms=10 * speech.to_line.concealed,
         clock_corrections=sum(way.slips + way.inserts for way in (speech.to_network, speech.to_line)),
-        machine=speech.data,
+        rx_discarded=stats.rx_discarded, tx_jitter_ms=stats.tx_jitter_ms, heard_mos_centi=stats.heard_mos_centi,
+        sent_mos_centi=stats.sent_mos_centi, worst=_worst(stats.worst), one_way=stats.one_way,
+        one_way_ms=stats.one_way_ms, machine=speech.data,
     )  # fmt: skip

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from agent.card_view import SeenTrials
 from agent.clock import Moment
+from agent.core.services import LineServices
 from agent.gateway.card_records import LineTestState, UpdateState
-from agent.gateway.protocol import AccountState, CardState, Hello, LineState
+from agent.gateway.protocol import (
+    AccountState,
+    CallQuality,
+    CardState,
+    Hello,
+    LineSettings,
+    LineState,
+    StunState,
+    WayQuality,
+)
 from agent.status import snapshot as page
 
 
@@ -18,8 +28,13 @@ class SeenGateway:
         self.hello: Hello | None = None
         self.card = CardState(up=False)
         self.lines: dict[int, LineState] = {}
+        self.settings: dict[int, LineServices] = {}
+        """What the users of the lines have set."""
         self.accounts: dict[str, AccountState] = {}
         self.trials = SeenTrials()
+        self.quality: dict[str, CallQuality] = {}
+        """How the answered calls sound, by call id."""
+        self.stun = StunState()
         self.configuration = ""
         self.since: datetime | None = None
 
@@ -33,18 +48,36 @@ class SeenGateway:
         self.hello, self.since, self.configuration = None, None, ""
         self.card = CardState(up=False)
         self.lines.clear()
+        self.settings.clear()
         self.accounts.clear()
+        self.quality.clear()
+        self.stun = StunState()
         self.trials.forget()
 
-    def note(self, record: CardState | LineState | AccountState | LineTestState | UpdateState) -> None:
+    def call_over(self, call_id: str) -> None:
+        """A call sounds no more."""
+        self.quality.pop(call_id, None)
+
+    def note(
+        self,
+        record: (
+            CardState | LineState | LineSettings | AccountState | CallQuality | LineTestState | UpdateState | StunState
+        ),
+    ) -> None:
         """Keep the newest word about an object."""
         match record:
             case CardState():
                 self.card = record
             case LineState():
                 self.lines[record.line] = record
+            case LineSettings():
+                self.settings[record.line] = record.services
             case AccountState():
                 self.accounts[record.account] = record
+            case CallQuality():
+                self.quality[record.call_id] = record
+            case StunState():
+                self.stun = record
             case LineTestState() | UpdateState():
                 self.trials.note(record)
 
@@ -55,8 +88,22 @@ def account_view(state: AccountState, now: Moment) -> page.AccountView:
         account=state.account, registered=state.registered, since=_wall(state.since_ms or None, now), code=state.code,
         reason=state.reason, on_wire=state.on_wire, attempts=state.attempts,
         next_attempt_s=seconds_until(state.next_attempt_ms, now), status=state.status.value,
-        alive=_wall(state.alive_ms, now),
+        alive=_wall(state.alive_ms, now), reached=_wall(state.request_ms, now),
     )  # fmt: skip
+
+
+def stun_view(state: StunState) -> page.StunView | None:
+    """The STUN server as the page shows it; None where none is asked."""
+    if not state.server:
+        return None
+    return page.StunView(server=state.server, answers=state.answers, outside=state.outside, refusal=state.refusal)
+
+
+def sound_view(way: WayQuality | None) -> page.SoundView | None:
+    """One direction of a running call as the page shows it."""
+    if way is None:
+        return None
+    return page.SoundView(loss_permille=way.loss_permille, jitter_ms=way.jitter_ms, mos_centi=way.mos_centi)
 
 
 def seconds_until(at_ms: int | None, now: Moment) -> int | None:
@@ -66,4 +113,4 @@ def seconds_until(at_ms: int | None, now: Moment) -> int | None:
 
 def _wall(at_ms: int | None, now: Moment) -> datetime | None:
     """The wall time of a moment of the boot clock that is past."""
-    return now.wall - timedelta(milliseconds=max(0, now.boot_ms - at_ms)) if at_ms is not None else None
+    return now.wall_at(min(at_ms, now.boot_ms)) if at_ms is not None else None

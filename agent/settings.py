@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
+from msgspec import Struct
 
 from agent import logs
 from agent.config import Config, ConfigError, KeptCopyError, load_or_last_good, read_credential
-from agent.data import DataError, load_tones
+from agent.data import DataError, Tones, load_tones
 from agent.operator.client import OperatorClient
 from agent.operator.errors import OperatorError
 from agent.paths import kept_configuration
@@ -19,8 +19,7 @@ from agent.plain import NoOperator
 _log = structlog.get_logger("agent")
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """A configuration that can be used, and what is wrong with the file where it is not the file's."""
 
     config: Config
@@ -44,7 +43,7 @@ def operator_client(config: Config) -> OperatorClient | NoOperator:
 
 
 def try_out(config: Config) -> None:
-    """Raise ConfigError where the secret, the operator's address, the tones or the store can't be worked with."""
+    """Raise ConfigError where the secret, the operator's address, tones, announcements or the store can't be used."""
     try:
         operator_client(config)
     except (OperatorError, ValueError) as error:
@@ -53,6 +52,18 @@ def try_out(config: Config) -> None:
         load_tones(country=config.general.tones)
     except DataError as error:
         raise ConfigError(f"general.tones: {error}") from error
+    try:
+        load_country(config)
+    except DataError as error:
+        raise ConfigError(str(error)) from error
+    if config.general.announcements:
+        # Few operators have recordings of their own, and reading one brings half of the line card's protocol with it.
+        from agent.announcements import AnnouncementsError, check_folder
+
+        try:
+            check_folder(Path(config.general.announcements))
+        except AnnouncementsError as error:
+            raise ConfigError(f"general.announcements: {error}") from error
     folder = Path(config.store.folder)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -60,6 +71,16 @@ def try_out(config: Config) -> None:
         raise ConfigError(f"store.folder: {folder} cannot be made ({error.strerror}); name another") from error
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         raise ConfigError(f"store.folder: {folder} may not be written by the agent; change its owner, or name another")
+
+
+def load_country(config: Config) -> Tones:
+    """Tones, ringing and wires as they are configured. Raises DataError."""
+    telephones = config.telephones
+    return load_tones(country=config.general.tones).with_telephones(
+        flash_min_ms=telephones.flash_min_ms, flash_max_ms=telephones.flash_max_ms,
+        caller_id=telephones.caller_id.value, moment=telephones.caller_id_moment.value,
+        in_calls=telephones.caller_id_in_calls,
+    )  # fmt: skip
 
 
 def load_settings(path: Path) -> Settings:

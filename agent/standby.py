@@ -16,7 +16,8 @@ import structlog
 from agent import __version__, clock
 from agent.calls import StoreRefusal
 from agent.config import Config
-from agent.core.events import CallPhase, Tone
+from agent.core.announcement import known
+from agent.core.terms import CallPhase, Tone
 from agent.gateway.client import GatewayClient, GatewayUnavailableError
 from agent.gateway.protocol import AccountState, CallState, CardState, Decide, GatewayRecord, Hello, LineState
 from agent.notify import notify
@@ -125,7 +126,10 @@ class Standby:
             ),
             card=page.CardView(up=seen.card.up, lines=seen.card.lines, firmware=seen.card.firmware),
             lines=[
-                page.LineView(line=line, off_hook=state.off_hook, ringing=state.ringing, tone=state.tone)
+                page.LineView(
+                    line=line, off_hook=state.off_hook, ringing=state.ringing, tone=state.tone,
+                    announcement=known(state.announcement),
+                )
                 for line, state in sorted(seen.lines.items())
             ],
             accounts=[account_view(state, now) for _, state in sorted(seen.accounts.items())],

@@ -14,8 +14,10 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
+from msgspec import Struct
 
 from agent import clock
 
@@ -42,8 +44,7 @@ def die_with_parent() -> None:
     _libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Child:
+class Child(Struct, frozen=True):
     """A program to keep running, in a process group of its own: a Ctrl-C reaches it through its parent, in order.
 
     `output` receives its stderr; None: ours. `stop_s`: how long it may take to end before it is killed.
@@ -52,7 +53,7 @@ class Child:
     name: str
     argv: Sequence[str]
     output: Path | None = None
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = msgspec.field(default_factory=dict)
     stop_s: float = _STOP_S
 
 

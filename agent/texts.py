@@ -6,15 +6,18 @@
 
 from __future__ import annotations
 
-import enum
 import re
 import string
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec import Struct
+
+from agent.core.announcement import Language
 from agent.paths import data_dir
 from agent.toml_file import TomlFileError, read_toml
+
+__all__ = ["MAX_BYTES", "Language", "Sentence", "TextError", "Texts"]
 
 MAX_BYTES = 256 * 1024
 _MAX_SENTENCE = 1000
@@ -25,15 +28,7 @@ class TextError(Exception):
     """A sentence is missing or malformed; the message names file and key, or key and field."""
 
 
-class Language(enum.StrEnum):
-    """Languages that the adapter speaks."""
-
-    NB = "nb"
-    EN = "en"
-
-
-@dataclass(frozen=True, slots=True)
-class Sentence:
+class Sentence(Struct, frozen=True):
     """One sentence in every language, with the names of its fields."""
 
     by_language: Mapping[Language, str]

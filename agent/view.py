@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import platform
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
 from datetime import datetime, tzinfo
 from pathlib import Path
+
+from msgspec import Struct, structs
 
 from agent import __version__, records
 from agent.calls import Calls, LiveCall
@@ -15,17 +16,21 @@ from agent.card_view import button_time
 from agent.charging import Charging
 from agent.clock import Clock, Moment
 from agent.config import ConfigError, KeptCopyError
+from agent.core.announcement import known
 from agent.core.cdr import Cdr, Quality
 from agent.core.estimate import month_before
+from agent.core.terms import LineProfile
 from agent.disk_watch import DiskWatch
-from agent.gateway.protocol import CallState, LineState
+from agent.gateway.protocol import CallQuality, CallState, LineState
 from agent.money_view import MoneyPanel
 from agent.operator.sync import Syncer
 from agent.operator.uploader import Uploader, UploadStatus
 from agent.plan import Plan
 from agent.problems import Problems, refused_notice
+from agent.protection import Protection
 from agent.reconciliation import Reconciler
-from agent.seen import SeenGateway, account_view, seconds_until
+from agent.seen import SeenGateway, account_view, seconds_until, sound_view, stun_view
+from agent.service_view import service_views
 from agent.status import snapshot as page
 from agent.status.metrics import Metrics
 from agent.store.errors import StoreError
@@ -40,8 +45,7 @@ _PACKET_MS = 20
 _STORE_PATIENCE_S = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Stored:
+class _Stored(Struct, frozen=True):
     """What the store said the last time it answered, and of which month (`2026-11`) and day (`2026-11-22`)."""
 
     month: str = ""
@@ -56,9 +60,9 @@ class _Stored:
     def on(self, month: str, day: str) -> _Stored:
         """The same as seen on another day: what was counted on a day or in a month that is over is not of the new."""
         if month == self.month:
-            return self if day == self.day else replace(self, day=day, today=())
+            return self if day == self.day else structs.replace(self, day=day, today=())
         before = self.usage if self.month == month_before(month) else ()
-        return replace(self, month=month, day=day, usage=(), usage_before=before, today=())
+        return structs.replace(self, month=month, day=day, usage=(), usage_before=before, today=())
 
 
 class StatusView:
@@ -81,12 +85,15 @@ class StatusView:
         trouble: ConfigError | None,
         disk: DiskWatch,
         reconciler: Reconciler,
+        protection: Protection,
+        unlocking: Callable[[Moment], page.UnlockView | None] = lambda _now: None,
     ) -> None:
         self._plan, self._charging = plan, charging
         self._calls, self._gateway, self._store = calls, gateway, store
         self._syncer, self._uploader, self._clock, self._zone = syncer, uploader, clock, zone
         self._device_id, self._source, self._trouble, self._disk = device_id, source, trouble, disk
-        self._reconciler = reconciler
+        self._reconciler, self._unlocking = reconciler, unlocking
+        self._protection = protection
         self._problems = Problems(plan, gateway, store, syncer, disk, reconciler)
         self._money = MoneyPanel(plan, charging, zone)
         self._started_ms = clock.now().boot_ms
@@ -172,6 +179,8 @@ class StatusView:
             device_id=self._device_id,
             plain=self._plan.plain,
             gateway=self._gateway_view(),
+            library=self._protection.library(self._gateway.hello.sip_version if self._gateway.hello else ""),
+            packet_filter=self._protection.packet_filter(now.boot_ms, self._told_ranges),
             card=page.CardView(
                 up=self._gateway.card.up, lines=self._gateway.card.lines, firmware=self._gateway.card.firmware,
                 reason=self._gateway.card.reason, update=self._gateway.trials.update(),
@@ -180,6 +189,7 @@ class StatusView:
             ),
             lines=self._line_views(now),
             accounts=[account_view(state, now) for _, state in sorted(self._gateway.accounts.items())],
+            stun=stun_view(self._gateway.stun),
             calls=[self._call_view(call, now) for call in self._calls.live.values()],
             money=self._money.view(stored.usage, stored.today, stored.usage_before, now),
             cdrs=[_cdr_view(cdr) for cdr in standing(stored.recent)],
@@ -197,7 +207,13 @@ class StatusView:
             ),
             problems=self._problems.found(now, stored.quarantined, self._trouble),
             versions=page.Versions(agent=__version__, python=platform.python_version()),
+            unlock=self._unlocking(now),
         )  # fmt: skip
+
+    @property
+    def _told_ranges(self) -> int:
+        subscription = self._plan.subscription
+        return len(subscription.profile.signalling_ranges) if subscription is not None else 0
 
     async def _read(self, month: str, day: str) -> _Stored:
         return _Stored(
@@ -238,17 +254,21 @@ class StatusView:
                     line=line,
                     number=given[line].number if line in given else "",
                     account=given[line].registration if line in given else "",
+                    profile=given[line].profile if line in given else LineProfile.PHONE,
                     off_hook=state.off_hook,
                     ringing=state.ringing,
                     tone=state.tone,
+                    announcement=known(state.announcement),
                     call_id=state.call_id,
                     test=self._gateway.trials.test_of(line, now),
+                    services=service_views(self._gateway.settings.get(line)),
                 )
             )
         return views
 
     def _call_view(self, call: LiveCall, now: Moment) -> page.LiveCallView:
         state = call.state
+        quality = self._gateway.quality.get(state.call_id, CallQuality(call_id=state.call_id))
         answered_ms = records.answered_duration_ms(state.answered_ms, now.boot_ms)
         price = None
         if call.row is not None and answered_ms and records.is_chargeable(state.direction, state.kind):
@@ -260,10 +280,16 @@ class StatusView:
             kind=state.kind,
             line=state.line,
             number=state.number,
+            held=state.held,
             seconds=answered_ms // 1000,
             amount_micro=price.amount_micro if price is not None else None,
             currency=price.currency if price is not None else "",
             until_s=self._until_s(state, now),
+            heard=sound_view(quality.heard),
+            sent=sound_view(quality.sent),
+            rtt_ms=quality.rtt_ms,
+            one_way=state.one_way,
+            one_way_s=max(0, now.boot_ms - (state.one_way_since_ms or now.boot_ms)) // 1000,
         )
 
     def _until_s(self, state: CallState, now: Moment) -> int | None:
@@ -335,6 +361,10 @@ def _cdr_view(stored: StoredCdr) -> page.CdrView:
         refusal=cdr.refusal,
         sent_gaps_ms=_PACKET_MS * quality.tx_lost + quality.sent_concealed_ms,
         heard_gaps_ms=_PACKET_MS * quality.rx_lost + quality.heard_concealed_ms,
+        heard_mos_centi=quality.heard_mos_centi,
+        sent_mos_centi=quality.sent_mos_centi,
+        worst_mos_centi=quality.worst.mos_centi if quality.worst is not None else 0,
+        one_way=quality.one_way,
         limit=cdr.limit,
         pack_s=cdr.price.pack_s if cdr.price is not None else 0,
         paid_s=cdr.price.paid_s if cdr.price is not None else 0,

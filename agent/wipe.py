@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 
 import msgspec
+from msgspec import Struct
 
 from agent.core.cdr import Cdr
 from agent.files import sync_folder
@@ -21,7 +22,7 @@ from agent.store.folder import LOCK
 from agent.store.records import OutboxState
 from agent.store.store import Store
 
-GATEWAY_FILES = ("configuration.json", "sip-port", "line-trace.txt")
+GATEWAY_FILES = ("configuration.json", "services.json", "sip-port", "line-trace.txt", "packet-filter.json")
 """What the gateway keeps; a folder with something else and none of these is not its folder."""
 
 _SECRET_KEY = re.compile(r"passw|secret|token|credential|ha1$", re.IGNORECASE)
@@ -38,12 +39,11 @@ class WipeError(Exception):
     """What could not be wiped, and why."""
 
 
-@dataclass(slots=True)
-class Unsent:
+class Unsent(Struct):
     """Records that the operator does not have: how many, what they cost by currency, and when they began."""
 
     count: int = 0
-    micro: dict[str, int] = field(default_factory=dict)
+    micro: dict[str, int] = msgspec.field(default_factory=dict)
     first: str = ""
     last: str = ""
 
@@ -58,7 +58,7 @@ class Unsent:
                 self.micro[price.currency] = self.micro.get(price.currency, 0) + sign * price.amount_micro
 
 
-@dataclass(slots=True)
+@dataclass(slots=True)  # not a Struct: nothing of it is shown
 class Needles:
     """Every secret and number that was found, as it would stand in a file. Never shown."""
 
@@ -95,8 +95,7 @@ class Needles:
         return any(needle in body for needle in self.found)
 
 
-@dataclass(frozen=True, slots=True)
-class Removed:
+class Removed(Struct, frozen=True):
     """What was removed."""
 
     files: int

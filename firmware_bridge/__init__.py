@@ -1,5 +1,6 @@
 """The serial line card: the wire protocol, the client of the gateway, and a simulated card."""
 
+from firmware_bridge.caller_id import Absence, Caller, call_setup, dtmf
 from firmware_bridge.card import LineCard
 from firmware_bridge.card_events import (
     Button,
@@ -15,18 +16,33 @@ from firmware_bridge.card_events import (
     SpeechFrame,
 )
 from firmware_bridge.image import FirmwareImage, ImageError, parse_image, parse_public_key, verify_image
-from firmware_bridge.messages import MeasuredValue, MessageError, ToneProgram, ToneSegment
+from firmware_bridge.messages import MeasuredValue, MessageError, SetProfile, ToneProgram, ToneSegment
 from firmware_bridge.terms import HostLease
 from firmware_bridge.update import Phase, Progress
-from firmware_bridge.vocabulary import Capability, Conductors, LeaseAction, LineTest, LineTestStatus, Unit
+from firmware_bridge.vocabulary import (
+    Capability,
+    CidPlacement,
+    CidStandard,
+    Conductors,
+    LeaseAction,
+    LineProfile,
+    LineTest,
+    LineTestStatus,
+    RingWave,
+    Unit,
+)
 
 __all__ = [
+    "Absence",
     "Button",
+    "Caller",
     "Capability",
     "CardDown",
     "CardEvent",
     "CardStats",
     "CardUp",
+    "CidPlacement",
+    "CidStandard",
     "Conductors",
     "Digit",
     "FirmwareImage",
@@ -37,6 +53,7 @@ __all__ = [
     "LampState",
     "LeaseAction",
     "LineCard",
+    "LineProfile",
     "LineTest",
     "LineTestStatus",
     "LineTested",
@@ -44,10 +61,14 @@ __all__ = [
     "MessageError",
     "Phase",
     "Progress",
+    "RingWave",
+    "SetProfile",
     "SpeechFrame",
     "ToneProgram",
     "ToneSegment",
     "Unit",
+    "call_setup",
+    "dtmf",
     "parse_image",
     "parse_public_key",
     "verify_image",

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import enum
 import unicodedata
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 MAX_MESSAGE: Final = 200
 MAX_NUMBER: Final = 20
@@ -36,8 +37,7 @@ class Absence(enum.Enum):
     WITHHELD = b"P"
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(Struct, frozen=True):
     """Who calls: `number` as it is to be shown and `name`, or why there is none. `month_day_time`: local `MMDDhhmm`."""
 
     number: str | Absence = Absence.UNAVAILABLE
@@ -75,14 +75,37 @@ def message_waiting(*, waiting: bool) -> bytes:
     return _message(_MESSAGE_WAITING, _parameter(_INDICATOR, b"\xff" if waiting else b"\x00"))
 
 
+_DTMF_ABSENCE: Final = {Absence.UNAVAILABLE: "B00C", Absence.WITHHELD: "B10C"}
+
+
+def dtmf(caller: Caller) -> str:
+    """The keys that announce a call: `A` number `C`, or `B` and why there is no number (EN 300 659-1, DTMF annex)."""
+    number = caller.number
+    if isinstance(number, str):
+        digits = "".join(digit for digit in number if digit.isascii() and digit.isdigit())[:MAX_NUMBER]
+        if digits:
+            return f"A{digits}C"
+        number = Absence.UNAVAILABLE
+    return _DTMF_ABSENCE[number]
+
+
+def read_dtmf(keys: str) -> Caller:
+    """Read the keys that announce a call. Raises CallerIdError."""
+    for absence, written in _DTMF_ABSENCE.items():
+        if keys == written:
+            return Caller(absence)
+    if len(keys) > 2 and keys[0] == "A" and keys[-1] == "C" and keys[1:-1].isdigit():
+        return Caller(keys[1:-1])
+    raise CallerIdError(f"found {keys[:32]!r} where the keys of a caller stand: A number C, B00C or B10C")
+
+
 def plain(text: str) -> str:
     """Text in printable ASCII, letters without their marks; what has no such form is left out."""
     decomposed = unicodedata.normalize("NFKD", text.translate(_LETTERS))
     return "".join(letter for letter in decomposed if " " <= letter <= "~").strip()
 
 
-@dataclass(frozen=True, slots=True)
-class Presented:
+class Presented(Struct, frozen=True):
     """What a telephone reads. `waiting` is there in a message about waiting messages only."""
 
     caller: Caller

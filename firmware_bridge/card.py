@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import secrets
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+
+from msgspec import structs
 
 from firmware_bridge import g711
 from firmware_bridge import messages as m
@@ -34,7 +35,18 @@ from firmware_bridge.reliable import LinkBusyError
 from firmware_bridge.session import HostLink
 from firmware_bridge.terms import HostLease
 from firmware_bridge.update import Order, Updater
-from firmware_bridge.vocabulary import AudioFlag, Capability, LineTest, LineTestStatus, ResetMode, Status
+from firmware_bridge.vocabulary import (
+    AudioFlag,
+    Capability,
+    CidPlacement,
+    CidStandard,
+    LineTest,
+    LineTestStatus,
+    PolarityMode,
+    ResetMode,
+    Status,
+    VmwiMode,
+)
 
 DEFAULT_BAUD = 1_000_000
 DEFAULT_LEASE = HostLease()
@@ -118,8 +130,22 @@ class LineCard:
         """Leave the card idle and close the port."""
         self._port.stop()
 
-    def ring(self, line: int, cadence_ms: Sequence[int], caller: str) -> None:
-        """Ring in `cadence_ms` (on, off, ...) until `stop_ring` or off-hook, showing `caller` (at most 32 bytes)."""
+    def present(self, line: int, standard: CidStandard, placement: CidPlacement, message: bytes) -> None:
+        """Show a caller with the ringing that is ordered next, or NOW: in a conversation, or that messages wait.
+
+        `message`: see `firmware_bridge.caller_id`. A card without a caller display is not asked.
+        """
+        self._post(line, m.CidSend(standard, placement, message))
+
+    def reverse(self, line: int, *, reversed_: bool) -> None:
+        """Let the two wires change places, or have their own again. A card that cannot is not asked."""
+        self._post(line, m.SetPolarity(PolarityMode.REVERSE if reversed_ else PolarityMode.FORWARD))
+
+    def ring(self, line: int, cadence_ms: Sequence[int], caller: str = "") -> None:
+        """Ring in `cadence_ms` (on, off, ...) until `stop_ring` or off-hook.
+
+        `caller` (at most 32 bytes) is what a card shows by itself where nothing was announced.
+        """
         shown = caller.encode("utf-8", "ignore")[:_CALLER_BYTES].decode("utf-8", "ignore")
         self._post(line, m.RingStart(cadence_ms=tuple(cadence_ms), caller=shown))
 
@@ -135,6 +161,10 @@ class LineCard:
         """Stop the tone."""
         self._post(line, m.ToneStop())
 
+    def messages(self, line: int, *, waiting: bool) -> None:
+        """Light or clear the telephone's message lamp."""
+        self._post(line, m.SetVmwi(VmwiMode.FSK if waiting else VmwiMode.OFF))
+
     def open_audio(self, line: int, *, playout: int = 2, echo_canceller: bool = True) -> None:
         """Let speech flow: from now on `on_audio` is called 100 times a second. `playout`: frames that wait."""
         self._post(line, m.AudioStart(playout=playout, echo_canceller=echo_canceller))
@@ -142,6 +172,10 @@ class LineCard:
     def close_audio(self, line: int) -> None:
         """Stop speech."""
         self._post(line, m.AudioStop())
+
+    def profile(self, line: int, profile: m.SetProfile) -> None:
+        """Give a line its electrical life, and the times by which it tells dial pulses, recall and hanging up apart."""
+        self._post(line, profile)
 
     def gain(self, line: int, tx_cdb: int, rx_cdb: int) -> None:
         """Make speech louder, in hundredths of a decibel: towards the network, and towards the telephone."""
@@ -284,10 +318,16 @@ class LineCard:
         match message:
             case m.Led() if Capability.LAMPS not in link.capabilities:
                 return
+            case m.CidSend() if Capability.CALLER_ID not in link.capabilities:
+                return
+            case m.SetPolarity() if Capability.POLARITY not in link.capabilities:
+                return
+            case m.SetVmwi() if Capability.VMWI not in link.capabilities:
+                return
             case m.LineTestStart() | m.LineTestAbort() if Capability.LINE_TEST not in link.capabilities:
                 return
             case m.RingStart(caller=caller) if caller and Capability.CALLER_ID not in link.capabilities:
-                link.send(dataclasses.replace(message, caller=""), line)
+                link.send(structs.replace(message, caller=""), line)
             case _:
                 link.send(message, line)
 

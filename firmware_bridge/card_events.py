@@ -6,6 +6,9 @@ import enum
 from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
+from msgspec import Struct
+
 from firmware_bridge import messages as m
 from firmware_bridge.update import Progress
 from firmware_bridge.vocabulary import Capability, LampColour, LampPattern, LineTest, LineTestStatus
@@ -38,6 +41,9 @@ LAMPS: Final[dict[LampState, tuple[LampColour, LampPattern]]] = {
 """How a state looks."""
 
 
+# Dataclasses are those events of which a part is not compared: when they were seen, and what the card can do.
+
+
 @dataclass(frozen=True, slots=True)
 class CardUp:
     """The card answered: all lines are on-hook and idle until an event says otherwise."""
@@ -47,8 +53,7 @@ class CardUp:
     capabilities: Capability = field(default=Capability(0), compare=False)
 
 
-@dataclass(frozen=True, slots=True)
-class CardDown:
+class CardDown(Struct, frozen=True):
     """The card is gone, restarted or refused; whatever was asked of it is forgotten. `reason` is a sentence."""
 
     reason: str
@@ -81,8 +86,7 @@ class Flash:
     at_ms: int = field(default=0, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
-class SpeechFrame:
+class SpeechFrame(Struct, frozen=True):
     """10 ms of a line's speech: 80 bytes of A-law, None where they were lost on the wire.
 
     `dtmf`: the card says that a key is held down. `skipped`: so many more were lost before this one, in a gap too long
@@ -95,15 +99,13 @@ class SpeechFrame:
     skipped: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Button:
+class Button(Struct, frozen=True):
     """The adapter's button was released after `held_ms`."""
 
     held_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class LineTested:
+class LineTested(Struct, frozen=True):
     """One test of `line` has ended, or the card refused to begin it. `values`: as the card measured them."""
 
     line: int
@@ -115,8 +117,7 @@ class LineTested:
 CardEvent = CardUp | CardDown | Hook | Digit | Flash | Button | LineTested | Progress
 
 
-@dataclass(frozen=True, slots=True)
-class CardStats:
+class CardStats(Struct, frozen=True):
     """Counters since `start`; frames unless said otherwise."""
 
     up: bool
@@ -153,5 +154,5 @@ class CardStats:
     rate_fallbacks: int = 0
     drift_ppm: int = 0
     """How much faster the card's clock runs than ours."""
-    card: m.Stats = field(default_factory=m.Stats)
+    card: m.Stats = msgspec.field(default_factory=m.Stats)
     """What the card itself counts since its start, as of a few seconds ago."""

@@ -7,7 +7,8 @@ exchanges decides. Drift is the slope between such offsets that lie at least BAS
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 WINDOW = 16
 BASELINE_MS = 60_000
@@ -22,8 +23,7 @@ def _signed(value: int) -> int:
     return (value + _HALF) % _MODULUS - _HALF
 
 
-@dataclass(frozen=True, slots=True)
-class _Sample:
+class _Sample(Struct, frozen=True):
     at_ms: int
     rtt_ms: int
     offset_ms: int

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated
+
+from msgspec import Struct
 
 from firmware_bridge.schema import command
 from firmware_bridge.vocabulary import (
@@ -27,16 +28,14 @@ from firmware_bridge.vocabulary import (
 from firmware_bridge.wire import BOOL, I8, I16, I32, U8, U16, U32, U64, Blob, Choice, Layout, Many, Text
 
 
-@dataclass(frozen=True, slots=True)
-class ToneSegment:
+class ToneSegment(Struct, frozen=True):
     """A piece of a cadence: `frequencies` in hertz (none: silence), for `ms` (0: for ever)."""
 
     frequencies: Annotated[tuple[int, ...], Many(U16, 4)]
     ms: Annotated[int, U16]
 
 
-@dataclass(frozen=True, slots=True)
-class ToneProgram:
+class ToneProgram(Struct, frozen=True):
     """A tone as the card plays it: level of each frequency in dBm0, and segments, repeated unless `once`."""
 
     level_dbm0: Annotated[int, I8]
@@ -44,8 +43,7 @@ class ToneProgram:
     once: Annotated[bool, BOOL] = False
 
 
-@dataclass(frozen=True, slots=True)
-class Stats:
+class Stats(Struct, frozen=True):
     """The card's own counters since its boot."""
 
     crc_errors: Annotated[int, U32] = 0
@@ -61,8 +59,7 @@ class Stats:
     uptime_ms: Annotated[int, U64] = 0
 
 
-@dataclass(frozen=True, slots=True)
-class LineMeasurement:
+class LineMeasurement(Struct, frozen=True):
     """Voltages in millivolts and currents in microamperes of a line; tip-ring, tip, ring, battery, longitudinal."""
 
     tip_ring_mv: Annotated[int, I32] = 0
@@ -77,8 +74,7 @@ class LineMeasurement:
     power_mw: Annotated[int, U16] = 0
 
 
-@dataclass(frozen=True, slots=True)
-class FirmwareProgress:
+class FirmwareProgress(Struct, frozen=True):
     """How far an update has come.
 
     `received`: bytes of the body that will survive; `capacity`: the longest body there is room for; `running`: as in
@@ -94,30 +90,26 @@ class FirmwareProgress:
 
 
 @command(0x05)
-@dataclass(frozen=True, slots=True)
-class SetBaud:
+class SetBaud(Struct, frozen=True):
     """Switch to `baud` after the reply; without a valid frame within 200 ms both fall back."""
 
     baud: Annotated[int, U32]
 
 
 @command(0x07)
-@dataclass(frozen=True, slots=True)
-class Reset:
+class Reset(Struct, frozen=True):
     """Restart the card, its bootloader, or the session only."""
 
     mode: Annotated[ResetMode, Choice(ResetMode)]
 
 
 @command(0x09, Stats)
-@dataclass(frozen=True, slots=True)
-class GetStats:
+class GetStats(Struct, frozen=True):
     """Ask for the card's counters."""
 
 
 @command(0x10)
-@dataclass(frozen=True, slots=True)
-class SetProfile:
+class SetProfile(Struct, frozen=True):
     """The electrical life of a line. `crc32`: of the country's whole preset, so that a mismatch shows."""
 
     country: Annotated[str, Text(2)]
@@ -139,8 +131,7 @@ class SetProfile:
 
 
 @command(0x11)
-@dataclass(frozen=True, slots=True)
-class SetHostLease:
+class SetHostLease(Struct, frozen=True):
     """How long the host may be silent before the card acts alone."""
 
     ms: Annotated[int, U16]
@@ -148,22 +139,19 @@ class SetHostLease:
 
 
 @command(0x12)
-@dataclass(frozen=True, slots=True)
-class GetStatus:
+class GetStatus(Struct, frozen=True):
     """Ask for a LINE_STATUS event of the line."""
 
 
 @command(0x20)
-@dataclass(frozen=True, slots=True)
-class SetLinefeed:
+class SetLinefeed(Struct, frozen=True):
     """Set the feed of an idle line; RINGING is refused, that is RING_START's."""
 
     linefeed: Annotated[Linefeed, Choice(Linefeed)]
 
 
 @command(0x21)
-@dataclass(frozen=True, slots=True)
-class RingStart:
+class RingStart(Struct, frozen=True):
     """Ring in `cadence_ms` (on, off, ...) for at most `max_ms` (0: until told). `caller` is shown; empty: nothing."""
 
     cadence_ms: Annotated[tuple[int, ...], Many(U16, 8)]
@@ -173,14 +161,12 @@ class RingStart:
 
 
 @command(0x22)
-@dataclass(frozen=True, slots=True)
-class RingStop:
+class RingStop(Struct, frozen=True):
     """Stop ringing."""
 
 
 @command(0x23)
-@dataclass(frozen=True, slots=True)
-class ToneStart:
+class ToneStart(Struct, frozen=True):
     """Play a tone instead of any other, for `duration_ms` (0: until told)."""
 
     program: Annotated[ToneProgram, Layout(ToneProgram)]
@@ -188,14 +174,12 @@ class ToneStart:
 
 
 @command(0x24)
-@dataclass(frozen=True, slots=True)
-class ToneStop:
+class ToneStop(Struct, frozen=True):
     """Stop the tone."""
 
 
 @command(0x25)
-@dataclass(frozen=True, slots=True)
-class CidSend:
+class CidSend(Struct, frozen=True):
     """Send a prepared SDMF or MDMF message to the telephone."""
 
     standard: Annotated[CidStandard, Choice(CidStandard)]
@@ -204,8 +188,7 @@ class CidSend:
 
 
 @command(0x26)
-@dataclass(frozen=True, slots=True)
-class DtmfSend:
+class DtmfSend(Struct, frozen=True):
     """Send digits to the telephone."""
 
     digits: Annotated[str, Text(32)]
@@ -214,8 +197,7 @@ class DtmfSend:
 
 
 @command(0x27)
-@dataclass(frozen=True, slots=True)
-class SetPolarity:
+class SetPolarity(Struct, frozen=True):
     """Set or wink the polarity."""
 
     mode: Annotated[PolarityMode, Choice(PolarityMode)]
@@ -223,16 +205,14 @@ class SetPolarity:
 
 
 @command(0x28)
-@dataclass(frozen=True, slots=True)
-class SetVmwi:
+class SetVmwi(Struct, frozen=True):
     """Show that a message waits."""
 
     mode: Annotated[VmwiMode, Choice(VmwiMode)]
 
 
 @command(0x29)
-@dataclass(frozen=True, slots=True)
-class ArmOffHookRule:
+class ArmOffHookRule(Struct, frozen=True):
     """What the card plays by itself when the handset is lifted, and what after `reorder_ms` without a digit."""
 
     program: Annotated[ToneProgram, Layout(ToneProgram)]
@@ -240,14 +220,12 @@ class ArmOffHookRule:
 
 
 @command(0x2A, LineMeasurement)
-@dataclass(frozen=True, slots=True)
-class LineMeasure:
+class LineMeasure(Struct, frozen=True):
     """Measure the line's voltages and currents."""
 
 
 @command(0x2B)
-@dataclass(frozen=True, slots=True)
-class LineTestStart:
+class LineTestStart(Struct, frozen=True):
     """Start line tests; the bits are LineTest. Each ends in a LINE_TEST_RESULT. Refused with OFF_HOOK while the loop is
     closed, unless `closed_loop`; a change of the hook, RING_START and a lost session abort it.
     """
@@ -257,14 +235,12 @@ class LineTestStart:
 
 
 @command(0x2C)
-@dataclass(frozen=True, slots=True)
-class LineTestAbort:
+class LineTestAbort(Struct, frozen=True):
     """Abort the running line test."""
 
 
 @command(0x2D)
-@dataclass(frozen=True, slots=True)
-class SetGain:
+class SetGain(Struct, frozen=True):
     """Gains in hundredths of a decibel, towards the network and towards the telephone."""
 
     tx_cdb: Annotated[int, I16]
@@ -272,16 +248,14 @@ class SetGain:
 
 
 @command(0x2E)
-@dataclass(frozen=True, slots=True)
-class SetLoopback:
+class SetLoopback(Struct, frozen=True):
     """Turn speech round."""
 
     mode: Annotated[LoopbackMode, Choice(LoopbackMode)]
 
 
 @command(0x30)
-@dataclass(frozen=True, slots=True)
-class Led:
+class Led(Struct, frozen=True):
     """Set a lamp: 0 to 7 are those of the lines, 8 is the adapter's own."""
 
     lamp: Annotated[int, U8]
@@ -290,8 +264,7 @@ class Led:
 
 
 @command(0x60)
-@dataclass(frozen=True, slots=True)
-class AudioStart:
+class AudioStart(Struct, frozen=True):
     """Let speech flow; `playout` is how many frames the card holds back against jitter."""
 
     codec: Annotated[AudioCodec, Choice(AudioCodec)] = AudioCodec.PCMA
@@ -302,14 +275,12 @@ class AudioStart:
 
 
 @command(0x61)
-@dataclass(frozen=True, slots=True)
-class AudioStop:
+class AudioStop(Struct, frozen=True):
     """Stop speech."""
 
 
 @command(0x70, FirmwareProgress)
-@dataclass(frozen=True, slots=True)
-class FirmwareBegin:
+class FirmwareBegin(Struct, frozen=True):
     """Announce an image by its signed header; refused while a line is off-hook or ringing.
 
     The same header again goes on from `received`; another one makes the card forget what it had and erase.
@@ -320,8 +291,7 @@ class FirmwareBegin:
 
 
 @command(0x71)
-@dataclass(frozen=True, slots=True)
-class FirmwareData:
+class FirmwareData(Struct, frozen=True):
     """A piece of the body at `offset`, in order; what was received already is taken for done."""
 
     offset: Annotated[int, U32]
@@ -329,20 +299,17 @@ class FirmwareData:
 
 
 @command(0x72)
-@dataclass(frozen=True, slots=True)
-class FirmwareVerify:
+class FirmwareVerify(Struct, frozen=True):
     """Check length, hash and signature of what was received; FIRMWARE_STATUS tells the outcome."""
 
 
 @command(0x73)
-@dataclass(frozen=True, slots=True)
-class FirmwareActivate:
+class FirmwareActivate(Struct, frozen=True):
     """Restart into the verified image, on trial (`confirm` false), or keep the one on trial (`confirm` true)."""
 
     confirm: Annotated[bool, BOOL] = False
 
 
 @command(0x74, FirmwareProgress)
-@dataclass(frozen=True, slots=True)
-class FirmwareStatus:
+class FirmwareStatus(Struct, frozen=True):
     """Ask how far the update has come."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated
+
+from msgspec import Struct
 
 from firmware_bridge.schema import event, message
 from firmware_bridge.vocabulary import (
@@ -23,8 +24,7 @@ from firmware_bridge.vocabulary import (
 from firmware_bridge.wire import BOOL, I8, I16, I32, U8, U16, U32, U64, Choice, Layout, Many, Rest, Text
 
 
-@dataclass(frozen=True, slots=True)
-class MeasuredValue:
+class MeasuredValue(Struct, frozen=True):
     """One number of a line test. PERMILLE: by how much the loop's resistance differs at a second current."""
 
     between: Annotated[Conductors, Choice(Conductors)]
@@ -33,8 +33,7 @@ class MeasuredValue:
 
 
 @event(0x12)
-@dataclass(frozen=True, slots=True)
-class LineStatus:
+class LineStatus(Struct, frozen=True):
     """The whole state of a line: at the start of a session, each second, and on request. `faults`: bits of Fault."""
 
     t_us: Annotated[int, U64]
@@ -50,8 +49,7 @@ class LineStatus:
 
 
 @event(0x40)
-@dataclass(frozen=True, slots=True)
-class HookEvent:
+class HookEvent(Struct, frozen=True):
     """The handset was lifted or replaced."""
 
     t_us: Annotated[int, U64]
@@ -60,8 +58,7 @@ class HookEvent:
 
 
 @event(0x41)
-@dataclass(frozen=True, slots=True)
-class FlashEvent:
+class FlashEvent(Struct, frozen=True):
     """A hook press inside the flash window."""
 
     t_us: Annotated[int, U64]
@@ -69,8 +66,7 @@ class FlashEvent:
 
 
 @event(0x42)
-@dataclass(frozen=True, slots=True)
-class DigitEvent:
+class DigitEvent(Struct, frozen=True):
     """A digit began (DTMF) or was counted (pulse): `0`-`9`, `*`, `#`, `A`-`D`."""
 
     t_us: Annotated[int, U64]
@@ -79,8 +75,7 @@ class DigitEvent:
 
 
 @event(0x43)
-@dataclass(frozen=True, slots=True)
-class DigitEndEvent:
+class DigitEndEvent(Struct, frozen=True):
     """A DTMF digit was released."""
 
     t_us: Annotated[int, U64]
@@ -89,8 +84,7 @@ class DigitEndEvent:
 
 
 @event(0x44)
-@dataclass(frozen=True, slots=True)
-class RingPhaseEvent:
+class RingPhaseEvent(Struct, frozen=True):
     """Ringing burst number `burst` (from 1) began or ended."""
 
     t_us: Annotated[int, U64]
@@ -99,8 +93,7 @@ class RingPhaseEvent:
 
 
 @event(0x45)
-@dataclass(frozen=True, slots=True)
-class ToneDoneEvent:
+class ToneDoneEvent(Struct, frozen=True):
     """A tone ended."""
 
     t_us: Annotated[int, U64]
@@ -108,8 +101,7 @@ class ToneDoneEvent:
 
 
 @event(0x46)
-@dataclass(frozen=True, slots=True)
-class CidDoneEvent:
+class CidDoneEvent(Struct, frozen=True):
     """A caller display was sent, or not."""
 
     t_us: Annotated[int, U64]
@@ -117,8 +109,7 @@ class CidDoneEvent:
 
 
 @event(0x47)
-@dataclass(frozen=True, slots=True)
-class ModemToneEvent:
+class ModemToneEvent(Struct, frozen=True):
     """A machine speaks."""
 
     t_us: Annotated[int, U64]
@@ -126,8 +117,7 @@ class ModemToneEvent:
 
 
 @event(0x48)
-@dataclass(frozen=True, slots=True)
-class FaultEvent:
+class FaultEvent(Struct, frozen=True):
     """Something is wrong with the line, and what the card did about it."""
 
     t_us: Annotated[int, U64]
@@ -136,8 +126,7 @@ class FaultEvent:
 
 
 @event(0x49)
-@dataclass(frozen=True, slots=True)
-class FaultClearedEvent:
+class FaultClearedEvent(Struct, frozen=True):
     """These faults are gone."""
 
     t_us: Annotated[int, U64]
@@ -145,8 +134,7 @@ class FaultClearedEvent:
 
 
 @event(0x4A)
-@dataclass(frozen=True, slots=True)
-class LineTestResultEvent:
+class LineTestResultEvent(Struct, frozen=True):
     """The outcome of one line test, a bit of LineTest. OK and FAIL are the card's opinion; the host judges `values`."""
 
     t_us: Annotated[int, U64]
@@ -156,8 +144,7 @@ class LineTestResultEvent:
 
 
 @event(0x4B)
-@dataclass(frozen=True, slots=True)
-class LinefeedEvent:
+class LinefeedEvent(Struct, frozen=True):
     """The feed of the line changed."""
 
     t_us: Annotated[int, U64]
@@ -166,8 +153,7 @@ class LinefeedEvent:
 
 
 @event(0x4C)
-@dataclass(frozen=True, slots=True)
-class ButtonEvent:
+class ButtonEvent(Struct, frozen=True):
     """The adapter's button went down (`held_ms` 0) or up."""
 
     t_us: Annotated[int, U64]
@@ -176,8 +162,7 @@ class ButtonEvent:
 
 
 @event(0x64)
-@dataclass(frozen=True, slots=True)
-class AudioStatsEvent:
+class AudioStatsEvent(Struct, frozen=True):
     """How the playout of the line fares, since AUDIO_START."""
 
     t_us: Annotated[int, U64]
@@ -188,8 +173,7 @@ class AudioStatsEvent:
 
 
 @message(0x62, Kind.AUDIO, Direction.TO_HOST)
-@dataclass(frozen=True, slots=True)
-class AudioRx:
+class AudioRx(Struct, frozen=True):
     """Speech from the line; `counter` counts samples of the line's own clock. `flags`: bits of AudioFlag."""
 
     counter: Annotated[int, U32]
@@ -198,8 +182,7 @@ class AudioRx:
 
 
 @message(0x63, Kind.AUDIO, Direction.TO_CARD)
-@dataclass(frozen=True, slots=True)
-class AudioTx:
+class AudioTx(Struct, frozen=True):
     """Speech to the line; `counter` repeats that of the frame it answers."""
 
     counter: Annotated[int, U32]

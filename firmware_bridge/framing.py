@@ -7,8 +7,9 @@ body = header (kind, line, flags; seq; ack; id) + payload (at most 244 bytes) + 
 from __future__ import annotations
 
 import binascii
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from firmware_bridge.messages import MAX_PAYLOAD
 
@@ -39,8 +40,7 @@ class Frame(NamedTuple):
     payload: bytes
 
 
-@dataclass(slots=True)
-class FramingCounters:
+class FramingCounters(Struct):
     """What the decoder has met since it was made."""
 
     frames: int = 0

@@ -15,9 +15,10 @@ import re
 import struct
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from firmware_bridge import ed25519
 
@@ -43,8 +44,7 @@ class ImageError(Exception):
     """No firmware image for this product, or not a genuine one; the message is a sentence for a technician."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Version:
+class Version(Struct, frozen=True, order=True):
     """A firmware version; a later one compares greater."""
 
     major: int
@@ -63,8 +63,7 @@ def version_of(firmware: str) -> Version | None:
     return Version(*map(int, found.groups()))
 
 
-@dataclass(frozen=True, slots=True)
-class ImageHeader:
+class ImageHeader(Struct, frozen=True):
     """What is signed: for which product and hardware, which version, and length and SHA-256 of the body."""
 
     product: str
@@ -74,8 +73,7 @@ class ImageHeader:
     sha256: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class FirmwareImage:
+class FirmwareImage(Struct, frozen=True):
     """A whole image, its hash already checked."""
 
     header: ImageHeader

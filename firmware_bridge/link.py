@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import struct
 from collections import deque
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from firmware_bridge import messages as m
 from firmware_bridge.framing import FLAG_RETRANSMITTED, Decoder, Frame, encode
@@ -37,8 +38,7 @@ _SEQUENCED = (Kind.CMD, Kind.RSP, Kind.EVT)
 _AUDIO_HEAD = struct.Struct("<IB")
 
 
-@dataclass(slots=True)
-class LinkCounters:
+class LinkCounters(Struct):
     """What this end has met since it was made."""
 
     sessions: int = 0
@@ -52,8 +52,7 @@ class LinkCounters:
     duplicates: int = 0
 
 
-@dataclass(slots=True)
-class _Pending:
+class _Pending(Struct):
     command: Any
     spec: Spec
     line: int

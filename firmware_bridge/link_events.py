@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from firmware_bridge import messages as m
 from firmware_bridge.vocabulary import Kind, Status
@@ -24,23 +25,20 @@ class DownReason(enum.StrEnum):
     NO_ANSWER = "no_answer"
 
 
-@dataclass(frozen=True, slots=True)
-class LinkUp:
+class LinkUp(Struct, frozen=True):
     """A session began; `peer` is what the other end said of itself."""
 
     peer: m.Hello | m.HelloAck
 
 
-@dataclass(frozen=True, slots=True)
-class LinkDown:
+class LinkDown(Struct, frozen=True):
     """The session ended, or was refused; `detail` is a sentence for a technician."""
 
     reason: DownReason
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(Struct, frozen=True):
     """A command, event or log line. A command (`kind` CMD) must be answered with `Link.respond`.
 
     `session` counts this end's sessions, so that an answer can't stray into a later one.
@@ -55,8 +53,7 @@ class Received:
     session: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(Struct, frozen=True):
     """The reply to the command that `send` numbered `seq`; `result` is the record the table names, or None."""
 
     seq: int
@@ -66,8 +63,7 @@ class Answered:
     result: Any
 
 
-@dataclass(frozen=True, slots=True)
-class AudioReceived:
+class AudioReceived(Struct, frozen=True):
     """A frame of speech; `flags` are bits of AudioFlag."""
 
     line: int

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated
+
+from msgspec import Struct
 
 from firmware_bridge.schema import message
 from firmware_bridge.vocabulary import Direction, Kind, NakReason, ResetCause
@@ -11,14 +12,12 @@ from firmware_bridge.wire import U8, U32, U64, Choice, Many, Text
 
 
 @message(0x00, Kind.LINK, Direction.BOTH)
-@dataclass(frozen=True, slots=True)
-class Ack:
+class Ack(Struct, frozen=True):
     """Carries nothing but the header's acknowledgement."""
 
 
 @message(0x01, Kind.LINK, Direction.TO_CARD)
-@dataclass(frozen=True, slots=True)
-class Hello:
+class Hello(Struct, frozen=True):
     """The host opens a session; a new `session` number makes the card idle and its sequence numbers zero."""
 
     major: Annotated[int, U8]
@@ -31,8 +30,7 @@ class Hello:
 
 
 @message(0x02, Kind.LINK, Direction.TO_HOST)
-@dataclass(frozen=True, slots=True)
-class HelloAck:
+class HelloAck(Struct, frozen=True):
     """The card's answer; with `session` 0, its cry that it has no session (it started, or its host was silent)."""
 
     major: Annotated[int, U8]
@@ -51,16 +49,14 @@ class HelloAck:
 
 
 @message(0x03, Kind.LINK, Direction.BOTH)
-@dataclass(frozen=True, slots=True)
-class Ping:
+class Ping(Struct, frozen=True):
     """Asks for a PONG; `t_sender` comes back unchanged."""
 
     t_sender: Annotated[int, U32]
 
 
 @message(0x04, Kind.LINK, Direction.BOTH)
-@dataclass(frozen=True, slots=True)
-class Pong:
+class Pong(Struct, frozen=True):
     """Answers a PING, with the answering side's own clock in milliseconds."""
 
     t_sender: Annotated[int, U32]
@@ -68,8 +64,7 @@ class Pong:
 
 
 @message(0x06, Kind.LINK, Direction.BOTH)
-@dataclass(frozen=True, slots=True)
-class Nak:
+class Nak(Struct, frozen=True):
     """Asks for everything from sequence number `expected` again."""
 
     expected: Annotated[int, U8]
@@ -77,8 +72,7 @@ class Nak:
 
 
 @message(0x08, Kind.LOG, Direction.TO_HOST)
-@dataclass(frozen=True, slots=True)
-class LogLine:
+class LogLine(Struct, frozen=True):
     """A line of the card's log; `level` as in syslog (RFC 5424 section 6.2.1)."""
 
     level: Annotated[int, U8]

@@ -12,10 +12,10 @@ import struct
 import termios
 import threading
 import time
-from dataclasses import astuple, dataclass
 from typing import Protocol
 
 import serial
+from msgspec import Struct, structs
 
 from firmware_bridge.link_events import LinkEvent
 from firmware_bridge.rates import BASE_RATE
@@ -37,8 +37,7 @@ buffer overrun, then nine words of reserve."""
 _COUNT_EVERY_MS = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class UartErrors:
+class UartErrors(Struct, frozen=True):
     """Bytes that the UART or its driver has lost or found damaged."""
 
     overruns: int = 0
@@ -51,12 +50,17 @@ class UartErrors:
     def since(self, before: UartErrors) -> UartErrors:
         """What has been added since `before`; a counter that began anew counts from there."""
         return UartErrors(
-            *(now - was if now >= was else now for now, was in zip(astuple(self), astuple(before), strict=True))
+            *(
+                now - was if now >= was else now
+                for now, was in zip(structs.astuple(self), structs.astuple(before), strict=True)
+            )
         )
 
     def plus(self, other: UartErrors) -> UartErrors:
         """The sum of both."""
-        return UartErrors(*(one + more for one, more in zip(astuple(self), astuple(other), strict=True)))
+        return UartErrors(
+            *(one + more for one, more in zip(structs.astuple(self), structs.astuple(other), strict=True))
+        )
 
 
 class PortError(Exception):

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import enum
 from collections import deque
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 MODULUS = 256
 WINDOW = 4
@@ -37,8 +38,7 @@ class Arrival(enum.Enum):
     GAP = "gap"
 
 
-@dataclass(slots=True)
-class Outgoing:
+class Outgoing(Struct):
     """A frame on its way; `sends` counts how often it was put on the wire."""
 
     kind: int

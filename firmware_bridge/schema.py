@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
+
+from msgspec import Struct
 
 from firmware_bridge.vocabulary import Direction, Kind, Status
 from firmware_bridge.wire import U8, Choice, Layout, Rest, WireError
@@ -16,15 +17,14 @@ MAX_LINES = 8
 AUDIO_BYTES = 80
 """One frame of speech: 10 ms of G.711."""
 
-_M = TypeVar("_M")
+_M = TypeVar("_M", bound=Struct)
 
 
 class MessageError(Exception):
     """Bytes that are not the message their id names, or a message that does not fit; names message and field."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """The payload of every RSP: which command (by its sequence number), how it ended, and its packed result."""
 
     command_seq: Annotated[int, U8]
@@ -32,8 +32,7 @@ class Reply:
     result: Annotated[bytes, Rest(MAX_PAYLOAD - 2)] = b""
 
 
-@dataclass(frozen=True, slots=True)
-class Spec:
+class Spec(Struct, frozen=True):
     """One row of the table."""
 
     id: int
@@ -56,7 +55,7 @@ _by_type: dict[type[Any], Spec] = {}
 def message(
     ident: int, kind: Kind, direction: Direction, result: type[Any] | None = None
 ) -> Callable[[type[_M]], type[_M]]:
-    """Enter a frozen dataclass in the table."""
+    """Enter a frozen Struct in the table."""
 
     def enter(record: type[_M]) -> type[_M]:
         if (kind, ident) in _by_key:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from firmware_bridge import messages as m
 from firmware_bridge.link import SILENCE_MS
@@ -12,8 +12,7 @@ LEASE_MIN_MS = 500
 LEASE_MAX_MS = 60_000
 
 
-@dataclass(frozen=True, slots=True)
-class HostLease:
+class HostLease(Struct, frozen=True):
     """How long the host may be silent before the card acts alone, LEASE_MIN_MS to LEASE_MAX_MS, and what it does."""
 
     ms: int = SILENCE_MS
@@ -24,8 +23,7 @@ class HostLease:
             raise ValueError(f"a host lease of {self.ms} ms; {LEASE_MIN_MS} to {LEASE_MAX_MS} are allowed")
 
 
-@dataclass(frozen=True, slots=True)
-class CardIdentity:
+class CardIdentity(Struct, frozen=True):
     """What a card says of itself. `boot_id` is random, not 0, new at each start."""
 
     boot_id: int

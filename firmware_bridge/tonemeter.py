@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import array
 import functools
+import itertools
 import math
 import sys
 from collections.abc import Sequence
@@ -50,9 +51,7 @@ def level_dbm0(pcm: bytes, hz: float, rate: int = 8000) -> float:
     It is the one bin that Goertzel's algorithm computes, taken by correlation with cached tables because that runs
     at C speed; the Hann window keeps neighbours more than 4/duration hertz away out of the result.
     """
-    samples = array.array("h", pcm[: len(pcm) & ~1])
-    if sys.byteorder == "big":
-        samples.byteswap()
+    samples = _samples(pcm)
     if not samples:
         return SILENCE_DBM0
     cosine, sine = _bin(hz, rate, len(samples))
@@ -78,3 +77,61 @@ def mix(frequencies: Sequence[float], samples: int, level: float, rate: int = 80
 def tone(hz: float, ms: int, level_dbm0: float, rate: int = 8000) -> bytes:
     """A sine of `hz` for `ms` milliseconds, as 16-bit little-endian PCM."""
     return mix((hz,), ms * rate // 1000, level_dbm0, rate)
+
+
+def find(heard: bytes, wanted: bytes, step: int = 80, at_least: float = 0.0) -> tuple[float, int]:
+    """Where `wanted` fits best in `heard`: how like it is (1: unchanged, about 0: something else), and at which sample.
+
+    Both are 16-bit little-endian PCM. It is the normalised correlation, sought at whole `step`s of samples: the place
+    by the power of each step, then the samples piece by piece, each of which may have slipped by some steps: a step
+    that was lost on the way moves what follows, but is no other word. Who asks for `at_least` so much gets 0 as soon as
+    it is out of reach.
+    """
+    ears, words = _samples(heard), _samples(wanted)
+    words = words[: len(words) // step * step]
+    if not any(words):
+        return 0.0, 0
+    # What is cut off at its end by less than half is still found.
+    ears.extend([0] * (max(0, len(words) - len(ears)) + len(words) // 2 // step * step))
+    powers, pattern = _powers(ears, step), _powers(words, step)
+    energy, loudness = (list(itertools.accumulate(map(mul, one, one), initial=0.0)) for one in (powers, pattern))
+
+    def fit(at: int) -> float:
+        """The square of the correlation, but for what all places have in common: nothing here is negative."""
+        heard_here = energy[at + len(pattern)] - energy[at]
+        return sum(map(mul, powers[at : at + len(pattern)], pattern)) ** 2 / heard_here if heard_here else 0.0
+
+    place = max(range(len(powers) - len(pattern) + 1), key=fit)
+    cuts = range(0, len(pattern), _PIECE)
+    weights = {first: math.sqrt(loudness[min(first + _PIECE, len(pattern))] - loudness[first]) for first in cuts}
+    total = sum(weights.values())
+    unlike = 0.0
+    # The loudest first: they tell soonest that it is something else.
+    for first in sorted(cuts, key=weights.__getitem__, reverse=True):
+        piece = words[first * step : (first + _PIECE) * step]
+        steps = len(piece) // step
+        best = -1.0
+        for at in range(max(0, place + first - _SLIP), min(place + first + _SLIP, len(powers) - steps) + 1):
+            both = math.sqrt(max(0.0, energy[at + steps] - energy[at])) * weights[first]
+            alike = sum(map(mul, ears[at * step : at * step + len(piece)], piece))
+            best = max(best, alike / both if both else 0.0)
+        unlike += (1 - best) * weights[first]
+        if at_least and unlike > (1 - at_least) * total:
+            return 0.0, place * step
+    return 1 - unlike / total, place * step
+
+
+_PIECE = 20
+_SLIP = 16
+
+
+def _samples(pcm: bytes) -> array.array[int]:
+    samples = array.array("h", pcm[: len(pcm) & ~1])
+    if sys.byteorder == "big":
+        samples.byteswap()
+    return samples
+
+
+def _powers(samples: Sequence[int], step: int) -> list[float]:
+    cut = (samples[at : at + step] for at in range(0, len(samples) - step + 1, step))
+    return [math.sqrt(sum(map(mul, part, part))) for part in cut]

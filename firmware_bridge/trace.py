@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from firmware_bridge import messages as m
 from firmware_bridge.vocabulary import Kind
@@ -12,8 +13,7 @@ DEPTH = 200
 _KINDS = {int(kind): kind.name for kind in Kind}
 
 
-@dataclass(frozen=True, slots=True)
-class TracedFrame:
+class TracedFrame(Struct, frozen=True):
     """One frame that was sent or received, at `at_ms` of the link's clock."""
 
     at_ms: int
@@ -33,8 +33,7 @@ class TracedFrame:
         return f"{self.at_ms} {way} {kind} {name} line={self.line} seq={self.seq} ack={self.ack} bytes={self.length}"
 
 
-@dataclass(frozen=True, slots=True)
-class TracedNote:
+class TracedNote(Struct, frozen=True):
     """Something else that happened to the link: a change of rate, the end of a session."""
 
     at_ms: int
@@ -44,8 +43,7 @@ class TracedNote:
         return f"{self.at_ms} {self.text}"
 
 
-@dataclass(frozen=True, slots=True)
-class TracedDamage:
+class TracedDamage(Struct, frozen=True):
     """Pieces that were no frames, in reads of together `length` bytes, from `at_ms` to `until_ms`."""
 
     at_ms: int

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from firmware_bridge import messages as m
 from firmware_bridge.image import FirmwareImage, version_of
@@ -54,8 +55,7 @@ _NOT_TRIED: Final = frozenset(
 _IN_USE: Final = frozenset({Status.OFF_HOOK, Status.BUSY})
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(Struct, frozen=True):
     """An update as it stands, in bytes of the body. `reason` is a fixed word, `detail` what the card said."""
 
     phase: Phase
@@ -67,8 +67,7 @@ class Progress:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(Struct, frozen=True):
     """An image that is to be written; `forced`: also where the card has this or a later version."""
 
     image: FirmwareImage

@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 import math
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from firmware_bridge.tonemeter import amplitude
@@ -24,6 +24,13 @@ LEVEL_DBM0: Final = -13.5
 """EN 300 659-1 §6.3: -13.5 dBV at the terminal, within 1.5 dB."""
 
 _PER_BIT: Final = RATE / BIT_RATE
+_PERIOD: Final = 80
+"""Samples in which every frequency of either modem comes round."""
+_SCALE: Final = 1024
+_CHARACTER_BITS: Final = 10
+_WANTED_MARKS: Final = round(10 * _PER_BIT)
+_FAINTEST: Final = (amplitude(-42.0) * _SCALE * round(_PER_BIT) / 2) ** 2
+"""Below this there is no carrier."""
 _QUIET: Final = 0.15
 """Below this part of the strongest correlation a stretch is silence."""
 
@@ -60,6 +67,79 @@ def demodulate(pcm: bytes, *, modem: Modem = Modem.V23) -> bytes:
     samples.frombytes(pcm[: len(pcm) // 2 * 2])
     levels = _discriminate(samples, modem)
     return bytes(_characters(levels))
+
+
+class Receiver:
+    """The same as it arrives: `feed` samples, get the bytes that are whole. `carrier`: whether a burst sounds."""
+
+    def __init__(self, modem: Modem = Modem.V23) -> None:
+        self._tables = tuple(
+            tuple(round(_SCALE * wave(2 * math.pi * hz * n / RATE)) for n in range(_PERIOD))
+            for hz in modem.value
+            for wave in (math.cos, math.sin)
+        )
+        self._window: list[tuple[int, int, int, int]] = [(0, 0, 0, 0)] * round(_PER_BIT)
+        self._sums = [0, 0, 0, 0]
+        self._at = 0
+        self._marks = 0
+        self._since_start: int | None = None
+        self._bits: list[int] = []
+        self.carrier = False
+
+    def feed(self, samples: Iterable[int]) -> bytes:
+        """The bytes that these samples complete; a byte without its stop bit ends the burst."""
+        found = bytearray()
+        for sample in samples:
+            byte = self._hear(self._level(sample))
+            if byte is not None:
+                found.append(byte)
+        return bytes(found)
+
+    def _level(self, sample: int) -> int:
+        place, turn = self._at % len(self._window), self._at % _PERIOD
+        self._at += 1
+        fresh = (
+            sample * self._tables[0][turn],
+            sample * self._tables[1][turn],
+            sample * self._tables[2][turn],
+            sample * self._tables[3][turn],
+        )
+        old, self._window[place] = self._window[place], fresh
+        sums = self._sums
+        for part in range(4):
+            sums[part] += fresh[part] - old[part]
+        one, zero = sums[0] ** 2 + sums[1] ** 2, sums[2] ** 2 + sums[3] ** 2
+        return int(one > zero) if max(one, zero) > _FAINTEST else -1
+
+    def _hear(self, level: int) -> int | None:
+        if level < 0:
+            self.carrier, self._marks, self._since_start = False, 0, None
+            return None
+        if self._since_start is None:
+            if level == 1:
+                self._marks += 1
+                self.carrier = self.carrier or self._marks >= _WANTED_MARKS
+            elif self.carrier:
+                self._since_start, self._bits = 0, []
+            else:
+                self._marks = 0
+            return None
+        self._since_start += 1
+        if self._since_start == round((len(self._bits) + 0.5) * _PER_BIT):
+            self._bits.append(level)
+            return self._character()
+        return None
+
+    def _character(self) -> int | None:
+        bits = self._bits
+        if bits[0] != 0:
+            self._since_start = None  # A glitch, no start bit.
+        elif len(bits) == _CHARACTER_BITS:
+            self._since_start = None
+            if bits[-1] == 1:
+                return sum(bit << place for place, bit in enumerate(bits[1:9]))
+            self.carrier, self._marks = False, 0
+        return None
 
 
 def _bits(message: bytes, *, off_hook: bool) -> Iterator[int]:

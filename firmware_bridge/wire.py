@@ -6,12 +6,13 @@ message is described in one place and packed, parsed, documented and hashed from
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 import struct
 import typing
 from abc import ABC, abstractmethod
 from typing import Any
+
+from msgspec import Struct
 
 
 class WireError(Exception):
@@ -175,17 +176,17 @@ class Many(Codec):
 
 
 class Layout(Codec):
-    """The fields of a frozen dataclass in their order; also a codec, so that records may nest."""
+    """The fields of a frozen Struct in their order; also a codec, so that records may nest."""
 
-    def __init__(self, record: type[Any]) -> None:
+    def __init__(self, record: type[Struct]) -> None:
         hints = typing.get_type_hints(record, include_extras=True)
         self.record = record
         self.fields: list[tuple[str, Codec]] = []
-        for field in dataclasses.fields(record):
-            codecs = [extra for extra in typing.get_args(hints[field.name])[1:] if isinstance(extra, Codec)]
+        for name in record.__struct_fields__:
+            codecs = [extra for extra in typing.get_args(hints[name])[1:] if isinstance(extra, Codec)]
             if len(codecs) != 1:
-                raise TypeError(f"{record.__name__}.{field.name} needs exactly one codec in its annotation")
-            self.fields.append((field.name, codecs[0]))
+                raise TypeError(f"{record.__name__}.{name} needs exactly one codec in its annotation")
+            self.fields.append((name, codecs[0]))
         self.text = "{" + ",".join(f"{name}:{codec.text}" for name, codec in self.fields) + "}"
 
     @property

@@ -7,15 +7,33 @@ T = TypeVar("T")
 
 PJSIP_TRANSPORT_UDP: int
 PJSIP_TRANSPORT_UDP6: int
+PJSIP_TRANSPORT_TCP: int
+PJSIP_TRANSPORT_TCP6: int
+PJSIP_TRANSPORT_TLS: int
+PJSIP_TRANSPORT_TLS6: int
+PJSUA_IPV6_DISABLED: int
+PJMEDIA_SRTP_DISABLED: int
+PJMEDIA_SRTP_OPTIONAL: int
+PJMEDIA_SRTP_MANDATORY: int
+PJ_SSL_SOCK_PROTO_TLS1_2: int
+PJ_SSL_SOCK_PROTO_TLS1_3: int
 PJSIP_EVENT_TSX_STATE: int
 PJSIP_EVENT_RX_MSG: int
 PJSIP_ROLE_UAC: int
+PJSIP_TSX_STATE_COMPLETED: int
+PJSUA_CALL_UNHOLD: int
+PJSUA_CALL_UPDATE_CONTACT: int
+PJSUA_CALL_UPDATE_VIA: int
+PJSUA_DTMF_METHOD_RFC2833: int
+PJSUA_SIP_TIMER_INACTIVE: int
+PJSUA_SIP_TIMER_OPTIONAL: int
 PJSIP_INV_STATE_EARLY: int
 PJSIP_INV_STATE_CONFIRMED: int
 PJSIP_INV_STATE_DISCONNECTED: int
 PJSUA_CALL_MEDIA_ACTIVE: int
 PJSUA_CALL_MEDIA_REMOTE_HOLD: int
 PJMEDIA_TYPE_AUDIO: int
+PJMEDIA_DIR_ENCODING_DECODING: int
 PJMEDIA_FORMAT_PCM: int
 PJMEDIA_FRAME_TYPE_AUDIO: int
 
@@ -55,10 +73,14 @@ class AudioMediaPort(AudioMedia):
 class MathStat:
     mean: int
     max: int
+    last: int
 
 class RtcpStreamStat:
     pkt: int
+    bytes: int
     loss: int
+    discard: int
+    updateCount: int
     jitterUsec: MathStat
 
 class RtcpStat:
@@ -77,11 +99,16 @@ class StreamStat:
     rtcp: RtcpStat
     jbuf: JbufState
 
+class MediaTransportInfo:
+    srcRtcpName: str
+
 class OnStreamPreCreateParam:
     streamIdx: int
     streamInfo: StreamInfo
 
 class OnDtmfEventParam:
+    method: int
+    timestamp: int
     digit: str
     duration: int
     flags: int
@@ -100,11 +127,17 @@ class SipRxData:
 class SipTransaction:
     role: int
     method: str
+    state: int
     statusCode: int
     statusText: str
 
+class TsxStateEventSrc:
+    rdata: SipRxData
+
 class TsxStateEvent:
     type: int
+    prevState: int
+    src: TsxStateEventSrc
     tsx: SipTransaction
 
 class SipEventBody:
@@ -125,16 +158,33 @@ class OnCallMediaStateParam: ...
 class OnCallTransferRequestParam:
     statusCode: int
 
+class OnCallTransferStatusParam:
+    statusCode: int
+    reason: str
+    finalNotify: bool
+    cont: bool
+
 class OnCallReplaceRequestParam:
     statusCode: int
 
 class OnStreamDestroyedParam:
     streamIdx: int
 
+class SdpSession:
+    wholeSdp: str
+
+class OnCallSdpCreatedParam:
+    sdp: SdpSession
+
+class OnCallRxOfferParam:
+    offer: SdpSession
+    statusCode: int
+
 class CallMediaInfo:
     index: int
     type: int
     status: int
+    dir: int
 
 class CallInfo:
     state: int
@@ -144,12 +194,14 @@ class CallInfo:
     media: _Vector[CallMediaInfo]
 
 class CallSetting:
+    flag: int
     audioCount: int
     videoCount: int
 
 class CallOpParam:
     statusCode: int
     opt: CallSetting
+    txOption: SipTxOption
     def __init__(self, useDefaultCallSetting: bool = ...) -> None: ...
 
 class _Native:
@@ -165,12 +217,20 @@ class Call:
     def answer(self, prm: CallOpParam) -> None: ...
     def hangup(self, prm: CallOpParam) -> None: ...
     def dialDtmf(self, digits: str) -> None: ...
+    def setHold(self, prm: CallOpParam) -> None: ...
+    def reinvite(self, prm: CallOpParam) -> None: ...
+    def xfer(self, dest: str, prm: CallOpParam) -> None: ...
+    def xferReplaces(self, dest: Call, prm: CallOpParam) -> None: ...
     def getAudioMedia(self, index: int) -> AudioMedia: ...
     def getStreamStat(self, index: int) -> StreamStat: ...
+    def getMedTransportInfo(self, index: int) -> MediaTransportInfo: ...
     def getStreamInfo(self, index: int) -> StreamInfo: ...
     def onCallState(self, prm: OnCallStateParam) -> None: ...
     def onCallTsxState(self, prm: OnCallTsxStateParam) -> None: ...
     def onCallMediaState(self, prm: OnCallMediaStateParam) -> None: ...
+    def onCallTransferStatus(self, prm: OnCallTransferStatusParam) -> None: ...
+    def onCallSdpCreated(self, prm: OnCallSdpCreatedParam) -> None: ...
+    def onCallRxOffer(self, prm: OnCallRxOfferParam) -> None: ...
     def onCallTransferRequest(self, prm: OnCallTransferRequestParam) -> None: ...
     def onCallReplaceRequest(self, prm: OnCallReplaceRequestParam) -> None: ...
     def onStreamPreCreate(self, prm: OnStreamPreCreateParam) -> None: ...
@@ -180,17 +240,26 @@ class Call:
 class AuthCredInfo:
     def __init__(self, scheme: str, realm: str, user: str, data_type: int, data: str) -> None: ...
 
+class TlsConfig:
+    CaListFile: str
+    verifyServer: bool
+    proto: int
+    msecTimeout: int
+
 class TransportConfig:
+    tlsConfig: TlsConfig
     port: int
     portRange: int
     boundAddress: str
+
+class SipHeaderVector(_Vector[SipHeader]): ...
 
 class SipHeader:
     hName: str
     hValue: str
 
 class AccountRegConfig:
-    headers: _Vector[SipHeader]
+    headers: SipHeaderVector
     registrarUri: str
     registerOnAdd: bool
     disableRegOnModify: bool
@@ -202,12 +271,32 @@ class AccountSipConfig:
     authCreds: _Vector[AuthCredInfo]
     proxies: StringVector
     contactUriParams: str
+    contactForced: str
     transportId: int
 
 class AccountMediaConfig:
+    srtpUse: int
+    srtpSecureSignaling: int
+    ipv6Use: int
     transportConfig: TransportConfig
 
+class AccountCallConfig:
+    timerUse: int
+    timerMinSESec: int
+    timerSessExpiresSec: int
+
+class AccountMwiConfig:
+    enabled: bool
+    expirationSec: int
+
+class AccountNatConfig:
+    contactRewriteUse: int
+    contactUseSrcPort: int
+
 class AccountConfig:
+    natConfig: AccountNatConfig
+    callConfig: AccountCallConfig
+    mwiConfig: AccountMwiConfig
     idUri: str
     regConfig: AccountRegConfig
     sipConfig: AccountSipConfig
@@ -224,11 +313,17 @@ class OnIncomingCallParam:
     callId: int
     rdata: SipRxData
 
+class OnMwiInfoParam:
+    state: int
+    rdata: SipRxData
+
 class OnIncomingSubscribeParam:
     code: int
 
 class SipTxOption:
     targetUri: str
+    localUri: str
+    headers: SipHeaderVector
 
 class SendRequestParam:
     method: str
@@ -243,6 +338,7 @@ class IpChangeParam:
 class Account:
     this: _Native
     def __init__(self) -> None: ...
+    def getId(self) -> int: ...
     def create(self, config: AccountConfig) -> None: ...
     def modify(self, config: AccountConfig) -> None: ...
     def shutdown(self) -> None: ...
@@ -251,6 +347,7 @@ class Account:
     def onSendRequest(self, prm: OnSendRequestParam) -> None: ...
     def onRegState(self, prm: OnRegStateParam) -> None: ...
     def onIncomingCall(self, prm: OnIncomingCallParam) -> None: ...
+    def onMwiInfo(self, prm: OnMwiInfoParam) -> None: ...
     def onIncomingSubscribe(self, prm: OnIncomingSubscribeParam) -> None: ...
 
 class LogEntry:
@@ -299,8 +396,13 @@ class AudDevManager:
     def setNullDev(self) -> None: ...
     def setNoDev(self) -> None: ...
 
+class OnSelectAccountParam:
+    rdata: SipRxData
+    accountIndex: int
+
 class Endpoint:
     def __init__(self) -> None: ...
+    def onSelectAccount(self, prm: OnSelectAccountParam) -> None: ...
     def libCreate(self) -> None: ...
     def libInit(self, config: EpConfig) -> None: ...
     def libStart(self) -> None: ...

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 from firmware_bridge.reference import ReferenceCard, build
 from firmware_bridge.simulator import PtyCard
@@ -19,8 +19,12 @@ IN_CI = bool(os.environ.get("CI"))
 
 # A busy machine is no failure, and CI judges a commit, not the day's luck: new examples are sought at the desk.
 settings.register_profile("desk", deadline=None)
-settings.register_profile("ci", deadline=None, derandomize=True)
-settings.load_profile("ci" if IN_CI else "desk")
+# Nor does it make a failure small, which may take longer than the whole run: the blob it prints does that at the desk.
+settings.register_profile(
+    "ci", deadline=None, derandomize=True, print_blob=True, phases=(Phase.explicit, Phase.generate)
+)
+settings.register_profile("few", deadline=None, max_examples=20)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if IN_CI else "desk"))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

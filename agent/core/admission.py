@@ -7,12 +7,14 @@ free; an emergency call is granted before any question is asked.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 
+from msgspec import Struct
+
+from agent.core.announcement import Announcement
 from agent.core.budget import Cap
 from agent.core.catalogue import Entitlement
-from agent.core.events import CallKind, Tone
 from agent.core.numbers import EMERGENCY
+from agent.core.terms import CallKind, Tone
 
 
 class RefusalCode(enum.StrEnum):
@@ -46,8 +48,7 @@ class RateFound(enum.StrEnum):
     NO_PRICE_LIST = "no_price_list"
 
 
-@dataclass(frozen=True, slots=True)
-class CallRequest:
+class CallRequest(Struct, frozen=True):
     """An outgoing call: from `line` (0-7) with `own_number` (E.164) to `number` (E.164, or short as dialled)."""
 
     kind: CallKind
@@ -56,21 +57,19 @@ class CallRequest:
     number: str
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(Struct, frozen=True):
     """The call may start and lasts until `until_ms` of the boot clock (None: no limit); warned at `warn_at_ms`."""
 
     until_ms: int | None = None
     warn_at_ms: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """The call may not start; the caller hears `tone`, or the announcement of that name where the adapter has it."""
+class Refusal(Struct, frozen=True):
+    """The call may not start; the caller hears the announcement, and then `tone`."""
 
     code: RefusalCode
     tone: Tone
-    announcement: str
+    announcement: Announcement
 
 
 _TONES = {
@@ -92,6 +91,25 @@ _TONES = {
     RefusalCode.NO_BALANCE: Tone.SPECIAL,
 }
 """Special information tone where trying again does not help, congestion where it does (ITU-T E.180, E.182)."""
+
+_ANNOUNCEMENTS = {
+    RefusalCode.NO_SUBSCRIPTION: Announcement.NOT_READY,
+    RefusalCode.SUBSCRIPTION_INACTIVE: Announcement.SUBSCRIPTION_INACTIVE,
+    RefusalCode.SUBSCRIPTION_ENDED: Announcement.SUBSCRIPTION_ENDED,
+    RefusalCode.LINE_NOT_IN_PLAN: Announcement.NOT_IN_PLAN,
+    RefusalCode.NUMBER_NOT_IN_PLAN: Announcement.NOT_IN_PLAN,
+    RefusalCode.IMPOSSIBLE_NUMBER: Announcement.NO_SUCH_NUMBER,
+    RefusalCode.BLOCKED_DESTINATION: Announcement.BARRED,
+    RefusalCode.NO_PRICE_LIST: Announcement.NOT_READY,
+    RefusalCode.NO_RATE: Announcement.NO_PRICE,
+    RefusalCode.LIMIT_CALL: Announcement.LIMIT_CALL,
+    RefusalCode.LIMIT_MONTH: Announcement.LIMIT_MONTH,
+    RefusalCode.LIMIT_ABROAD: Announcement.LIMIT_ABROAD,
+    RefusalCode.LIMIT_PREMIUM: Announcement.LIMIT_PREMIUM,
+    RefusalCode.LIMIT_HOUR: Announcement.LIMIT_HOUR,
+    RefusalCode.LIMIT_DAY: Announcement.LIMIT_DAY,
+    RefusalCode.NO_BALANCE: Announcement.NO_BALANCE,
+}
 
 _BY_RATE = {
     RateFound.NO_RATE: RefusalCode.NO_RATE,
@@ -119,7 +137,7 @@ def refuse_for_money(cap: Cap | None) -> Refusal:
 
 def refuse(code: RefusalCode) -> Refusal:
     """The refusal for `code`, with its tone and announcement."""
-    return Refusal(code, _TONES[code], f"refusal.{code}")
+    return Refusal(code, _TONES[code], _ANNOUNCEMENTS[code])
 
 
 def admit(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Final
+
+import msgspec
+from msgspec import Struct
 
 from agent.core.registration import HURRY_MS, MAX_DELAY_MS
 
@@ -14,12 +16,17 @@ _BASE_DELAY_MS: Final = 2_000
 _MAX_DOUBLINGS: Final = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Beginning:
-    """`cold`: the first start since the machine came up. `crashes`: ends without a goodbye within CRASH_MEMORY_MS."""
+class Beginning(Struct, frozen=True):
+    """`cold`: the first start since the machine came up. `crashes`: ends without a goodbye within CRASH_MEMORY_MS.
+
+    `rests`: credentials that were refused to the process before, by mark, and the boot time until which each rests.
+    `called_for_help`: when the last emergency call of a line ended, by line.
+    """
 
     cold: bool = False
     crashes: int = 0
+    rests: Mapping[str, int] = msgspec.field(default_factory=dict)
+    called_for_help: Mapping[int, int] = msgspec.field(default_factory=dict)
 
     def delay_ms(self, boot_spread_ms: int, uniform: Callable[[], float]) -> int:
         """How long the first REGISTER waits, unless a handset is lifted before.

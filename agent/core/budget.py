@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import Final, Protocol
 
+from msgspec import Struct, structs
+
 from agent.core.charge import HORIZON_MS, Terms, max_duration, price_by
-from agent.core.events import CallKind, Direction
 from agent.core.numbers import NumberClass
+from agent.core.terms import CallKind, Direction
 
 HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 24 * HOUR_MS
@@ -59,8 +60,7 @@ class Price(Protocol):
         """The longest answered time that costs no more; 0 where not even the beginning fits."""
 
 
-@dataclass(frozen=True, slots=True)
-class TermsPrice:
+class TermsPrice(Struct, frozen=True):
     """The price of a call by its terms, never for longer than `horizon_ms`."""
 
     terms: Terms
@@ -75,8 +75,7 @@ class TermsPrice:
         return max_duration(self.terms, budget_micro, horizon_ms=self.horizon_ms)
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """Caps in micro-units; None: no such cap. Hour and day roll: the last 60 minutes, the last 24 hours.
 
     A call reserves `slice_micro` at a time; more where it takes no more than its share of what is left: the price of
@@ -96,8 +95,7 @@ class Limits:
     warn_ms: int = 60_000
 
 
-@dataclass(frozen=True, slots=True)
-class Spent:
+class Spent(Struct, frozen=True):
     """Micro-units spent in a calendar month (`2026-11`): in all, and of that abroad and on premium numbers."""
 
     month: str
@@ -107,7 +105,7 @@ class Spent:
 
     def plus(self, amount_micro: int, cap: Cap | None) -> Spent:
         """Return the sum with one call of a class (its cap, if it has one) added."""
-        return replace(
+        return structs.replace(
             self,
             total_micro=self.total_micro + amount_micro,
             abroad_micro=self.abroad_micro + (amount_micro if cap is Cap.ABROAD else 0),
@@ -132,8 +130,7 @@ class Spent:
                 return self.total_micro
 
 
-@dataclass(frozen=True, slots=True)
-class Reservation:
+class Reservation(Struct, frozen=True):
     """The call may last `duration_ms` from its answer; `amount_micro` is set aside for it.
 
     `cap` is what ends it then, with a warning at `warn_ms`; where both are None, ask again before the time is over.
@@ -146,15 +143,13 @@ class Reservation:
     warn_ms: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Shortfall:
+class Shortfall(Struct, frozen=True):
     """Connect fee and first increment do not fit under `cap`; None: the call has no price at all."""
 
     cap: Cap | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Held:
+class _Held(Struct, frozen=True):
     month: str
     class_cap: Cap | None
     amount_micro: int = 0
@@ -261,7 +256,7 @@ class Budget:
         """
         held = self._held.get(call_id, _Held(month, _CLASS_CAPS.get(number_class)))
         if talked_ms is not None:
-            held = replace(held, duration_ms=talked_ms, amount_micro=self._cost_micro(price, talked_ms))
+            held = structs.replace(held, duration_ms=talked_ms, amount_micro=self._cost_micro(price, talked_ms))
         available, cap = self._available(call_id, held, now_ms)
         unlimited = price.longest_ms(None)
         if available is None or number_class in EXEMPT_CLASSES:
@@ -281,7 +276,7 @@ class Budget:
             wanted = max(slice_micro, min(long_micro, share_micro), price.cost_micro(held.duration_ms + 1))
             duration = min(longest, price.longest_ms(wanted))
         amount = price.cost_micro(duration)
-        self._held[call_id] = replace(held, amount_micro=amount, duration_ms=duration)
+        self._held[call_id] = structs.replace(held, amount_micro=amount, duration_ms=duration)
         if duration < longest or longest == unlimited:
             return Reservation(call_id, amount, duration)
         return Reservation(call_id, amount, duration, cap, max(0, duration - self._limits.warn_ms))
@@ -290,7 +285,7 @@ class Budget:
         """Set aside again what an earlier agent has granted to a call in progress."""
         held = _Held(month, _CLASS_CAPS.get(number_class))
         if number_class not in EXEMPT_CLASSES:
-            held = replace(held, duration_ms=duration_ms, amount_micro=self._cost_micro(price, duration_ms))
+            held = structs.replace(held, duration_ms=duration_ms, amount_micro=self._cost_micro(price, duration_ms))
         self._held.setdefault(call_id, held)
 
     def expect(self, call_id: str, number_class: NumberClass, *, month: str) -> None:

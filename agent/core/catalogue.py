@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
-from dataclasses import dataclass
 from typing import Annotated
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from agent.core.entry import (
     Amount,
@@ -34,8 +33,8 @@ from agent.core.support import SupportTier, tiers_at
 
 __all__ = [
     "Amount", "Audience", "Catalogue", "CatalogueError", "Count", "Entitlement", "Entry", "Excess", "Feature", "Id",
-    "Limits", "LineFact", "Name", "NumberFact", "Part", "Product", "Refused", "SubscriptionFacts", "Vat", "Words",
-    "entitle",
+    "Limits", "LineFact", "Name", "NumberFact", "NumberRefusal", "Part", "Product", "Refused", "SubscriptionFacts",
+    "Vat", "Words", "entitle",
 ]  # fmt: skip
 
 
@@ -172,24 +171,21 @@ def _check_support(tiers: tuple[SupportTier, ...]) -> None:
         seen.add(key)
 
 
-@dataclass(frozen=True, slots=True)
-class LineFact:
+class LineFact(Struct, frozen=True):
     """An analog line (from 0) of the subscription and the number (E.164) it calls from."""
 
     line: int
     number: str
 
 
-@dataclass(frozen=True, slots=True)
-class NumberFact:
+class NumberFact(Struct, frozen=True):
     """A number (E.164) of the subscription and the lines on which it rings."""
 
     number: str
     lines: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class SubscriptionFacts:
+class SubscriptionFacts(Struct, frozen=True):
     """What the operator says that the customer has, in the operator's order."""
 
     lines: tuple[LineFact, ...]
@@ -210,6 +206,13 @@ class Excess(enum.StrEnum):
     RING_GROUP_NOT_INCLUDED = "ring_group_not_included"
 
 
+class NumberRefusal(enum.StrEnum):
+    """Why a call to a number that still arrives rings nowhere; each has a sentence `refusal.CODE`."""
+
+    OVER_LIMIT = "number_over_limit"
+    ENDED = "number_ended"
+
+
 class Part(enum.StrEnum):
     """What kind of thing was refused."""
 
@@ -218,8 +221,7 @@ class Part(enum.StrEnum):
     SUBSCRIPTION = "subscription"
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(Struct, frozen=True):
     """One part of the subscription that the product does not allow.
 
     `line` (from 0) and `number` (E.164; mask it before showing) say which one, where that applies; `limit` is the
@@ -233,8 +235,7 @@ class Refused:
     number: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Entitlement:
+class Entitlement(Struct, frozen=True):
     """What of a subscription works: lines, numbers with the lines they ring, and what was refused and why."""
 
     product: Product

@@ -6,7 +6,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from agent.core.events import CallKind, Cause, Direction, Party
+from agent.core.quality import Way
+from agent.core.terms import CallKind, Cause, Direction, Party
 
 Micro = Annotated[int, Meta(ge=0, le=10**15)]
 Label = Annotated[str, Meta(max_length=128)]
@@ -67,8 +68,19 @@ class Price(Part, frozen=True, kw_only=True):
     steps: list[Step]
 
 
+class WorstSpell(Part, frozen=True, kw_only=True):
+    """The worst five seconds of a call, `from_ms` after the answer; see `agent.core.quality`."""
+
+    way: Way
+    from_ms: int
+    loss_permille: int
+    jitter_ms: int
+    rtt_ms: int
+    mos_centi: int
+
+
 class Quality(Part, frozen=True, kw_only=True):
-    """RTP statistics of the call, both ways."""
+    """RTP statistics of the call, both ways: `rx_*` as received here, `tx_*` as the far end has told (RTCP)."""
 
     codec: Label = ""
     rx_packets: int = 0
@@ -83,6 +95,18 @@ class Quality(Part, frozen=True, kw_only=True):
     """The same, on its way to the line."""
     clock_corrections: int = 0
     """Frames of 10 ms left out or inserted to follow the drift of two clocks, both ways."""
+    rx_discarded: int = 0
+    """Packets that came too late to become sound."""
+    tx_jitter_ms: int = 0
+    heard_mos_centi: int = 0
+    """Mean opinion score × 100 (100 to 440) of what came from the far end, by the simplified E-model; 0: not known."""
+    sent_mos_centi: int = 0
+    """The same of what went there."""
+    worst: WorstSpell | None = None
+    """None: the call was too short to have one."""
+    one_way: Way | None = None
+    """Which direction was found dead, for `one_way_ms`."""
+    one_way_ms: int = 0
     machine: bool = False
     """A fax, an alarm or a terminal spoke: by the line's profile, or by the tone that was heard."""
 
@@ -109,6 +133,8 @@ class Cdr(Part, frozen=True, kw_only=True):
     own_number: Label
     number: Label
     """The other party: E.164 with plus, or a short number as dialled."""
+    diverted_from: Label = ""
+    """Of an incoming call: the number that the caller called first, where he was sent on from there to ours."""
     boot_id: Label
     began_ms: Annotated[int, Meta(ge=0)]
     began_at: Label
@@ -173,6 +199,7 @@ class OpenCall(Part, frozen=True, kw_only=True):
     account: Label
     own_number: Label
     number: Label
+    diverted_from: Label = ""
     boot_id: Label
     began_ms: Annotated[int, Meta(ge=0)]
     began_at: Label

@@ -7,8 +7,7 @@ An unanswered call costs nothing, without connect fee. Time and memory grow with
 never with the duration.
 
 Sums are integers, in grains: a micro-unit divided by the seconds of a day, which every `unit_s` divides. What is made
-for each call is a Struct, because those are made ten times faster than frozen dataclasses; none can be part of a
-cycle, so the collector of garbage need not look at them.
+for each call cannot be part of a cycle, so the collector of garbage need not look at it.
 """
 
 from __future__ import annotations

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from itertools import pairwise
 from typing import Final
+
+from msgspec import Struct
 
 DAY_S: Final = 86_400
 MAX_TEXT: Final = 200
@@ -32,8 +33,7 @@ class WindowError(ValueError):
     """A text is no window; the message says what one looks like."""
 
 
-@dataclass(frozen=True, slots=True)
-class Days:
+class Days(Struct, frozen=True):
     """Civil days from `first` to `last`, both included.
 
     Written as numbers: month and day (`1224`: 24 December of every year, and a range may cross the new year), or year,
@@ -57,8 +57,7 @@ class Days:
         return first if first == last else f"{first}..{last}"
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(Struct, frozen=True):
     """Days and hours. A day fits if any of weekdays (1 Monday to 7 Sunday), holidays and dates names it.
 
     Without days every day fits, without `times` (pairs of seconds of the civil day, end exclusive) every hour.

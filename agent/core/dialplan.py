@@ -15,7 +15,10 @@ import enum
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
+
+import msgspec
+from msgspec import Struct
 
 from agent.core.digit_pattern import (
     DIGITS,
@@ -29,8 +32,19 @@ from agent.core.digit_pattern import (
 )
 
 __all__ = [
-    "MAX_DIGITS", "MAX_PATTERN", "MAX_SERVICE_CODE", "MAX_STATES", "DialPlan", "DialPlanError", "Match", "Outcome",
-    "Step", "compile_plan", "explain",
+    "MAX_DIGITS",
+    "MAX_PATTERN",
+    "MAX_SERVICE_CODE",
+    "MAX_STATES",
+    "DialPlan",
+    "DialPlanError",
+    "Match",
+    "Outcome",
+    "Step",
+    "compile_plan",
+    "explain",
+    "match_code_shape",
+    "unlock_code",
 ]  # fmt: skip
 
 MAX_SERVICE_CODE: Final = 40
@@ -39,6 +53,7 @@ MAX_STATES: Final = 4_000
 
 _SERVICE_CODE = re.compile(r"(\*|\*\*|#|\*#|##)[0-9]+(\*[0-9+]*)*#", re.ASCII)
 _SERVICE_BEGIN = re.compile(r"(\*|\*\*|#|\*#|##)([0-9]+(\*[0-9]*)*)?", re.ASCII)
+_UNLOCK = re.compile(r"\*99\*([0-9]{6})#?", re.ASCII)
 
 
 class Outcome(enum.Enum):
@@ -50,8 +65,7 @@ class Outcome(enum.Enum):
     SERVICE_CODE = enum.auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(Struct, frozen=True):
     """The meaning of the digits so far.
 
     `number`: what is dialled now (COMPLETE), or when `timer_ms` of silence have passed (NEED_MORE with a timer).
@@ -66,15 +80,22 @@ class Match:
     barred: bool = False
 
 
-@dataclass(slots=True)
-class _Node:
+class _Node(Struct):
     """A place in the trie. `pattern`: the one whose number is complete here."""
 
-    next: dict[str, _Node] = field(default_factory=dict)
+    next: dict[str, _Node] = msgspec.field(default_factory=dict)
     pattern: Pattern | None = None
 
 
-@dataclass(frozen=True, slots=True)
+class Codes(Protocol):
+    """The codes that a telephone knows by name: see `agent.core.services`."""
+
+    def match(self, digits: str, plan: DialPlan) -> Match:
+        """What digits that begin with `*` or `#` mean."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)  # not a Struct: the trie is not shown, and the codes are not compared
 class DialPlan:
     """A compiled digit map. `first_digit_ms`: patience before the first digit and inside an unfinished number."""
 
@@ -82,11 +103,19 @@ class DialPlan:
     states: int
     _root: _Node = field(repr=False)
     _emergency: frozenset[str] = field(default=frozenset(), repr=False)
+    codes: Codes | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def emergency(self) -> frozenset[str]:
+        """The emergency numbers that it knows."""
+        return self._emergency
 
     def match(self, digits: str) -> Match:
         """What these digits (`0`-`9`, `*`, `#`, `A`-`D`) mean, all of them, from the first."""
         if digits[:1] in ("*", "#"):
-            return _match_service_code(digits)
+            if unlock_code(digits):
+                return Match(Outcome.SERVICE_CODE, digits)
+            return match_code_shape(digits) if self.codes is None else self.codes.match(digits, self)
         number, ended = (digits[:-1], True) if digits.endswith("#") else (digits, False)
         if len(number) > MAX_DIGITS:
             return Match(Outcome.IMPOSSIBLE)
@@ -107,6 +136,12 @@ class DialPlan:
         return Match(Outcome.NEED_MORE, reached, pattern.timer_ms)
 
 
+def unlock_code(digits: str) -> str:
+    """The six digits behind `*99*`, by which a technician is admitted; empty: it is another code, or no whole one."""
+    found = _UNLOCK.fullmatch(digits)
+    return found[1] if found is not None else ""
+
+
 def compile_plan(
     patterns: Sequence[str],
     emergency: Sequence[str],
@@ -121,8 +156,7 @@ def compile_plan(
     return DialPlan(first_digit_ms, states, root, frozenset(emergency))
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """What the digits so far mean, and which patterns (as written) they may still become, the one they fit first."""
 
     digits: str
@@ -146,7 +180,8 @@ def explain(plan: DialPlan, patterns: Sequence[Pattern], digits: str) -> tuple[S
     return tuple(steps)
 
 
-def _match_service_code(digits: str) -> Match:
+def match_code_shape(digits: str) -> Match:
+    """What digits that begin with `*` or `#` mean by the shape of service codes alone."""
     if _SERVICE_CODE.fullmatch(digits):
         return Match(Outcome.SERVICE_CODE, digits)
     if len(digits) < MAX_SERVICE_CODE and _SERVICE_BEGIN.fullmatch(digits):

@@ -20,8 +20,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Final, NoReturn
+
+from msgspec import Struct, structs
 
 MAX_DIGITS: Final = 17
 """International prefix of two digits and the fifteen of E.164: the longest number there is."""
@@ -38,16 +39,14 @@ class DialPlanError(Exception):
     """A digit map can't be used; the sentence names the pattern or patterns, the place and what is allowed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Element:
+class Element(Struct, frozen=True):
     """One dialled digit out of several; `repeats`: as often as you like, once at least."""
 
     digits: frozenset[str]
     repeats: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Substitution:
+class Substitution(Struct, frozen=True):
     """`removed` digits from the digit with index `at` on are called as `inserted`."""
 
     at: int
@@ -55,8 +54,7 @@ class Substitution:
     inserted: str
 
 
-@dataclass(frozen=True, slots=True)
-class Pattern:
+class Pattern(Struct, frozen=True):
     """A pattern, read. `text` is how it was written; `emergency` the number that it is, for one of those."""
 
     text: str
@@ -192,7 +190,7 @@ class _Reader:
     def _repeat(self) -> None:
         if self._body[self._place - 1 : self._place] in ("", ">") or self._elements[-1].repeats:
             self._refuse("'.' must follow a digit, x or [...]")
-        self._elements[-1] = replace(self._elements[-1], repeats=True)
+        self._elements[-1] = structs.replace(self._elements[-1], repeats=True)
         self._place += 1
 
     def _substitute(self) -> None:
@@ -235,11 +233,11 @@ def _national_prefixes(patterns: Sequence[str]) -> list[str]:
 
 
 def _behind(prefix: str, pattern: Pattern) -> Pattern:
-    return replace(
+    return structs.replace(
         pattern,
         text=f"{prefix}{NATIONAL} ({pattern.text})",
         elements=(*(Element(frozenset(digit)) for digit in prefix), *pattern.elements),
-        substitutions=tuple(replace(one, at=one.at + len(prefix)) for one in pattern.substitutions),
+        substitutions=tuple(structs.replace(one, at=one.at + len(prefix)) for one in pattern.substitutions),
     )
 
 

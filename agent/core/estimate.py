@@ -11,8 +11,9 @@ import datetime as dt
 import enum
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from agent.core.catalogue import Name, Product
 from agent.core.money import parse_amount
@@ -34,8 +35,7 @@ class ItemKind(enum.StrEnum):
     CALLS = "calls"
 
 
-@dataclass(frozen=True, slots=True)
-class CallTotal:
+class CallTotal(Struct, frozen=True):
     """Answered outgoing calls of a month by one price list: number, seconds, micro-units. Each was rounded already."""
 
     calls: int
@@ -45,8 +45,7 @@ class CallTotal:
     vat: Vat
 
 
-@dataclass(frozen=True, slots=True)
-class PackFee:
+class PackFee(Struct, frozen=True):
     """A minute pack that the customer has, billed monthly, and the seconds of talk that it includes."""
 
     name: Name
@@ -56,8 +55,7 @@ class PackFee:
     vat: Vat = Vat.NOT_STATED
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(Struct, frozen=True):
     """A line of the invoice. `count`: months, numbers, packs or calls; `seconds`: included (packs) or talked (calls).
 
     `name`: of the product or pack. `sample`: the price is a sample, not the operator's.
@@ -73,8 +71,7 @@ class Item:
     sample: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Total:
+class Total(Struct, frozen=True):
     """The sum of all items of one currency that say the same of tax."""
 
     amount_micro: int
@@ -82,8 +79,7 @@ class Total:
     vat: Vat
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(Struct, frozen=True):
     """A calendar month (`2018-12`) as it would be invoiced in the next (`2019-01`).
 
     `product` is its id, empty where there was no subscription on the first day. `complete`: the month is over.

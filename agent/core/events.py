@@ -1,107 +1,26 @@
-"""What happens to the telephone (events) and what it does about it (actions): the words of the Switch.
+"""What happens to the telephone: what the Switch is told.
 
 Lines are numbered from 0. Times are milliseconds of the monotonic boot clock (`CLOCK_BOOTTIME`), passed beside an
-event, never inside it unless the field says so. Nothing here does anything: adapters turn the world into events and
-actions into the world.
+event, never inside it unless the field says so.
 """
 
 from __future__ import annotations
 
-import enum
-from dataclasses import dataclass
+from msgspec import Struct
 
+from agent.core.caller import CallerId
+from agent.core.codecs import G711
+from agent.core.diversion import Diverted
 from agent.core.linetest import LineTestEnding, LineTestKind, Measure
+from agent.core.quality import Figures, Spell, Way
+from agent.core.redirect import Elsewhere
+from agent.core.terms import NetworkChange
 from agent.core.update import UpdateProgress
-
-
-class Tone(enum.StrEnum):
-    """A tone a telephone can play; its frequencies and cadence are data (`config/tones.toml`, ITU-T E.180)."""
-
-    DIAL = "dial"
-    RECALL = "recall"
-    """Dial tone that says that something waits."""
-    RINGBACK = "ringback"
-    BUSY = "busy"
-    CONGESTION = "congestion"
-    CALL_WAITING = "call_waiting"
-    SPECIAL = "special"
-    HOWLER = "howler"
-    WARNING = "warning"
-
-
-class Direction(enum.StrEnum):
-    """Which way a call was set up, seen from the adapter."""
-
-    OUTGOING = "outgoing"
-    INCOMING = "incoming"
-
-
-class CallKind(enum.StrEnum):
-    """Emergency calls ask nobody and wait for nothing."""
-
-    ORDINARY = "ordinary"
-    EMERGENCY = "emergency"
-
-
-class CallPhase(enum.StrEnum):
-    """How far a call has come."""
-
-    ASKED = "asked"
-    GRANTED = "granted"
-    RINGING = "ringing"
-    ANSWERED = "answered"
-    ENDED = "ended"
-
-
-class Cause(enum.StrEnum):
-    """Why a call ended; the local/remote split follows TR-104 `CallTerminationCause`."""
-
-    NORMAL = "normal"
-    CANCELLED = "cancelled"
-    BUSY = "busy"
-    NO_ANSWER = "no_answer"
-    REFUSED = "refused"
-    REMOTE_REFUSED = "remote_refused"
-    NO_SUCH_NUMBER = "no_such_number"
-    NETWORK_FAILURE = "network_failure"
-    LIMIT_REACHED = "limit_reached"
-    AGENT_UNAVAILABLE = "agent_unavailable"
-    NO_CALL_SLOT = "no_call_slot"
-    PREEMPTED = "preempted"
-    NO_LINE_FREE = "no_line_free"
-    CARD_LOST = "card_lost"
-    GATEWAY_LOST = "gateway_lost"
-    ENDED_BY_AGENT = "ended_by_agent"
-    SHUTDOWN = "shutdown"
-
-
-class Party(enum.StrEnum):
-    """Who ended the call."""
-
-    LOCAL = "local"
-    REMOTE = "remote"
-    SYSTEM = "system"
-
-
-class LineProfile(enum.StrEnum):
-    """What is connected to a line. Machines want their sound unchanged: see `is_data`."""
-
-    PHONE = "phone"
-    FAX = "fax"
-    ALARM = "alarm"
-    CARD_TERMINAL = "card_terminal"
-
-    @property
-    def is_data(self) -> bool:
-        """Whether a machine speaks: no echo control, no tone in the conversation, no adaptive buffer."""
-        return self is not LineProfile.PHONE
-
 
 # --- events: the line card -------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class CardUp:
+class CardUp(Struct, frozen=True):
     """The line card answered HELLO; every line is idle until an event says otherwise."""
 
     lines: int
@@ -110,52 +29,45 @@ class CardUp:
     firmware_update: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class CardDown:
+class CardDown(Struct, frozen=True):
     """The line card is gone or restarted; `reason` is a sentence for a technician."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class OffHook:
+class OffHook(Struct, frozen=True):
     """The handset of `line` was lifted."""
 
     line: int
 
 
-@dataclass(frozen=True, slots=True)
-class OnHook:
+class OnHook(Struct, frozen=True):
     """The handset of `line` was replaced, at `at_ms` of the boot clock (0: not known) by the card's own clock."""
 
     line: int
     at_ms: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class DigitDialled:
+class DigitDialled(Struct, frozen=True):
     """One complete digit: `0`-`9`, `*`, `#` or `A`-`D`."""
 
     line: int
     digit: str
 
 
-@dataclass(frozen=True, slots=True)
-class HookFlash:
+class HookFlash(Struct, frozen=True):
     """The register-recall button, or a hook press inside the flash window."""
 
     line: int
 
 
-@dataclass(frozen=True, slots=True)
-class ButtonPressed:
+class ButtonPressed(Struct, frozen=True):
     """The adapter's button was released after `held_ms`."""
 
     held_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class LineTested:
+class LineTested(Struct, frozen=True):
     """The card has ended one test of `line`."""
 
     line: int
@@ -164,8 +76,7 @@ class LineTested:
     measures: tuple[Measure, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class UpdateProgressed:
+class UpdateProgressed(Struct, frozen=True):
     """A firmware update of the card has come further, or ended."""
 
     progress: UpdateProgress
@@ -174,32 +85,34 @@ class UpdateProgressed:
 # --- events: SIP -----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class SipReady:
+class SipReady(Struct, frozen=True):
     """The SIP library is up. `max_calls` is what the library says of itself, `version` its own text."""
 
     max_calls: int
     version: str
     local_port: int
+    codecs: tuple[str, ...] = G711
+    """What the library has of the codecs that can be listed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Registered:
-    """The registrar accepted `account` for `expires_s` seconds."""
+class Registered(Struct, frozen=True):
+    """The registrar accepted `account` for `expires_s` seconds.
+
+    `seen_as`: the address and port that the REGISTER was seen to come from (RFC 3581 §4); empty where it was not said.
+    """
 
     account: str
     expires_s: int
+    seen_as: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Unregistered:
+class Unregistered(Struct, frozen=True):
     """The registrar confirmed that `account` is no longer registered."""
 
     account: str
 
 
-@dataclass(frozen=True, slots=True)
-class RegistrationFailed:
+class RegistrationFailed(Struct, frozen=True):
     """A REGISTER did not succeed. `on_wire` false: no response was received, `code` is the library's own."""
 
     account: str
@@ -209,32 +122,27 @@ class RegistrationFailed:
     retry_after_s: int | None = None
 
 
-class NetworkChange(enum.StrEnum):
-    """What has changed between us and the operator."""
-
-    LINK_UP = "link_up"
-    ADDRESS = "address"
-    """Our own address is another one: the operator's binding leads nowhere, and so may a call's speech."""
-    DNS_BACK = "dns_back"
-
-
-@dataclass(frozen=True, slots=True)
-class NetworkChanged:
+class NetworkChanged(Struct, frozen=True):
     """The network is not what it was: what failed a moment ago may work now."""
 
     change: NetworkChange
 
 
-@dataclass(frozen=True, slots=True)
-class PathProbed:
-    """The end of a `ProbePath`: `alive` where any response came back from the wire."""
+class PathProbed(Struct, frozen=True):
+    """The end of a `ProbePath`: `alive` where any response came back from the wire; `seen_as` as in `Registered`."""
 
     account: str
     alive: bool
+    seen_as: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class TargetAnswered:
+class RequestSeen(Struct, frozen=True):
+    """A request has come to the contact of `account`: the way from the operator to us is open. Told now and then."""
+
+    account: str
+
+
+class TargetAnswered(Struct, frozen=True):
     """A target of `account` has answered an OPTIONS that `ProbeTarget` asked for on behalf of `call_id`."""
 
     call_id: str
@@ -242,13 +150,12 @@ class TargetAnswered:
     target: int
 
 
-@dataclass(frozen=True, slots=True)
-class IncomingInvite:
+class IncomingInvite(Struct, frozen=True):
     """An INVITE has arrived and waits for `Ringing`, `Answer` or `Reject`."""
 
     call_id: str
     account: str
-    caller: str
+    caller: CallerId
     called: str
     """The Request-URI's user part; empty where that only repeats our contact, which is the same for every number."""
     source: str
@@ -256,12 +163,17 @@ class IncomingInvite:
     """User part of P-Called-Party-ID (RFC 7315 §4.2)."""
     addressed: str = ""
     """User part of To."""
+    diverted_from: str = ""
+    """Whom the caller had called before he was sent here (a user part), where the operator may say so."""
+    diversions: tuple[Diverted, ...] = ()
+    """From where it was sent on until it came here, the latest first, whoever says so."""
     bound: bool = False
     """Whether it was sent to the contact of `account`; otherwise the account is the library's guess."""
+    alert: tuple[str, ...] = ()
+    """What Alert-Info asks for, in words: see `core.alerting`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(Struct, frozen=True):
     """A provisional response (180, 183); `early_media` says that sound already comes from the far end."""
 
     call_id: str
@@ -269,16 +181,14 @@ class Progress:
     early_media: bool
 
 
-@dataclass(frozen=True, slots=True)
-class CallAnswered:
+class CallAnswered(Struct, frozen=True):
     """200 OK and ACK: speech flows. `at_ms` is the boot time at which the answer was seen on the wire."""
 
     call_id: str
     at_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class SpeechCounters:
+class SpeechCounters(Struct, frozen=True):
     """One direction of a line's speech, in frames of 10 ms.
 
     `slips` and `inserts` follow the drift of two clocks; `forced` of them, or after a hold-up, fell into speech.
@@ -293,8 +203,7 @@ class SpeechCounters:
     concealed: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class SpeechStats:
+class SpeechStats(Struct, frozen=True):
     """What happened to a call's speech between line and RTP, in frames of 10 ms.
 
     `lost`: never came from the card. `data`: a machine's profile or tone took away all that changes the sound.
@@ -308,8 +217,7 @@ class SpeechStats:
     data: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class MediaStats:
+class MediaStats(Struct, frozen=True):
     """RTP statistics of a call, accumulated over its streams; milliseconds and packets."""
 
     rx_packets: int = 0
@@ -320,10 +228,20 @@ class MediaStats:
     rtt_ms: int = 0
     codec: str = ""
     speech: SpeechStats | None = None
+    rx_discarded: int = 0
+    """Packets that came too late to become sound."""
+    tx_jitter_ms: int = 0
+    """What the far end told of ours, as is `tx_lost`."""
+    heard_mos_centi: int = 0
+    """Mean opinion score × 100 over the call, see `agent.core.quality`; 0: not known."""
+    sent_mos_centi: int = 0
+    worst: Spell | None = None
+    one_way: Way | None = None
+    """Which direction was dead for `one_way_ms`, if one was."""
+    one_way_ms: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class CallOver:
+class CallOver(Struct, frozen=True):
     """The SIP call is gone. `code`: last status (0: none); `on_wire`: a peer sent it; `remote`: the peer ended it."""
 
     call_id: str
@@ -332,18 +250,79 @@ class CallOver:
     remote: bool
     on_wire: bool
     stats: MediaStats | None = None
+    contacts: tuple[Elsewhere, ...] = ()
+    """Where a redirection (3xx) sends the call, the preferred one first."""
 
 
-@dataclass(frozen=True, slots=True)
-class DtmfReceived:
+class DtmfReceived(Struct, frozen=True):
     """The far end pressed a key: the beginning of a telephone-event (RFC 4733)."""
 
     call_id: str
     digit: str
 
 
-@dataclass(frozen=True, slots=True)
-class MachineHeard:
+class AnnouncementOver(Struct, frozen=True):
+    """The announcement number `take` of `line` has been heard to its end, or could not be played at all."""
+
+    line: int
+    take: int
+
+
+class HoldDone(Struct, frozen=True):
+    """The end of a `Hold` (`held`) or a `Resume`: `ok` where the far end has agreed to it, or need not be asked."""
+
+    call_id: str
+    held: bool
+    ok: bool
+
+
+class RemoteHold(Struct, frozen=True):
+    """The far end has put us on hold, or is back (RFC 3264 §8.4)."""
+
+    call_id: str
+    held: bool
+
+
+class TransferProgress(Struct, frozen=True):
+    """What is known of a `Transfer` or `TransferTo` (RFC 3515 §2.4.5).
+
+    `code`: the newest status of the new call by NOTIFY, or the refusal of the REFER itself (0: neither, and none will
+    come). `final`: no more will be told. The calls are still up: whoever asked for the transfer hangs them up.
+    """
+
+    call_id: str
+    code: int
+    final: bool
+
+
+class MessagesWaiting(Struct, frozen=True):
+    """The operator's mailbox of `account` holds so many new and old voice messages (RFC 3842)."""
+
+    account: str
+    new: int
+    old: int
+
+
+class CallSampled(Struct, frozen=True):
+    """How an answered call sounds at this moment; once a second.
+
+    `silent_ms`: how long nothing at all has come from the far end, although neither side holds the call.
+    """
+
+    call_id: str
+    figures: Figures
+    silent_ms: int = 0
+
+
+class OneWayAudio(Struct, frozen=True):
+    """One direction of an answered call is dead since `since_ms` of the boot clock, or (None) no longer."""
+
+    call_id: str
+    way: Way | None
+    since_ms: int = 0
+
+
+class MachineHeard(Struct, frozen=True):
     """The answer tone of a fax machine or modem sounds in the speech of `line`, from either end (ITU-T V.25)."""
 
     line: int
@@ -352,8 +331,7 @@ class MachineHeard:
 # --- events: time ----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class SlotsHeld:
+class SlotsHeld(Struct, frozen=True):
     """How many call slots the SIP library holds for calls that the Switch does not know, or no longer: transactions of
     hung-up calls that nobody has answered yet (RFC 3261 §9.1, §17.1). Strangers being refused yield theirs to any call.
     """
@@ -361,8 +339,7 @@ class SlotsHeld:
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class Tick:
+class Tick(Struct, frozen=True):
     """Nothing happened but time: a deadline of the Switch may be due."""
 
 
@@ -370,230 +347,7 @@ TelephoneEvent = (
     CardUp | CardDown | OffHook | OnHook | DigitDialled | HookFlash | ButtonPressed | LineTested
     | UpdateProgressed
     | SipReady | Registered | Unregistered | RegistrationFailed | IncomingInvite | Progress | CallAnswered | CallOver
-    | DtmfReceived | MachineHeard | SlotsHeld | NetworkChanged | TargetAnswered | PathProbed | Tick
-)  # fmt: skip
-
-
-# --- actions: the line card ------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Ring:
-    """Ring `line` in the configured cadence, showing `caller`, until `StopRing` or off-hook."""
-
-    line: int
-    caller: str
-
-
-@dataclass(frozen=True, slots=True)
-class StopRing:
-    """Stop ringing `line`."""
-
-    line: int
-
-
-@dataclass(frozen=True, slots=True)
-class PlayTone:
-    """Play `tone` on `line` until `StopTone`, or for `duration_ms` (0: no limit), over any speech."""
-
-    line: int
-    tone: Tone
-    duration_ms: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class StopTone:
-    """Silence whatever tone `line` plays."""
-
-    line: int
-
-
-@dataclass(frozen=True, slots=True)
-class PlayDtmf:
-    """Play one key's two tones on `line`, over any speech."""
-
-    line: int
-    digit: str
-
-
-@dataclass(frozen=True, slots=True)
-class OpenAudio:
-    """Let speech frames of `line` flow between card and bridge."""
-
-    line: int
-
-
-@dataclass(frozen=True, slots=True)
-class CloseAudio:
-    """Stop the speech frames of `line`."""
-
-    line: int
-
-
-class Lamp(enum.StrEnum):
-    """What a lamp says. OFF: not in service; ON: ready; BLINK: it rings; ATTENTION: it works, but only in part."""
-
-    OFF = "off"
-    ON = "on"
-    BLINK = "blink"
-    IN_USE = "in_use"
-    FAULT = "fault"
-    ATTENTION = "attention"
-    UPDATING = "updating"
-
-
-@dataclass(frozen=True, slots=True)
-class SetLamp:
-    """Show `lamp` for `line`."""
-
-    line: int
-    lamp: Lamp
-
-
-@dataclass(frozen=True, slots=True)
-class StartLineTest:
-    """Do one test on `line`; `closed_loop`: although current flows in it. Its end is told by `LineTested`."""
-
-    line: int
-    test: LineTestKind
-    closed_loop: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class AbortLineTest:
-    """Give `line` back to its telephone, whatever is being measured."""
-
-    line: int
-
-
-@dataclass(frozen=True, slots=True)
-class SetAdapterLamp:
-    """Let the adapter's own lamp, which belongs to no line, show `lamp`."""
-
-    lamp: Lamp
-
-
-@dataclass(frozen=True, slots=True)
-class StartUpdate:
-    """Write the image that was offered under `request` to the card; `forced`: also an older one, or the same again."""
-
-    request: str
-    forced: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class AbortUpdate:
-    """Leave the card with the firmware it has. `reason`: the key of a sentence in the section `update`."""
-
-    reason: str
-
-
-# --- actions: SIP ----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Register:
-    """Send one REGISTER for `account` (one attempt, at most four messages) through target number `target`."""
-
-    account: str
-    target: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class ProbePath:
-    """Send one OPTIONS the way that the REGISTERs of `account` go: same target, same source port."""
-
-    account: str
-
-
-@dataclass(frozen=True, slots=True)
-class NewPort:
-    """Send what `account` sends from now on from another port: a router may have forgotten, or mangle, the old one."""
-
-    account: str
-
-
-@dataclass(frozen=True, slots=True)
-class MoveAddress:
-    """Our own address is another one: move the transport, and the speech of calls that go on, to it."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProbeTarget:
-    """Send one OPTIONS to a target of `account`, beside everything else; silence is the answer of a dead one.
-
-    `call_id` is whose interest it is; empty: the registration's.
-    """
-
-    call_id: str
-    account: str
-    target: int
-
-
-@dataclass(frozen=True, slots=True)
-class Unregister:
-    """Remove the binding of `account`."""
-
-    account: str
-
-
-@dataclass(frozen=True, slots=True)
-class Invite:
-    """Start a call from `account` to `user` in the account's domain, through the account's target number `target`."""
-
-    call_id: str
-    account: str
-    user: str
-    line: int
-    emergency: bool = False
-    target: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Ringing:
-    """Send 180 for an incoming call."""
-
-    call_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """Send 200 for an incoming call and join its speech with `line`."""
-
-    call_id: str
-    line: int
-
-
-@dataclass(frozen=True, slots=True)
-class Reject:
-    """Refuse an incoming call with a final response."""
-
-    call_id: str
-    code: int
-
-
-@dataclass(frozen=True, slots=True)
-class HangUp:
-    """End a call however far it has come (CANCEL or BYE)."""
-
-    call_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class SendDtmf:
-    """Send one digit in a call as RFC 4733 telephone-event."""
-
-    call_id: str
-    digit: str
-
-
-CardAction = (
-    Ring | StopRing | PlayTone | StopTone | PlayDtmf | OpenAudio | CloseAudio | SetLamp | StartLineTest
-    | AbortLineTest
-)  # fmt: skip
-AdapterAction = SetAdapterLamp | StartUpdate | AbortUpdate
-"""For the card, but for no line of it."""
-SipAction = (
-    Register | Unregister | Invite | Ringing | Answer | Reject | HangUp | SendDtmf
-    | ProbePath | NewPort | MoveAddress | ProbeTarget
+    | DtmfReceived | MachineHeard | AnnouncementOver | SlotsHeld | NetworkChanged | TargetAnswered | PathProbed
+    | RequestSeen | Tick
+    | HoldDone | RemoteHold | TransferProgress | MessagesWaiting | CallSampled | OneWayAudio
 )  # fmt: skip

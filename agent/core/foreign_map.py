@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import enum
 import re
-from dataclasses import dataclass
 from typing import Final, NoReturn
+
+from msgspec import Struct
 
 from agent.core.digit_pattern import MAX_PATTERN, DialPlanError
 
@@ -44,8 +45,7 @@ class Note(enum.StrEnum):
     SECOND_DIAL_TONE = "second_dial_tone"
 
 
-@dataclass(frozen=True, slots=True)
-class LeftOut:
+class LeftOut(Struct, frozen=True):
     """A rule (from 1) of which a part was left out, as it was written."""
 
     rule: int
@@ -53,8 +53,7 @@ class LeftOut:
     why: Note
 
 
-@dataclass(frozen=True, slots=True)
-class ReadMap:
+class ReadMap(Struct, frozen=True):
     """A map in our own patterns."""
 
     dialect: Dialect

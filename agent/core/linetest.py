@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 
 class LineTestKind(enum.StrEnum):
@@ -60,8 +61,7 @@ class Verdict(enum.StrEnum):
     NOT_MEASURED = "not_measured"
 
 
-@dataclass(frozen=True, slots=True)
-class Measure:
+class Measure(Struct, frozen=True):
     """One value as the card measured it."""
 
     between: Conductors
@@ -69,8 +69,7 @@ class Measure:
     value: int
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
+class Limit(Struct, frozen=True):
     """What a value must keep to, both ends included; `source` names the rule."""
 
     lowest: int | None
@@ -83,8 +82,7 @@ class Limit:
         return (self.lowest is None or size >= self.lowest) and (self.highest is None or size <= self.highest)
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """A value, its limit and whether it keeps to it."""
 
     measure: Measure
@@ -92,8 +90,7 @@ class Finding:
     good: bool
 
 
-@dataclass(frozen=True, slots=True)
-class LineTestResult:
+class LineTestResult(Struct, frozen=True):
     """The outcome of one test; `meaning` is the key of a sentence in the section `linetest` of the texts."""
 
     test: LineTestKind

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import Final
 
-from agent.core.events import AbortLineTest, StartLineTest
+from msgspec import Struct
+
+from agent.core.actions import AbortLineTest, StartLineTest
 from agent.core.linetest import LineTestEnding, LineTestKind, LineTestResult, Measure, Verdict, judge, reason_to_skip
 
 TEST_PATIENCE_MS: Final = 10_000
@@ -22,8 +23,7 @@ class RunPhase(enum.StrEnum):
     REFUSED = "refused"
 
 
-@dataclass(frozen=True, slots=True)
-class RunState:
+class RunState(Struct, frozen=True):
     """A line test as it stands; `reason` is the key of a sentence in the section `linetest`, `at_ms` boot time."""
 
     line: int
@@ -69,7 +69,8 @@ class LineTestRun:
             return []
         self._current = None
         if ending in (LineTestEnding.ABORTED, LineTestEnding.IN_USE):
-            self.abort(f"ending_{ending.value}", now)
+            # The card sees current flow some time before it knows that it is a handset, and not a key or a contact.
+            self.abort("aborted_line_needed", now)
             return []
         self._add(judge(test, ending, measures))
         return self._next(now)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
-from dataclasses import dataclass
 
 import msgspec
+from msgspec import Struct
 
 from agent.core.catalogue import Catalogue, Product
 from agent.core.succession import NoticeTerms, Succession
@@ -27,8 +27,7 @@ class Standing(enum.StrEnum):
     """The catalogue does not have the product, or not on that day."""
 
 
-@dataclass(frozen=True, slots=True)
-class HeldNumber:
+class HeldNumber(Struct, frozen=True):
     """A number (E.164) of the customer; `notice`: the day on which it was given up, `last_day`: as the operator says.
 
     A `last_day` counts for more than a `notice`.
@@ -39,8 +38,7 @@ class HeldNumber:
     last_day: dt.date | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Holding:
+class Holding(Struct, frozen=True):
     """What a customer has: the product as the operator last named it, the numbers, and notice given for the whole."""
 
     product: str
@@ -49,8 +47,7 @@ class Holding:
     last_day: dt.date | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Term:
+class Term(Struct, frozen=True):
     """The subscription on a day.
 
     `product` is as this customer has it: with the services that survived and the price list of those who come from the

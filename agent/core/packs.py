@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from typing import Final
+
+from msgspec import Struct, structs
 
 from agent.core.tariff import MAX_RATE_MICRO, MAX_SECONDS
 
@@ -26,8 +27,7 @@ class PackError(ValueError):
     """A pack contradicts itself; the message names the pack, the field and what to do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pack:
+class Pack(Struct, frozen=True):
     """`seconds` a month, counted in whole increments of `increment_s`, to numbers that begin with one of `prefixes`.
 
     Where `excluded` names a longer beginning of the number, the pack does not hold there. Months are `2026-11`; empty
@@ -53,8 +53,7 @@ class Pack:
         return self.first_month <= month and (not self.last_month or month <= self.last_month)
 
 
-@dataclass(frozen=True, slots=True)
-class PackUse:
+class PackUse(Struct, frozen=True):
     """Seconds that one call took from one pack in one month."""
 
     pack: str
@@ -62,8 +61,7 @@ class PackUse:
     seconds: int
 
 
-@dataclass(frozen=True, slots=True)
-class PackBalance:
+class PackBalance(Struct, frozen=True):
     """A pack and the seconds already used in each month."""
 
     pack: Pack
@@ -137,7 +135,9 @@ def after(balances: Sequence[PackBalance], uses: Iterable[PackUse]) -> tuple[Pac
         months = taken.setdefault(use.pack, {})
         months[use.month] = months.get(use.month, 0) + use.seconds
     return tuple(
-        replace(balance, used=_added(balance.used, taken[balance.pack.id])) if balance.pack.id in taken else balance
+        structs.replace(balance, used=_added(balance.used, taken[balance.pack.id]))
+        if balance.pack.id in taken
+        else balance
         for balance in balances
     )
 

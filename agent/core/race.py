@@ -8,14 +8,14 @@ may pass over an OPTIONS and take an INVITE.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 RACE_MS: Final = 500
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(Struct, frozen=True):
     """One way to set a call up: account, its target, and the SIP user part to call."""
 
     account: str

@@ -8,11 +8,12 @@ adapter lies between the two, and what lies outside is a difference that no othe
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+import msgspec
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Count:
+class Count(Struct, frozen=True):
     """Answered outgoing calls, their whole seconds, and millionths of the currency."""
 
     calls: int = 0
@@ -31,12 +32,11 @@ class Count:
 NOTHING = Count()
 
 
-@dataclass(frozen=True, slots=True)
-class MonthCount:
+class MonthCount(Struct, frozen=True):
     """A month of one adapter: by own number, and the seconds of each minute pack."""
 
-    numbers: Mapping[str, Count] = field(default_factory=dict)
-    packs: Mapping[str, int] = field(default_factory=dict)
+    numbers: Mapping[str, Count] = msgspec.field(default_factory=dict)
+    packs: Mapping[str, int] = msgspec.field(default_factory=dict)
 
     def total(self) -> Count:
         """Over all numbers."""
@@ -56,8 +56,7 @@ class MonthCount:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(Struct, frozen=True):
     """What the operator says of the same month. `numbers` None: it does not tell numbers apart.
 
     `alone` false: it does not tell devices apart either, so that more than ours says nothing.
@@ -69,8 +68,7 @@ class Told:
     alone: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(Struct, frozen=True):
     """What the operator has counted too much or too little: of an own number, of all (`number` empty), or of a pack."""
 
     number: str

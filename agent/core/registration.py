@@ -4,7 +4,9 @@
   a street of adapters does not refresh in step.
 * No answer, or a server error: full jitter, uniform(0, min(300 s, 2 s · 2^n)), n growing once per round of targets; a
   target that did not answer is followed by the next one.
-* The network has changed: soon, with a small jitter, and patience starts anew.
+* A way that had lived and is lost: by another source port, then by a target with a safer transport.
+* The network has changed: soon, with a small jitter, and patience starts anew. What has failed for long has company:
+  the jitter is a sixtieth of that time, 10 s at most, and a lifted handset ends it.
 * Retry-After is obeyed for the target that said it (RFC 3261 §20.33, §21.5.4); another one may be asked meanwhile.
 * 401, 403, 407: the platform has judged the credential, and asking again soon earns a ban: once per 20 minutes.
 
@@ -16,6 +18,8 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Sequence
 from typing import Final
+
+from agent.core.transports import Transport
 
 MAX_DELAY_MS: Final = 300_000
 REFUSED_DELAY_MS: Final = 20 * 60_000
@@ -29,6 +33,8 @@ JITTER_MS: Final = 10_000
 """Everybody was told the same moment, or was refused in it: come a little later, never earlier."""
 HURRY_MS: Final = 1_000
 """The jitter of "at once"."""
+_OUTAGE_TO_JITTER: Final = 60
+"""An outage of minutes has more victims, who all see its end: who waited ten minutes waits up to ten seconds more."""
 CALM_MS: Final = 5_000
 """However often the network changes, attempts in a hurry keep this distance."""
 
@@ -60,16 +66,23 @@ class Status(enum.StrEnum):
 class Registration:
     """The registration of one account with `targets` targets, first due at `due_ms` (default: `now`).
 
+    `transports` are those of the targets, where they are not all UDP.
     `uniform` returns random numbers in 0 ≤ u < 1. `due_ms` beyond `now` is a courtesy that `lifted` ends.
     """
 
-    def __init__(self, targets: int, uniform: Callable[[], float], now: int, due_ms: int | None = None) -> None:
+    def __init__(
+        self, targets: int, uniform: Callable[[], float], now: int, due_ms: int | None = None,
+        transports: Sequence[Transport] = (),
+    ) -> None:  # fmt: skip
+        self._transports = tuple(transports) or (Transport.UDP,) * targets
+        self._lost = False
         self._not_before_ms = [0] * targets
         self._dead_until_ms = [0] * targets
         self._uniform = uniform
         self._attempt_ends_ms: int | None = None
         self._due_ms: int | None = now if due_ms is None else max(now, due_ms)
-        self._courtesy = due_ms is not None
+        self._courtesy_since_ms = now if due_ms is not None else None
+        self._failing_since_ms: int | None = None
         self._refused_until_ms = 0
         self._expires_ms: int | None = None
         self._failures = 0
@@ -130,7 +143,8 @@ class Registration:
         self._due_ms = None
         self._begun_ms = now
         self._trying = self.target
-        self._courtesy = self._hurried = False
+        self._courtesy_since_ms = None
+        self._hurried = False
         self._attempt_ends_ms = now + ATTEMPT_TIMEOUT_MS
         return self.target
 
@@ -140,9 +154,11 @@ class Registration:
         if not self.registered:
             self.since_ms = now
         self._attempt_ends_ms = None
+        self._lost = False
         self._expires_ms = now + granted_ms
         self._due_ms = now + int(granted_ms * (0.5 + 0.4 * self._uniform()))
         self._failures = self._round = self._refused_until_ms = 0
+        self._failing_since_ms = None
         if self._trying is not None:
             self._not_before_ms[self._trying] = 0
         self.code, self.reason, self.on_wire = 200, "", True
@@ -160,6 +176,8 @@ class Registration:
             self.since_ms = now
         self.code, self.reason, self.on_wire = code, reason, on_wire
         self._failures += 1
+        if self._failing_since_ms is None:
+            self._failing_since_ms = now
         asked_ms = self._asked(retry_after_s) if on_wire else 0
         if on_wire and code in CREDENTIAL_REFUSED:
             asked_ms = max(asked_ms, REFUSED_DELAY_MS + int(JITTER_MS * self._uniform()))
@@ -170,7 +188,10 @@ class Registration:
             self._not_before_ms[self._trying] = now + asked_ms
         if self._trying == self.target and (not on_wire or code >= 500):
             self._dead_until_ms[self.target] = now + DEAD_MS
-            self.target = self._next_target(now)
+            following = self._next_target(now, escalate=self._lost and not on_wire)
+            # At the top of the ladder every target has its turn again.
+            self._lost = self._lost and self._transports[following].rung > self._transports[self.target].rung
+            self.target = following
         self._due_ms = max(now + delay_ms, self._not_before_ms[self.target])
         if self._hurried:
             self.hurry(now)
@@ -196,28 +217,42 @@ class Registration:
             self._hurried = True
             return
         self._hurried, self._round = False, 0
-        soon = now + int(HURRY_MS * self._uniform())
+        earliest = max(now, self._refused_until_ms, self._not_before_ms[self.target])
         if self._begun_ms is not None:
-            soon = max(soon, self._begun_ms + CALM_MS)
-        earliest = max(soon, self._refused_until_ms, self._not_before_ms[self.target])
-        self._due_ms = min(self._due_ms, earliest)
+            earliest = max(earliest, self._begun_ms + CALM_MS)
+        failing_ms = now - self._failing_since_ms if self._failing_since_ms is not None else 0
+        jitter_ms = min(JITTER_MS, max(HURRY_MS, failing_ms // _OUTAGE_TO_JITTER))
+        soon = max(earliest, now + int(jitter_ms * self._uniform()))
+        if soon < self._due_ms:
+            self._due_ms, self._courtesy_since_ms = soon, earliest
+
+    def lost(self, now: int) -> None:
+        """The way to the target, which had lived, is dead: attempt again at once, by another source port.
+
+        Where that brings no answer, either, a router may be spoiling what goes by this transport: the next target is
+        then one that goes by a safer one, if there is any.
+        """
+        self._lost = True
+        self.hurry(now)
 
     def lifted(self, now: int) -> None:
         """A handset was lifted: somebody wants to telephone, so nothing that is mere courtesy is waited for."""
-        if self._courtesy and self._due_ms is not None:
-            self._courtesy, self._due_ms = False, min(self._due_ms, now)
+        if self._courtesy_since_ms is not None and self._due_ms is not None:
+            self._due_ms = min(self._due_ms, max(now, self._courtesy_since_ms))
+            self._courtesy_since_ms = None
 
     def hold(self, until_ms: int) -> None:
         """Put an attempt that is due off: the credential is being judged elsewhere."""
         if self._due_ms is not None:
             self._due_ms = max(self._due_ms, until_ms)
 
-    def retarget(self, kept: Sequence[int | None], now: int) -> None:
+    def retarget(self, kept: Sequence[int | None], now: int, transports: Sequence[Transport] = ()) -> None:
         """Use another list of targets; `kept[new]` is the old number of a target that was in the old list too.
 
         The binding stays where its target stays; otherwise it is made anew through the best target at once.
         """
         before, dead, at, trying = self._not_before_ms, self._dead_until_ms, self.target, self._trying
+        self._transports = tuple(transports) or (Transport.UDP,) * len(kept)
         self._dead_until_ms = [0 if old is None else dead[old] for old in kept]
         self._not_before_ms = [0 if old is None else before[old] for old in kept]
         self._trying = kept.index(trying) if trying in kept and trying is not None else None
@@ -245,10 +280,17 @@ class Registration:
         asked_ms = min(max(0, retry_after_s) * 1000, MAX_RETRY_AFTER_MS)
         return max(_MIN_DELAY_MS, asked_ms + int(JITTER_MS * self._uniform()))
 
-    def _next_target(self, now: int) -> int:
+    def _next_target(self, now: int, *, escalate: bool) -> int:
         count = len(self._not_before_ms)
         others = [(self.target + step) % count for step in range(1, count + 1)]
-        return min(others, key=lambda target: max(now, self._not_before_ms[target]))
+        rung = self._transports[self.target].rung
+        top = Transport.TLS.rung + 1
+
+        def cost(target: int) -> tuple[int, int]:
+            other = self._transports[target].rung
+            return max(now, self._not_before_ms[target]), (other if other > rung else top) if escalate else 0
+
+        return min(others, key=cost)
 
     def _delay(self) -> int:
         if self._failures > 1 and (self._failures - 1) % len(self._not_before_ms) == 0:

@@ -13,7 +13,6 @@ rows of one prefix the first that fits applies; `agent.core.schedule` finds it, 
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
@@ -53,8 +52,7 @@ class TariffError(ValueError):
     """A tariff contradicts itself; the message names the field and says what to do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
+class Interval(Struct, frozen=True):
     """From second `from_s` of the call: `rate_micro` per `unit_s` seconds, in increments of `increment_s` seconds."""
 
     from_s: int
@@ -63,8 +61,7 @@ class Interval:
     increment_s: int
 
 
-@dataclass(frozen=True, slots=True)
-class Tariff:
+class Tariff(Struct, frozen=True):
     """The price shared by all prefixes that cost the same. A blocked tariff prices nothing: the call is refused.
 
     `minimum_micro` is the least that an answered call costs, connect fee included; `maximum_micro` the most.
@@ -84,8 +81,7 @@ class Tariff:
         return not self.blocked and not costs
 
 
-@dataclass(frozen=True, slots=True)
-class Lengths:
+class Lengths(Struct, frozen=True):
     """How many digits a number may have, country code included. `exact`: the prefix is the whole number."""
 
     low: int = 1
@@ -134,8 +130,7 @@ class Rate(Struct, frozen=True, gc=False):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class PriceRules:
+class PriceRules(Struct, frozen=True):
     """What a price list says once for all its rows. `seconds` turns milliseconds into seconds, `rounding` the sum.
 
     `vat_bp` is the rate of value added tax in hundredths of a percent, for `Vat.ADDED`.

@@ -5,6 +5,7 @@
     950@-12,1400@-12; *(.33/0/1,.33/0/2) first 950 Hz, then 1400 Hz, 0.33 s each, over and over
     1400@-16; .6(.2/.2/1)                0.6 s of it, once: 0.2 s on, 0.2 s off, 0.2 s on
     350@-13,440@-13; 3(.1/.1/1+2);*(*/0/1+2)   several rhythms one after the other; only the last may be endless
+    *(.4/.2,.4/2)                        ringing, without frequencies: 0.4 s, 0.2 s of silence, 0.4 s, 2 s of silence
 
 Before the first `;` stand up to six frequencies in hertz with their levels. A rhythm is its length in seconds (`*`: for
 ever) and, in brackets, up to six parts `on/off/which`: seconds of sound (`*`: for ever), seconds of silence, and the
@@ -15,9 +16,10 @@ must agree. Source of the syntax: Cisco SPA and ATA administration guides (ToneS
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
+
+from msgspec import Struct
 
 MAX_SCRIPT: Final = 256
 MAX_FREQUENCIES: Final = 6
@@ -38,16 +40,14 @@ class ToneScriptError(ValueError):
     """A tone can't be read; the sentence says which part, and what is allowed there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(Struct, frozen=True):
     """`frequencies` in hertz (none: silence) for `ms` (0: for ever)."""
 
     frequencies: tuple[int, ...]
     ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class ToneProgram:
+class ToneProgram(Struct, frozen=True):
     """Segments one after the other, repeated unless `once`, all at `level_dbm0`."""
 
     level_dbm0: int
@@ -79,6 +79,29 @@ def read_tone(script: str) -> ToneProgram:
         raise ToneScriptError(f"the tone has {len(segments)} parts when written out; the card takes {MAX_SEGMENTS}")
     # A last part without end is never repeated, so it may stand behind others that are heard once.
     return ToneProgram(level_dbm0, tuple(segments), once or (len(segments) > 1 and segments[-1].ms == 0))
+
+
+MAX_BURSTS: Final = 4
+MIN_RING_MS: Final = 50
+
+
+def read_cadence(script: str) -> tuple[int, ...]:
+    """Read a ringing: milliseconds of ringing and of silence in turn, over and over. Raises ToneScriptError."""
+    match = _RHYTHM.fullmatch(script.strip()[:MAX_SCRIPT])
+    if match is None or match[1] != "*":
+        raise ToneScriptError(f"found {script[:32]!r} where a ringing stands; write for example *(1/4)")
+    bursts = match[2].split(",")
+    if len(bursts) > MAX_BURSTS:
+        raise ToneScriptError(f"the ringing has {len(bursts)} parts; the card takes {MAX_BURSTS}")
+    found: list[int] = []
+    for burst in bursts:
+        fields = burst.strip().split("/")
+        if len(fields) != 2:
+            raise ToneScriptError(f"found {burst.strip()[:32]!r} where on/off stands; write for example 1/4")
+        found += [_milliseconds(field) for field in fields]
+    if min(found) < MIN_RING_MS:
+        raise ToneScriptError(f"the ringing has a part of {min(found)} ms; a bell needs {MIN_RING_MS}")
+    return tuple(found)
 
 
 def _frequencies(text: str) -> tuple[tuple[int, ...], int]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 
 class UpdatePhase(enum.StrEnum):
@@ -27,8 +28,7 @@ class UpdatePhase(enum.StrEnum):
         return self in (UpdatePhase.DONE, UpdatePhase.ABORTED, UpdatePhase.FAILED, UpdatePhase.REFUSED)
 
 
-@dataclass(frozen=True, slots=True)
-class UpdateProgress:
+class UpdateProgress(Struct, frozen=True):
     """An update as it stands, in bytes; `reason` is the key of a sentence in the section `update`."""
 
     phase: UpdatePhase

@@ -12,21 +12,37 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from agent.core.events import CallKind, CallPhase, Cause, Direction, LineProfile, NetworkChange, Party, Tone
+from agent.core.announcement import Language
+from agent.core.callback import MAX_CALLBACK_S
+from agent.core.codecs import G711
+from agent.core.quality import Way
+from agent.core.ranges import MAX_RANGES, MAX_TEXT, parse_ranges
 from agent.core.registration import Status
+from agent.core.services import LineServices, ServiceProfile
+from agent.core.srtp import Srtp
+from agent.core.stun import MAX_TEXT as MAX_STUN_TEXT
+from agent.core.stun import parse_server
+from agent.core.terms import CallKind, CallPhase, Cause, Direction, LineProfile, LineService, NetworkChange, Party, Tone
+from agent.gateway.analogue import Analogue, Cadence
 from agent.gateway.card_records import LineTestState, UpdateState
 from agent.gateway.record import BootMs, LineNumber, Record, Short, Text
 
 PROTOCOL_VERSION = 1
 MAX_PACKET = 64 * 1024
 MAX_UNRELEASED = 64
-
-CadenceMs = Annotated[int, Meta(ge=50, le=60_000)]
-"""Ringing or pause: what the card takes, and what a bell can follow."""
-
+UNLOCK_PATIENCE_MS = 3_000
+"""How long a handset waits for the answer to a technician's code."""
 
 GainDdb = Annotated[int, Meta(ge=-150, le=60)]
 """Tenths of a decibel; more than 6 dB up makes any hybrid whistle."""
+
+
+AddressRanges = Annotated[list[Annotated[str, Meta(max_length=MAX_TEXT)]], Meta(max_length=MAX_RANGES)]
+"""Address ranges as `agent.core.ranges` reads them."""
+
+
+SessionSeconds = Annotated[int, Meta(ge=0, le=86_400)]
+"""0, or 90 and more (RFC 4028 §4): what is below counts as 90."""
 
 
 class ProtocolError(Exception):
@@ -45,6 +61,10 @@ class Hello(Record, frozen=True, kw_only=True, tag="hello"):
     version: Short
     sip_version: Short = ""
     max_calls: int = 0
+    max_accounts: Annotated[int, Meta(ge=1, le=64)] = 8
+    """How many registrations the SIP library carries."""
+    codecs: Annotated[list[Short], Meta(max_length=16)] = msgspec.field(default_factory=lambda: list(G711))
+    """What the SIP library has of the codecs that can be listed."""
     configuration: Short = ""
     """`Configure.revision` in force; empty: none yet."""
 
@@ -72,6 +92,8 @@ class LineState(Record, frozen=True, kw_only=True, tag="line"):
     off_hook: bool = False
     ringing: bool = False
     tone: Tone | None = None
+    announcement: Short = ""
+    """What is being said; the tone follows."""
     digits: int = 0
     call_id: Short = ""
 
@@ -92,10 +114,12 @@ class AccountState(Record, frozen=True, kw_only=True, tag="account"):
     """Number of the target (of `Account.targets`) that is in use, or tried next."""
     alive_ms: BootMs | None = None
     """When that target last answered an OPTIONS of ours."""
+    request_ms: BootMs | None = None
+    """When a request of the operator last reached us at the registration's contact."""
 
 
 class SpeechWay(Record, frozen=True, kw_only=True):
-    """One direction of a call's speech between line and RTP, in frames of 10 ms; see `agent.core.events`."""
+    """One direction of a call's speech between line and RTP, in frames of 10 ms; see `events.SpeechCounters`."""
 
     frames: int = 0
     slips: int = 0
@@ -119,8 +143,22 @@ class CallSpeech(Record, frozen=True, kw_only=True):
     data: bool = False
 
 
+class WorstSpell(Record, frozen=True, kw_only=True):
+    """The worst five seconds of a call, `from_ms` after the answer; see `agent.core.quality`."""
+
+    way: Way
+    from_ms: int
+    loss_permille: int
+    jitter_ms: int
+    rtt_ms: int
+    mos_centi: int
+
+
 class CallStats(Record, frozen=True, kw_only=True):
-    """RTP statistics of a call, both ways."""
+    """RTP statistics of a call, both ways; `mos_centi`: mean opinion score × 100, 0 not known.
+
+    `tx_*` is what the far end told; `one_way`: which direction was dead for `one_way_ms`.
+    """
 
     rx_packets: int = 0
     tx_packets: int = 0
@@ -130,6 +168,13 @@ class CallStats(Record, frozen=True, kw_only=True):
     rtt_ms: int = 0
     codec: Short = ""
     speech: CallSpeech | None = None
+    rx_discarded: int = 0
+    tx_jitter_ms: int = 0
+    heard_mos_centi: int = 0
+    sent_mos_centi: int = 0
+    worst: WorstSpell | None = None
+    one_way: Way | None = None
+    one_way_ms: int = 0
 
 
 class CallState(Record, frozen=True, kw_only=True, tag="call"):
@@ -144,12 +189,16 @@ class CallState(Record, frozen=True, kw_only=True, tag="call"):
     account: Short = ""
     number: Short = ""
     own_number: Short = ""
+    diverted_from: Short = ""
+    """Of an incoming call: the number that was called first, where the caller was sent on from there."""
     asked_ms: BootMs = 0
     """When the last digit was dialled, or the INVITE arrived."""
     invited_ms: BootMs | None = None
     ringing_ms: BootMs | None = None
     answered_ms: BootMs | None = None
     until_ms: BootMs | None = None
+    held: bool = False
+    """Whether we have put the other party on hold."""
     ended_ms: BootMs | None = None
     cause: Cause | None = None
     released_by: Party | None = None
@@ -161,6 +210,61 @@ class CallState(Record, frozen=True, kw_only=True, tag="call"):
     """Where `cause` is `limit_reached`: what the granted time of speech came from."""
     sip_code: int = 0
     stats: CallStats | None = None
+    one_way: Way | None = None
+    """Which direction of the running call is dead, since `one_way_since_ms`."""
+    one_way_since_ms: BootMs | None = None
+
+
+class WayQuality(Record, frozen=True, kw_only=True):
+    """One direction of a running call over the last seconds."""
+
+    loss_permille: int
+    jitter_ms: int
+    mos_centi: int
+
+
+class CallQuality(Record, frozen=True, kw_only=True, tag="quality"):
+    """How an answered call sounds at this moment, each second; None: not known. It ends with its call."""
+
+    call_id: Short
+    heard: WayQuality | None = None
+    sent: WayQuality | None = None
+    """As the far end's last report says."""
+    rtt_ms: int = 0
+    """0: not known."""
+
+
+class LineSettings(Record, frozen=True, kw_only=True, tag="settings"):
+    """What the user of a line has set by its telephone's codes."""
+
+    line: LineNumber
+    services: LineServices = LineServices()
+
+
+class Unlock(Record, frozen=True, kw_only=True, tag="unlock"):
+    """Somebody has dialled the technician's code on a handset and waits for `Unlocked`. Told once, and never logged."""
+
+    line: LineNumber
+    code: Annotated[str, Meta(pattern="^[0-9]{6}$")]
+    at_ms: BootMs
+
+    def __repr__(self) -> str:
+        return f"Unlock(line={self.line})"
+
+    def __rich_repr__(self) -> list[tuple[str, int]]:
+        """What pretty printers may show: not the code."""
+        return [("line", self.line)]
+
+
+class StunState(Record, frozen=True, kw_only=True, tag="stun"):
+    """The STUN server that is asked, as last seen; without `server` none is."""
+
+    server: Short = ""
+    answers: bool = False
+    outside: Short = ""
+    """The address from which it saw us when it answered last; empty: it never has."""
+    refusal: Text = ""
+    """Why it can't be asked from here."""
 
 
 class Log(Record, frozen=True, kw_only=True, tag="log"):
@@ -192,18 +296,34 @@ class ToneSpec(Record, frozen=True, kw_only=True):
     once: bool = False
 
 
+_Target = Annotated[str, Meta(max_length=340)]
+
+
 class Account(Record, frozen=True, kw_only=True):
-    """One registration: who, with what secret, and through which targets (`host:port;transport=udp`), best first."""
+    """One registration: who, with what secret, and through which targets, best first.
+
+    A target is `address:port;transport=udp`, with udp, tcp or tls; with tls the name that the server's certificate must
+    have stands before it: `sip.example.net@192.0.2.1:5061;transport=tls`.
+    """
 
     id: Short
     user: Short
     domain: Short
     auth_user: Short
     password: Annotated[str, Meta(max_length=256)]
-    targets: Annotated[list[Short], Meta(min_length=1, max_length=8)]
+    targets: Annotated[list[_Target], Meta(min_length=1, max_length=8)]
     expires_s: Annotated[int, Meta(ge=10, le=86_400)] = 300
+    trust_identity: bool = False
+    """Whether its P-Asserted-Identity (RFC 3325) and its word on diversions are believed."""
+    session_s: SessionSeconds = 1800
+    """Session interval that is asked for (RFC 4028); 0: no session timer."""
+    mailbox: bool = False
+    """Whether the operator has a mailbox that tells of its messages (RFC 3842)."""
     register: bool = True
     """False: it never registers, and carries nothing but emergency calls (and what the agent grants)."""
+    srtp: Srtp = Srtp.OFF
+    codecs: Annotated[list[Short], Meta(max_length=16)] = msgspec.field(default_factory=lambda: list(G711))
+    """Speech codecs by encoding name, the best first; see `agent.core.codecs`."""
 
     def __repr__(self) -> str:
         return f"Account(id={self.id!r}, domain={self.domain!r})"
@@ -225,6 +345,9 @@ class Line(Record, frozen=True, kw_only=True):
     """Towards the network."""
     receive_gain_ddb: GainDdb = 0
     """Towards the telephone."""
+    service: LineService = LineService.FULL
+    clir: bool = False
+    """Its number is withheld from whom it calls, unless a call says otherwise (CLIR)."""
 
 
 class Route(Record, frozen=True, kw_only=True):
@@ -233,6 +356,8 @@ class Route(Record, frozen=True, kw_only=True):
     number: Short
     account: Short
     lines: Annotated[list[LineNumber], Meta(max_length=8)]
+    refused: Short = ""
+    """Why it rings nowhere (`refusal.CODE` of the texts); empty: it is a number of the subscription like any other."""
 
 
 class DigitMap(Record, frozen=True, kw_only=True):
@@ -256,19 +381,44 @@ class Configure(Record, frozen=True, kw_only=True, tag="configure"):
     """Everything the telephone needs to work alone; kept by the gateway in its last-good file."""
 
     revision: Short
-    accounts: Annotated[list[Account], Meta(max_length=8)]
+    accounts: Annotated[list[Account], Meta(max_length=32)]
     lines: Annotated[list[Line], Meta(max_length=8)]
     routes: Annotated[list[Route], Meta(max_length=64)]
     digit_map: DigitMap
     tones: dict[Tone, ToneSpec]
-    ring_cadence_ms: Annotated[list[CadenceMs], Meta(min_length=2, max_length=8)]
+    ring_cadence_ms: Cadence
     numbers: NumberFormat = msgspec.field(default_factory=NumberFormat)
+    services: ServiceProfile = msgspec.field(default_factory=ServiceProfile)
     ask_timeout_ms: Annotated[int, Meta(ge=500, le=30_000)] = 4000
     ring_timeout_ms: Annotated[int, Meta(ge=5_000, le=600_000)] = 90_000
+    language: Language = Language.NB
+    """What announcements are spoken in."""
+    announcements: Text = ""
+    """Folder with recordings in place of the shipped ones, LANGUAGE/NAME.wav; empty: none."""
+    rtp_timeout_s: Annotated[int, Meta(ge=0, le=3600)] = 30
+    """A call ends when nothing has come from the far end for so long, unless it is held; 0: never."""
+    callback_s: Annotated[int, Meta(ge=0, le=MAX_CALLBACK_S)] = 300
+    """How long after an emergency call the line takes every call: the service may call back."""
     options_s: Annotated[int, Meta(ge=0, le=600)] = 0
     """How often a registration's way is asked by OPTIONS whether it lives; 0: never."""
+    rtp_stat: bool = False
+    """Whether a BYE of ours tells how the call sounded (`X-RTP-Stat`)."""
     boot_spread_s: Annotated[int, Meta(ge=0, le=600)] = 0
     """After the machine has started, the first REGISTER comes within this time, unless a handset is lifted."""
+    signalling_ranges: AddressRanges = msgspec.field(default_factory=list)
+    """Where the operator's requests come from, beside the targets' addresses; others are strangers."""
+    media_ranges: AddressRanges = msgspec.field(default_factory=list)
+    """Where speech comes from, beside those; empty: not told, so from anywhere."""
+    stun_server: Annotated[str, Meta(max_length=MAX_STUN_TEXT)] = ""
+    """Who is asked how far ends of calls see our speech (RFC 8489), as `agent.core.stun` reads it; empty: nobody."""
+    analogue: Analogue = Analogue()
+    """What the telephones expect of the wires."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError naming a range, or a STUN server, that is none."""
+        parse_ranges((*self.signalling_ranges, *self.media_ranges))
+        if self.stun_server:
+            parse_server(self.stun_server)
 
 
 class Decide(Record, frozen=True, kw_only=True, tag="decide"):
@@ -291,6 +441,7 @@ class Decide(Record, frozen=True, kw_only=True, tag="decide"):
     refusal: Short = ""
     tone: Tone = Tone.SPECIAL
     announcement: Short = ""
+    """One of `agent.core.announcement.Announcement`, said before the tone; any other is left out."""
 
 
 class End(Record, frozen=True, kw_only=True, tag="end"):
@@ -319,14 +470,34 @@ class Release(Record, frozen=True, kw_only=True, tag="release"):
     call_id: Short
 
 
+class WallClock(Record, frozen=True, kw_only=True, tag="wall_clock"):
+    """The civil time at `at_ms`, in milliseconds since 1970 on the wall at home, by a clock that one can trust.
+
+    Sent every hour; the gateway shows it on telephones, and forgets it after two.
+    """
+
+    at_ms: BootMs
+    local_ms: BootMs
+
+
+class Unlocked(Record, frozen=True, kw_only=True, tag="unlocked"):
+    """Whether the technician's code that was dialled on `line` is right: the handset hears it."""
+
+    line: LineNumber
+    accepted: bool
+
+
 class NetworkNews(Record, frozen=True, kw_only=True, tag="network"):
     """The agent has seen the network change: registrations that failed are worth another attempt."""
 
     change: NetworkChange
 
 
-GatewayRecord = Hello | CardState | LineState | AccountState | CallState | LineTestState | UpdateState | Log
-AgentRecord = Configure | Decide | End | Exercise | Release | NetworkNews
+GatewayRecord = (
+    Hello | CardState | LineState | LineSettings | AccountState | CallState | CallQuality | LineTestState | UpdateState
+    | Log | Unlock | StunState
+)  # fmt: skip
+AgentRecord = Configure | Decide | End | Exercise | Release | NetworkNews | WallClock | Unlocked
 
 _encoder = msgspec.json.Encoder()
 _gateway_decoder = msgspec.json.Decoder(GatewayRecord)

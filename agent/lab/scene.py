@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+from msgspec import Struct
 
-from agent.core.events import Tone
+from agent.core.terms import Tone
 from agent.data import load_tones
 from agent.lab.operator.config import LabConfig, LabDevice, LabSubscription, LabUser, check, save
 from agent.lab.subscriber import Behaviour, Subscriber
@@ -33,8 +33,7 @@ NEAR_TONE_HZ = 800
 DIAL_TONE = load_tones().tones[Tone.DIAL].segments[0].frequencies[0]
 
 
-@dataclass(frozen=True, slots=True)
-class Scene:
+class Scene(Struct, frozen=True):
     """Paths and secrets of one lab."""
 
     folder: Path
@@ -128,8 +127,7 @@ def make_scene(folder: Path, page_port: int) -> Scene:
     return scene
 
 
-@dataclass(frozen=True, slots=True)
-class Manners:
+class Manners(Struct, frozen=True):
     """How long the subscribers ring before they answer, and how long their tone is before they echo; milliseconds."""
 
     answer_ms: int = 600

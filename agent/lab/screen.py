@@ -160,6 +160,8 @@ class Screen:
 def _handset(line: dict[str, Any]) -> Text:
     if line["ringing"]:
         return Text("rings", style="bold yellow")
+    if line["announcement"]:
+        return Text(f"off-hook, told {line['announcement']}", style="green")
     if line["off_hook"]:
         return Text(f"off-hook, {line['tone']} tone" if line["tone"] else "off-hook", style="green")
     return Text("on-hook", style="dim")

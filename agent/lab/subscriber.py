@@ -21,7 +21,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from agent.clock import boot_ms
-from agent.core import events
+from agent.core import actions, events
+from agent.core.codecs import G711
 from agent.gateway import protocol
 from agent.gateway.daemon.sip import MAX_ACCOUNTS, SipError, SipStack
 from agent.gateway.record import Short
@@ -64,6 +65,7 @@ class Subscriber(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tone_ms: Annotated[int, Meta(ge=0, le=600_000)] = 2000
     """0: for ever."""
     expires_s: Annotated[int, Meta(ge=10, le=86_400)] = 300
+    codecs: Annotated[list[Short], Meta(max_length=16)] = msgspec.field(default_factory=lambda: list(G711))
 
 
 class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -109,7 +111,7 @@ class SubscriberProcess:
         self._lines = [ToneLine(config.listen_hz) for _ in range(_LINES)]
         self._line_of: dict[str, int] = {}
         self._owner_of: dict[str, str] = {}
-        self._due: list[tuple[int, events.SipAction]] = []
+        self._due: list[tuple[int, actions.SipAction]] = []
         self._events: queue.SimpleQueue[events.TelephoneEvent] = queue.SimpleQueue()
         self._commands: queue.SimpleQueue[Command | None] = queue.SimpleQueue()
         self._running = True
@@ -125,7 +127,7 @@ class SubscriberProcess:
         threading.Thread(target=self._read_commands, daemon=True).start()
         self._stack.configure([_account(subscriber) for subscriber in self._by_user.values()])
         for user in self._by_user:
-            self._stack.perform(events.Register(user))
+            self._stack.perform(actions.Register(user))
         while self._running:
             self._stack.poll(self._wait())
             self._drain()
@@ -184,23 +186,30 @@ class SubscriberProcess:
         _say("registration_failed", user=event.account, code=event.code, reason=event.reason, on_wire=event.on_wire)
         self._retries[event.account] += 1
         if not event.on_wire and self._retries[event.account] <= _MAX_RETRIES:
-            self._due.append((boot_ms() + _RETRY_MS, events.Register(event.account)))
+            self._due.append((boot_ms() + _RETRY_MS, actions.Register(event.account)))
 
     def _invited(self, event: events.IncomingInvite) -> None:
         call_id = event.call_id
-        _say("invite", call=call_id, user=event.account, caller=event.caller, called=event.called, source=event.source)
+        _say(
+            "invite",
+            call=call_id,
+            user=event.account,
+            caller=event.caller.number,
+            called=event.called,
+            source=event.source,
+        )
         subscriber = self._by_user[event.account]
         line = self._free_line()
         if subscriber.behaviour is Behaviour.BUSY or line is None:
-            self._stack.perform(events.Reject(call_id, _SC_BUSY))
+            self._stack.perform(actions.Reject(call_id, _SC_BUSY))
             return
-        self._stack.perform(events.Ringing(call_id))
+        self._stack.perform(actions.Ringing(call_id))
         at = boot_ms() + subscriber.answer_ms
         if subscriber.behaviour is Behaviour.ECHO_TONE:
             self._begin(call_id, subscriber, line)
-            self._due.append((at, events.Answer(call_id, line)))
+            self._due.append((at, actions.Answer(call_id, line)))
         elif subscriber.behaviour is Behaviour.NO_ANSWER:
-            self._due.append((at, events.Reject(call_id, _SC_UNAVAILABLE)))
+            self._due.append((at, actions.Reject(call_id, _SC_UNAVAILABLE)))
 
     def _begin(self, call_id: str, subscriber: Subscriber, line: int) -> None:
         self._line_of[call_id] = line
@@ -223,10 +232,10 @@ class SubscriberProcess:
         elif command.call is not None:
             self._call(command.call)
         elif command.press is not None:
-            self._stack.perform(events.SendDtmf(command.press.call, command.press.digit))
+            self._stack.perform(actions.SendDtmf(command.press.call, command.press.digit))
         elif command.hangup is not None:
             for call_id in tuple(self._line_of) if command.hangup == "all" else (command.hangup,):
-                self._stack.perform(events.HangUp(call_id))
+                self._stack.perform(actions.HangUp(call_id))
 
     def _call(self, command: CallCommand) -> None:
         subscriber, line = self._by_user.get(command.caller), self._free_line()
@@ -236,7 +245,7 @@ class SubscriberProcess:
         call_id = f"out-{command.caller}-{boot_ms()}"
         self._begin(call_id, subscriber, line)
         _say("calling", call=call_id, user=command.caller, to=command.to)
-        self._stack.perform(events.Invite(call_id, command.caller, command.to, line))
+        self._stack.perform(actions.Invite(call_id, command.caller, command.to, line))
 
     def _read_commands(self) -> None:
         for line in iter(lambda: sys.stdin.readline(_MAX_COMMAND), ""):
@@ -256,6 +265,7 @@ def _account(subscriber: Subscriber) -> protocol.Account:
     return protocol.Account(
         id=subscriber.user, user=subscriber.user, domain=subscriber.domain, password=subscriber.password,
         auth_user=subscriber.auth_user or subscriber.user, targets=[subscriber.target], expires_s=subscriber.expires_s,
+        codecs=list(subscriber.codecs),
     )  # fmt: skip
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from firmware_bridge.tonemeter import level_dbm0, tone
 
@@ -21,8 +22,7 @@ _SEND_DBM0 = -13.0
 _STEADY_BLOCKS = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
+class Heard(Struct, frozen=True):
     """A steady tone: its frequency in hertz (0: silence) and level in dBm0."""
 
     hz: int

@@ -21,6 +21,7 @@ import msgspec
 
 from agent.lab.process import LabProcessError, Message, TalkingProcess
 from agent.lab.scene import Manners, Scene, make_scene, write_adapter_files
+from agent.store.errors import StoreMissing
 from agent.store.records import StoredCdr
 from agent.store.store import Store
 from agent.supervisor import Child, Supervised, pause_before_restart
@@ -201,7 +202,10 @@ class World:
             return None
 
     async def records(self, limit: int = 100) -> list[StoredCdr]:
-        """The adapter's own records, newest first, read beside the running agent."""
-        reader = await Store.open_reader(self.scene.agent_folder)
+        """The adapter's own records, newest first, read beside the running agent; none before its first start."""
+        try:
+            reader = await Store.open_reader(self.scene.agent_folder)
+        except StoreMissing:
+            return []
         async with reader:
             return await reader.recent(limit)

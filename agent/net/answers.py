@@ -6,10 +6,10 @@ not MAX_STALE_S old, and a telephone prefers an old address to none.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct, structs
 
 from agent.net.names import MAX_RECORDS, Question, Rdata
 
@@ -23,8 +23,7 @@ DENIED_STALE_S: Final = 86_400
 MAX_ANSWERS: Final = 256
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """The records of one question (none: there are none), since when, and for how long fresh."""
 
     question: Question
@@ -69,4 +68,4 @@ class Answers:
 
 
 def _key(record: Rdata) -> tuple[object, ...]:
-    return dataclasses.astuple(record)
+    return structs.astuple(record)

@@ -9,24 +9,28 @@ import enum
 import ipaddress
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, TypeVar
+
+from msgspec import Struct
+
+from agent.core.place import uri_host
+from agent.core.transports import Transport
 
 MAX_TARGETS: Final = 8
 """What the gateway keeps of one registration."""
 MAX_RECORDS: Final = 16
 MAX_ADDRESSES: Final = 4
 """Of one name and family: a name with dozens would crowd every other server out."""
-TRANSPORTS: Final = ("udp",)
-"""What the gateway speaks, preferred first."""
+DEFAULT_TRANSPORTS: Final = (Transport.UDP,)
+"""What is used, preferred first, where neither the target nor the DNS nor the operator says which."""
 
 _SPEC: Final = re.compile(
-    r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^:;\[\]\s/@]{1,253})(?::(?P<port>\d{1,5}))?(?:;transport=(?P<transport>[A-Za-z]+))?"
+    r"(?:(?P<name>[^@:;\[\]\s/]{1,253})@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^:;\[\]\s/@]{1,253})(?::(?P<port>\d{1,5}))?"
+    r"(?:;transport=(?P<transport>[A-Za-z]+))?"
 )
 _LABEL: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")
-_SERVICE: Final = {"udp": "_sip._udp", "tcp": "_sip._tcp", "tls": "_sips._tcp"}
-_NAPTR_SERVICE: Final = {"SIP+D2U": "udp", "SIP+D2T": "tcp", "SIPS+D2T": "tls"}
-_DEFAULT_PORT: Final = {"udp": 5060, "tcp": 5060, "tls": 5061}
+_SERVICE: Final = {Transport.UDP: "_sip._udp", Transport.TCP: "_sip._tcp", Transport.TLS: "_sips._tcp"}
+_NAPTR_SERVICE: Final = {"SIP+D2U": Transport.UDP, "SIP+D2T": Transport.TCP, "SIPS+D2T": Transport.TLS}
 _MAX_PORT: Final = 65_535
 
 
@@ -46,16 +50,14 @@ class Kind(enum.StrEnum):
     AAAA = "AAAA"
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(Struct, frozen=True):
     """One question; `name` in lower case, without the last dot."""
 
     name: str
     kind: Kind
 
 
-@dataclass(frozen=True, slots=True)
-class Naptr:
+class Naptr(Struct, frozen=True):
     """RFC 3403 §4.1; `replacement` as a Question's name."""
 
     order: int
@@ -65,8 +67,7 @@ class Naptr:
     replacement: str
 
 
-@dataclass(frozen=True, slots=True)
-class Srv:
+class Srv(Struct, frozen=True):
     """RFC 2782; an empty `host`: the service is decidedly not there."""
 
     priority: int
@@ -75,8 +76,7 @@ class Srv:
     host: str
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(Struct, frozen=True):
     """An A or AAAA record, as text in its shortest form."""
 
     ip: str
@@ -87,13 +87,14 @@ Known = Mapping[Question, Sequence[Rdata]]
 """Questions that have been answered; with nothing, where there is nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Spec:
-    """A target as the operator writes it: `host[:port][;transport=udp]`."""
+class Spec(Struct, frozen=True):
+    """A target as the operator writes it: `[name@]host[:port][;transport=udp]`; a name with tls to an address only."""
 
     host: str
     port: int | None
-    transport: str
+    transport: Transport | None
+    name: str = ""
+    """Whom the certificate must name, where the host is the address that this server has."""
 
     @property
     def address(self) -> str:
@@ -104,8 +105,7 @@ class Spec:
             return ""
 
 
-@dataclass(frozen=True, slots=True)
-class Expansion:
+class Expansion(Struct, frozen=True):
     """What is known so far: IP targets best first, and the questions whose answers may add to them."""
 
     targets: tuple[str, ...] = ()
@@ -116,28 +116,42 @@ def parse_spec(text: str) -> Spec:
     """Read a target. Raises TargetError for a form, port, host or transport that cannot be."""
     match = _SPEC.fullmatch(text)
     if match is None:
-        raise TargetError(f"target {text!r} is not of the form host:port;transport=udp")
-    transport = (match["transport"] or "").lower()
-    if transport and transport not in TRANSPORTS:
-        raise TargetError(
-            f"target {text!r} asks for transport {transport}; this adapter speaks {', '.join(TRANSPORTS)}"
-        )
+        raise TargetError(f"target {text!r} is not of the form [name@]host:port;transport=udp")
+    transport = _transport(match["transport"], text) if match["transport"] else None
     port = int(match["port"]) if match["port"] else None
     if port is not None and not 0 < port <= _MAX_PORT:
         raise TargetError(f"target {text!r} has port {port}, which does not exist")
     host = match["host"].strip("[]").rstrip(".").lower()
-    spec = Spec(host, port, transport)
-    if not spec.address and not all(_LABEL.fullmatch(label) for label in host.split(".")):
+    spec = Spec(host, port, transport, (match["name"] or "").rstrip(".").lower())
+    if not spec.address and not _is_name(host):
         raise TargetError(f"target {text!r} has a host that is neither an IP address nor a name")
+    if match["name"] and not (transport is Transport.TLS and spec.address and _is_name(spec.name)):
+        raise TargetError(f"target {text!r} has a name before @, which only tls to an IP address has")
     return spec
 
 
-def expand(spec: Spec, known: Known, draw: Callable[[str], float]) -> Expansion:
+def _transport(word: str, text: str) -> Transport:
+    try:
+        return Transport(word.lower())
+    except ValueError:
+        raise TargetError(
+            f"target {text!r} asks for transport {word}; this adapter speaks {', '.join(Transport)}"
+        ) from None
+
+
+def _is_name(text: str) -> bool:
+    return all(_LABEL.fullmatch(label) for label in text.split("."))
+
+
+def expand(
+    spec: Spec, known: Known, draw: Callable[[str], float], transports: Sequence[Transport] = DEFAULT_TRANSPORTS
+) -> Expansion:
     """Follow the records as far as they are known. `draw` gives each name its number, 0 ≤ u < 1, always the same one:
 
-    the weights of a fleet are kept, and one adapter's order does not change from day to day.
+    the weights of a fleet are kept, and one adapter's order does not change from day to day. `transports` are used in
+    their order where neither the target nor a NAPTR record names one.
     """
-    return _Expander(known, draw).expand(spec)
+    return _Expander(spec, known, draw, transports).expand()
 
 
 def merge(expansions: Sequence[Expansion]) -> Expansion:
@@ -148,48 +162,56 @@ def merge(expansions: Sequence[Expansion]) -> Expansion:
 
 
 class _Expander:
-    def __init__(self, known: Known, draw: Callable[[str], float]) -> None:
+    def __init__(self, spec: Spec, known: Known, draw: Callable[[str], float], transports: Sequence[Transport]) -> None:
+        self._spec = spec
         self._known = known
         self._draw = draw
+        self._transports = (spec.transport,) if spec.transport else tuple(transports)
         self._wanted: set[Question] = set()
 
-    def expand(self, spec: Spec) -> Expansion:
-        return Expansion(tuple(self._targets(spec))[:MAX_TARGETS], frozenset(self._wanted))
+    def expand(self) -> Expansion:
+        return Expansion(tuple(self._targets())[:MAX_TARGETS], frozenset(self._wanted))
 
-    def _targets(self, spec: Spec) -> list[str]:
-        transport = spec.transport or TRANSPORTS[0]
+    def _targets(self) -> list[str]:
+        spec = self._spec
+        first = self._transports[0]
         if spec.address:
-            return [_written(spec.address, spec.port or _DEFAULT_PORT[transport], transport)]
+            # A port belongs to one transport; without one every transport has its own.
+            ones = self._transports if spec.port is None else (first,)
+            return [self._written(spec.address, spec.port or one.default_port, one) for one in ones]
         if spec.port is not None:
-            return self._addresses(spec.host, spec.port, transport)
+            return self._addresses(spec.host, spec.port, first)
         if spec.transport:
-            return self._service(spec.host, [spec.transport])
+            return self._service(spec.host)
         naptrs = self._ask(spec.host, Kind.NAPTR, Naptr)
         if naptrs is None:
             return []
         chosen = sorted(
-            (one for one in naptrs if _NAPTR_SERVICE.get(one.service.upper()) in TRANSPORTS and one.replacement),
+            (one for one in naptrs if one.service.upper() in _NAPTR_SERVICE and one.replacement),
             key=lambda one: (one.order, one.preference),
         )
         found = [target for one in chosen for target in self._replacement(one)]
-        return found or (self._service(spec.host, list(TRANSPORTS)) if not self._wanted else [])
+        return found or (self._service(spec.host) if not self._wanted else [])
 
     def _replacement(self, naptr: Naptr) -> list[str]:
         transport = _NAPTR_SERVICE[naptr.service.upper()]
         if naptr.flags.lower() == "a":
-            return self._addresses(naptr.replacement, _DEFAULT_PORT[transport], transport)
+            return self._addresses(naptr.replacement, transport.default_port, transport)
         return self._servers(naptr.replacement, transport) or [] if naptr.flags.lower() == "s" else []
 
-    def _service(self, host: str, transports: list[str]) -> list[str]:
+    def _service(self, host: str) -> list[str]:
         """SRV for each transport; the name's own addresses where there is no SRV at all (RFC 3263 §4.2)."""
-        answers = [self._servers(f"{_SERVICE[transport]}.{host}", transport) for transport in transports]
+        answers = [self._servers(f"{_SERVICE[transport]}.{host}", transport) for transport in self._transports]
         if any(answer is not None for answer in answers):
             return [target for answer in answers for target in answer or []]
         if self._wanted:
             return []
-        return self._addresses(host, _DEFAULT_PORT[transports[0]], transports[0])
+        return [
+            target for transport in self._transports
+            for target in self._addresses(host, transport.default_port, transport)
+        ]  # fmt: skip
 
-    def _servers(self, name: str, transport: str) -> list[str] | None:
+    def _servers(self, name: str, transport: Transport) -> list[str] | None:
         """The targets of an SRV name in order; None: it has no SRV record, or not yet."""
         records = self._ask(name, Kind.SRV, Srv)
         if not records:
@@ -200,12 +222,18 @@ class _Expander:
             for target in self._addresses(one.host, one.port, transport)
         ]  # fmt: skip
 
-    def _addresses(self, host: str, port: int, transport: str) -> list[str]:
+    def _addresses(self, host: str, port: int, transport: Transport) -> list[str]:
         # IPv4 first: in a home it is the older of the two, and the one that fails less.
         found = [self._ask(host, kind, Address) or [] for kind in (Kind.A, Kind.AAAA)]
         # Servers turn their addresses round with every answer; what counts is that this adapter's order stays.
         ordered = [sorted(family, key=lambda one: self._draw(one.ip)) for family in found]
-        return [_written(one.ip, port, transport) for family in ordered for one in family[:MAX_ADDRESSES]]
+        return [self._written(one.ip, port, transport) for family in ordered for one in family[:MAX_ADDRESSES]]
+
+    def _written(self, address: str, port: int, transport: Transport) -> str:
+        """With tls after the name that the operator wrote: what a record leads to proves nothing (RFC 5922 §7.3)."""
+        host = uri_host(address)
+        name = self._spec.name or ("" if self._spec.address else self._spec.host)
+        return f"{f'{name}@' if name and transport is Transport.TLS else ''}{host}:{port};transport={transport}"
 
     def _ask(self, name: str, kind: Kind, record: type[_R]) -> list[_R] | None:
         question = Question(name, kind)
@@ -229,8 +257,3 @@ def order(records: Sequence[Srv], draw: Callable[[Srv], float]) -> list[Srv]:
         return (one.priority, 1, luck) if one.weight == 0 else (one.priority, 0, luck ** (1.0 / one.weight) * -1.0)
 
     return sorted(records, key=key)
-
-
-def _written(address: str, port: int, transport: str) -> str:
-    host = f"[{address}]" if ":" in address else address
-    return f"{host}:{port};transport={transport}"

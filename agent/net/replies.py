@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
+from agent.core.place import uri_host
 from agent.net.names import Rdata
 
 
@@ -11,19 +12,17 @@ class DnsError(Exception):
     """A server gave no usable answer; the message says what it did instead."""
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
+class Server(Struct, frozen=True):
     """Where to ask."""
 
     ip: str
     port: int = 53
 
     def __str__(self) -> str:
-        return f"[{self.ip}]:{self.port}" if ":" in self.ip else f"{self.ip}:{self.port}"
+        return f"{uri_host(self.ip)}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """The records of the question itself (none: the server says that there are none), and their shortest TTL.
 
     `alias`: the name that a chain of CNAMEs ends at, where the server did not follow it further.

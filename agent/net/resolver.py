@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
+from msgspec import Struct
+
+from agent.core.transports import Transport
 from agent.net.answers import MAX_TTL_S, Answer, Answers
-from agent.net.names import Question, Rdata, Spec, expand, merge
+from agent.net.names import DEFAULT_TRANSPORTS, Question, Rdata, Spec, expand, merge
 from agent.net.replies import DnsError, Reply, Server
 from agent.net.sources import Sources
 
@@ -21,8 +23,7 @@ MAX_ALIASES: Final = 4
 _AT_ONCE: Final = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Resolution:
+class Resolution(Struct, frozen=True):
     """IP targets, best first. `stale`: some answer is older than it should be. `silent`: some question has none at all,
 
     because no server answered it; without it, no targets means that the operator has none.
@@ -47,18 +48,20 @@ class Resolver:
         self._now_s = now_s
         self._timeout_s = timeout_s
 
-    def literal(self, specs: Sequence[Spec]) -> tuple[str, ...] | None:
+    def literal(
+        self, specs: Sequence[Spec], transports: Sequence[Transport] = DEFAULT_TRANSPORTS
+    ) -> tuple[str, ...] | None:
         """The targets where nothing has to be asked; None: a name is among them."""
-        found = merge([expand(spec, {}, self._draw) for spec in specs])
+        found = merge([expand(spec, {}, self._draw, transports) for spec in specs])
         return None if found.wanted else found.targets
 
-    async def resolve(self, specs: Sequence[Spec]) -> Resolution:
+    async def resolve(self, specs: Sequence[Spec], transports: Sequence[Transport] = DEFAULT_TRANSPORTS) -> Resolution:
         """Resolve targets in the operator's order. Never raises because of what servers do."""
         known: dict[Question, Sequence[Rdata]] = {}
         refresh_s, stale, silent = MAX_TTL_S, False, False
         found = merge([])
         for _ in range(MAX_ROUNDS):
-            found = merge([expand(spec, known, self._draw) for spec in specs])
+            found = merge([expand(spec, known, self._draw, transports) for spec in specs])
             questions = sorted(found.wanted, key=str)[: MAX_QUESTIONS - len(known)]
             if not questions:
                 break

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import structlog
+from msgspec import Struct
 
+from agent.core.transports import Transport
 from agent.net.answers import Answers
 from agent.net.memory import Memory
-from agent.net.names import Spec, TargetError, parse_spec
+from agent.net.names import DEFAULT_TRANSPORTS, Spec, TargetError, parse_spec
 from agent.net.resolver import ASK_TIMEOUT_S, Resolution, Resolver
 from agent.net.sources import Sources
 
@@ -21,13 +22,21 @@ _LONGEST_RETRY_S: Final = 300.0
 _log = structlog.get_logger("agent.net")
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """The targets of one registration as the operator writes them; `domain` where there are none."""
 
     id: str
     domain: str
     targets: tuple[str, ...]
+    transports: tuple[Transport, ...] = DEFAULT_TRANSPORTS
+    """What the operator speaks, preferred first; used where neither a target nor the DNS says which."""
+
+
+class _Asked(Struct, frozen=True):
+    """What one registration needs resolved."""
+
+    specs: tuple[Spec, ...]
+    transports: tuple[Transport, ...]
 
 
 class TargetWatch:
@@ -47,22 +56,22 @@ class TargetWatch:
         self._changed = changed
         self._dns_back = dns_back
         self._uniform = uniform
-        self._specs: dict[str, tuple[Spec, ...]] = {}
+        self._asked: dict[str, _Asked] = {}
         self._resolved: dict[str, tuple[str, ...]] = {}
         self._news = asyncio.Event()
         self._down = False
 
     def use(self, wanted: Sequence[Wanted]) -> None:
         """Resolve exactly these registrations; those that need no DNS have their targets when this returns."""
-        specs = {one.id: self._parse(one) for one in wanted}
-        for name, ones in specs.items():
-            literal = self._resolver.literal(ones)
+        asked = {one.id: _Asked(self._parse(one), one.transports) for one in wanted}
+        for name, one in asked.items():
+            literal = self._resolver.literal(one.specs, one.transports)
             if literal is not None:
                 self._resolved[name] = literal
-            elif self._specs.get(name) != ones:
+            elif self._asked.get(name) != one:
                 self._resolved.pop(name, None)
-        self._specs = specs
-        self._resolved = {name: targets for name, targets in self._resolved.items() if name in specs}
+        self._asked = asked
+        self._resolved = {name: targets for name, targets in self._resolved.items() if name in asked}
         self._news.set()
 
     def targets(self, name: str) -> tuple[str, ...] | None:
@@ -72,14 +81,14 @@ class TargetWatch:
     @property
     def complete(self) -> bool:
         """Whether every registration has been resolved, be it to nothing."""
-        return self._specs.keys() <= self._resolved.keys()
+        return self._asked.keys() <= self._resolved.keys()
 
     async def run(self) -> None:
         """Resolve until cancelled."""
         retry_s = _FIRST_RETRY_S
         while True:
             self._news.clear()
-            refresh_s, failing = await self._resolve_all(dict(self._specs))
+            refresh_s, failing = await self._resolve_all(dict(self._asked))
             self._save()
             if failing:
                 # Full jitter: a town that loses its DNS comes back to it together.
@@ -93,26 +102,26 @@ class TargetWatch:
             except TimeoutError:
                 continue
 
-    async def _resolve_all(self, specs: Mapping[str, tuple[Spec, ...]]) -> tuple[float, bool]:
+    async def _resolve_all(self, wanted: Mapping[str, _Asked]) -> tuple[float, bool]:
         refresh_s, failing, asked, changed = _LONGEST_RETRY_S * 12, False, False, False
-        for name, ones in specs.items():
-            if self._resolver.literal(ones) is not None:
+        for name, one in wanted.items():
+            if self._resolver.literal(one.specs, one.transports) is not None:
                 continue
             asked = True
-            found = await self._resolver.resolve(ones)
+            found = await self._resolver.resolve(one.specs, one.transports)
             failing = failing or found.stale or found.silent
             refresh_s = min(refresh_s, found.refresh_s)
-            changed = self._take(name, ones, found) or changed
+            changed = self._take(name, one, found) or changed
         if asked:
             self._judge(failing=failing)
         if changed:
             self._changed()
         return refresh_s, failing
 
-    def _take(self, name: str, specs: tuple[Spec, ...], found: Resolution) -> bool:
+    def _take(self, name: str, asked: _Asked, found: Resolution) -> bool:
         """Keep a result; an empty one only where the DNS has spoken, and never in place of one that has targets."""
         before = self._resolved.get(name)
-        if self._specs.get(name) != specs or found.targets == before:
+        if self._asked.get(name) != asked or found.targets == before:
             return False
         if not found.targets and (before or found.silent):
             return False

@@ -10,11 +10,21 @@ import datetime as dt
 import enum
 from typing import Annotated, Any
 
+import msgspec
 from msgspec import Meta, Struct
 
 from agent.core.cdr import Cdr
-from agent.core.events import LineProfile
+from agent.core.codecs import G711
+from agent.core.ranges import MAX_RANGES, MAX_TEXT, parse_ranges
+from agent.core.services import ServiceCodes
+from agent.core.srtp import Srtp
+from agent.core.stun import MAX_TEXT as MAX_STUN_TEXT
+from agent.core.stun import parse_server
+from agent.core.terms import LineProfile
+from agent.core.transports import Transport
 
+MIN_SESSION_S = 90
+"""RFC 4028 §4."""
 MAX_BATCH = 100
 MAX_BODY = 1 << 20
 MAX_FILE = 16 << 20
@@ -27,6 +37,14 @@ Month = Annotated[str, Meta(pattern="^[0-9]{4}-(0[1-9]|1[0-2])$")]
 Prefix = Annotated[str, Meta(pattern="^[1-9][0-9]{0,14}$")]
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 
+AddressRange = Annotated[
+    str, Meta(max_length=MAX_TEXT, description="192.0.2.0/24 or 2001:db8::/32; at least a /8, or /16")
+]
+
+StunServer = Annotated[
+    str, Meta(max_length=MAX_STUN_TEXT, description="IP address and port: 192.0.2.1:3478 or [2001:db8::1]:3478")
+]
+
 Tally = Annotated[int, Meta(ge=0, le=10**15)]
 
 
@@ -34,11 +52,16 @@ class Body(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Base of every body. Unknown fields are ignored: an operator may be newer than the adapter."""
 
 
+Codec = Annotated[str, Meta(min_length=1, max_length=32)]
+"""Encoding name of a speech codec (RFC 3551 §6): PCMA, PCMU, G722, opus. One that the adapter lacks is left out."""
+
+
 class Registration(Body, frozen=True, kw_only=True):
     """One SIP registration: address of record, credential, targets best first.
 
-    A target is `host[:port][;transport=udp]`. A name is looked up as RFC 3263 says: without port by NAPTR and SRV;
-    without any target the domain is.
+    A target is `host[:port][;transport=udp]`, with udp, tcp or tls. A name is looked up as RFC 3263 says: without port
+    by NAPTR and SRV; without any target the domain is. With tls the certificate has to name the host as it is written
+    here, or, where the host is an address, what stands before it: `sip.example.net@192.0.2.1:5061;transport=tls`.
     """
 
     id: Name
@@ -48,6 +71,10 @@ class Registration(Body, frozen=True, kw_only=True):
     password: Annotated[str, Meta(min_length=1, max_length=256)]
     targets: Annotated[list[Name], Meta(max_length=8)] = []
     expires_s: Annotated[int, Meta(ge=10, le=86_400)] = 300
+    codecs: Annotated[list[Codec], Meta(max_length=16)] = []
+    """Of this registration, the best first; empty: those of the profile."""
+    srtp: Srtp = Srtp.OFF
+    """Whether speech is encrypted: not, where the far end can, or always. By targets with tls only."""
 
     def __repr__(self) -> str:
         return f"Registration(id={self.id!r}, domain={self.domain!r})"
@@ -63,6 +90,8 @@ class Number(Body, frozen=True, kw_only=True):
     number: E164
     registration: Name
     lines: Annotated[list[Annotated[int, Meta(ge=0, le=7)]], Meta(max_length=8)]
+    code: Annotated[str, Meta(pattern=r"^([*#][0-9*#]{1,16}N)?$")] = ""
+    """What is dialled to call from this number instead of the line's, `N` standing for whom to call: `*71*N`."""
     notice: dt.date | None = None
     """Civil day on which the customer gave it up."""
     last_day: dt.date | None = None
@@ -81,16 +110,75 @@ class OutgoingLine(Body, frozen=True, kw_only=True):
     """Tenths of a decibel, towards the network."""
     receive_gain_ddb: Annotated[int, Meta(ge=-150, le=60)] = 0
     """Tenths of a decibel, towards the telephone."""
+    clir: bool = False
+    """Whether its number is withheld from whom it calls."""
+
+
+class ServiceSettings(Body, frozen=True, kw_only=True):
+    """The supplementary services that the platform has or leaves to the adapter, where they are not as shipped.
+
+    What is not told stays as it is shipped (`services.toml`); services that the adapter does not know are ignored.
+    """
+
+    codes: dict[Name, ServiceCodes] = {}
+    """By service: who performs it (`local`: the adapter, `platform`, `off`), and the codes that call it."""
+    no_answer_s: Annotated[int, Meta(ge=5, le=120)] | None = None
+    """Ringing before a call goes on to another number."""
+    hotline_s: Annotated[int, Meta(ge=0, le=30)] | None = None
+    platform_bills: bool | None = None
+    """Whether the platform bills calls that it places for the adapter (302, REFER), and the customer agreed to that."""
+
+
+class EndedLine(enum.StrEnum):
+    """What a line is good for when the subscription has ended."""
+
+    EMERGENCY_ONLY = "emergency_only"
+    """A lifted handset is told in words and by the special information tone that only emergency numbers work."""
+    DEAD = "dead"
+    """No dial tone, no ringing; an emergency number that is dialled all the same is tried."""
 
 
 class SipProfile(Body, frozen=True, kw_only=True):
     """How the operator's platform wants to be spoken to, as data."""
 
     number_format: Annotated[str, Meta(pattern="^(plus|digits|national)$")] = "plus"
+    rtp_timeout_s: Annotated[int, Meta(ge=0, le=3600)] = 30
+    """A call ends when nothing has come from the far end for so long, unless it is held; 0: never."""
+    trust_identity: bool = False
+    """Whether the platform's P-Asserted-Identity names the caller, and its Diversion or History-Info whom he called
+    first: only where the platform removes what others write there."""
+    session_s: Annotated[int, Meta(ge=0, le=86_400)] = 1800
+    """Session interval that calls ask for (RFC 4028), 90 s at least; 0: no session timers."""
+    mailbox: bool = False
+    """Whether the platform has a voice mailbox and tells of its messages (SUBSCRIBE message-summary, RFC 3842)."""
     options_s: Annotated[int, Meta(ge=0, le=600)] = 30
     """How often a registered adapter asks by OPTIONS whether the way to the platform lives; 0: never."""
+    transports: Annotated[list[Transport], Meta(min_length=1, max_length=3)] = msgspec.field(
+        default_factory=lambda: [Transport.UDP]
+    )
+    """What the platform speaks, preferred first; used where neither a target nor its NAPTR records say which."""
     boot_spread_s: Annotated[int, Meta(ge=0, le=600)] = 30
     """After a power cut each adapter registers within this time, at random, or when a handset is lifted."""
+    services: ServiceSettings = ServiceSettings()
+    codecs: Annotated[list[Codec], Meta(max_length=16)] = msgspec.field(default_factory=lambda: list(G711))
+    """Speech codecs, the best first. PCMA is put last where no form of G.711 is listed; machines use G.711 only."""
+    rtp_stat: bool = False
+    """Whether a BYE of the adapter tells how the call sounded (`X-RTP-Stat`)."""
+    ended_line: EndedLine = EndedLine.EMERGENCY_ONLY
+    signalling_ranges: Annotated[list[AddressRange], Meta(max_length=MAX_RANGES)] = []
+    """Where the platform's SIP comes from beside the targets' addresses; empty: from those alone."""
+    media_ranges: Annotated[list[AddressRange], Meta(max_length=MAX_RANGES)] = []
+    """Where its speech comes from beside the targets' addresses; empty: not told."""
+    stun_server: StunServer = ""
+    """Asked where far ends can send speech to, for those that do not send it to where it comes from; empty: nobody."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError naming a range or STUN server that is none, or an interval that nobody may ask for."""
+        if 0 < self.session_s < MIN_SESSION_S:
+            raise ValueError(f"session_s is {self.session_s}, which has to be 0 or at least {MIN_SESSION_S}")
+        parse_ranges((*self.signalling_ranges, *self.media_ranges))
+        if self.stun_server:
+            parse_server(self.stun_server)
 
 
 class FileInfo(Body, frozen=True, kw_only=True):

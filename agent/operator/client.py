@@ -9,7 +9,6 @@ import ipaddress
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +16,7 @@ from typing import Self, TypeVar
 
 import aiohttp
 import msgspec
+from msgspec import Struct
 from yarl import URL
 
 from agent.operator.api import (
@@ -49,8 +49,7 @@ _REJECTED = frozenset({400, 409, 413, 422})
 _CHUNK = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Timeouts:
+class Timeouts(Struct, frozen=True):
     """Seconds: to connect, of silence, for a whole exchange, and for a whole download (16 MB at 30 kB/s)."""
 
     connect_s: float = 10.0

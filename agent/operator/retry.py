@@ -7,9 +7,10 @@ measured against the answer's own `Date`, since an adapter's wall clock may be w
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+
+from msgspec import Struct, structs
 
 from agent.operator.errors import Busy, Refused
 
@@ -46,8 +47,7 @@ def retry_after_s(value: str | None, date: str | None) -> float | None:
     return max(0.0, (until - now).total_seconds())
 
 
-@dataclass(frozen=True, slots=True)
-class Retry:
+class Retry(Struct, frozen=True):
     """How often in a row it failed, and the boot time in milliseconds before which nothing is tried again."""
 
     failures: int = 0
@@ -73,7 +73,7 @@ class Retry:
 
     def postponed(self, now_ms: int, wait_s: float) -> Retry:
         """Not before `wait_s` from now, whatever went before."""
-        return replace(self, not_before_ms=now_ms + round(wait_s * 1000))
+        return structs.replace(self, not_before_ms=now_ms + round(wait_s * 1000))
 
     def remaining_s(self, now_ms: int) -> float:
         """Seconds until the next attempt is due; 0 where it is due now."""

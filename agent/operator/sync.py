@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass, replace
 from datetime import UTC
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 import msgspec
 import structlog
+from msgspec import Struct, structs
 
 from agent.clock import Moment
 from agent.operator.api import MAX_FILE, FileInfo, Subscription
@@ -55,16 +55,14 @@ class SourcePort(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """What is newly in force; None: as before. A subscription holds credentials: it is never logged."""
 
     subscription: Subscription | None = None
     price_list: FileInfo | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SyncStatus:
+class SyncStatus(Struct, frozen=True):
     """What the page shows: times in RFC 3339 UTC, `next_attempt_ms` of the boot clock."""
 
     failures: int = 0
@@ -82,8 +80,7 @@ class _Kept(msgspec.Struct, frozen=True):
     lists: list[FileInfo]
 
 
-@dataclass(frozen=True, slots=True)
-class _Refusal:
+class _Refusal(Struct, frozen=True):
     """A price list that was not taken. Not `permanent`: the reason may pass, and it is tried again."""
 
     sha256: str
@@ -336,7 +333,7 @@ class Syncer:
 
     def _note_failure(self, error: Exception, trouble: Trouble) -> None:
         self._retry = self._retry.after(error, self._clock().boot_ms, self._uniform)
-        self._status = replace(
+        self._status = structs.replace(
             self._status,
             failures=self._retry.failures,
             last_error=trouble,

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC
 from typing import Protocol
 
 import structlog
+from msgspec import Struct, structs
 
 from agent.clock import Moment
 from agent.core.cdr import Cdr
@@ -77,8 +77,7 @@ class UploadPort(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class UploadStatus:
+class UploadStatus(Struct, frozen=True):
     """What the page shows: RFC 3339 UTC times, counts since the process began, `next_attempt_ms` of the boot clock."""
 
     pending: int = 0
@@ -98,8 +97,7 @@ class UploadStatus:
     """While more than a batch waits: how many of how many have left the queue since then. 0 of 0: no backlog."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Lone:
+class _Lone(Struct, frozen=True):
     """A record that failed alone: how often, since when (boot clock), and how many others had been taken by then."""
 
     failures: int
@@ -179,7 +177,7 @@ class Uploader:
             else:
                 self._note_success()
         self._retry = Retry()
-        self._status = replace(self._status, backlog_done=0, backlog_total=0)
+        self._status = structs.replace(self._status, backlog_done=0, backlog_total=0)
         await self._count_pending()
         return None
 
@@ -242,7 +240,7 @@ class Uploader:
         if taken:
             wall = self._clock().wall.astimezone(UTC)
             acknowledged = await self._outbox.acknowledge(taken, wall.isoformat(timespec="seconds"))
-            self._status = replace(self._status, acknowledged=self._status.acknowledged + acknowledged)
+            self._status = structs.replace(self._status, acknowledged=self._status.acknowledged + acknowledged)
             self._poison_run = 0
             self._cut_off = 0
             for id_ in taken:
@@ -254,7 +252,7 @@ class Uploader:
 
     async def _quarantine(self, cdr_id: str, reason: str) -> None:
         await self._outbox.quarantine(cdr_id, reason)
-        self._status = replace(self._status, quarantined=self._status.quarantined + 1)
+        self._status = structs.replace(self._status, quarantined=self._status.quarantined + 1)
         _log.error("cdr_quarantined", call_id=cdr_id, reason=reason)
 
     async def _isolate(self, records: Sequence[Cdr]) -> None:
@@ -268,7 +266,7 @@ class Uploader:
             return
         cdr_id, now_ms = records[0].id, self._clock().boot_ms
         before = self._lone.get(cdr_id, _Lone(0, now_ms, self._status.acknowledged))
-        lone = replace(before, failures=before.failures + 1)
+        lone = structs.replace(before, failures=before.failures + 1)
         if (
             lone.failures >= LONE_FAILURES
             and now_ms - lone.since_ms >= LONE_MS
@@ -290,7 +288,7 @@ class Uploader:
     def _note_success(self) -> None:
         self._retry = Retry()
         self._size = min(MAX_BATCH, self._size * 2)
-        self._status = replace(
+        self._status = structs.replace(
             self._status,
             failures=0,
             last_success=self._clock().wall.astimezone(UTC).isoformat(timespec="seconds"),
@@ -300,7 +298,7 @@ class Uploader:
 
     def _note_failure(self, error: Exception, trouble: Trouble) -> None:
         self._retry = self._retry.after(error, self._clock().boot_ms, self._uniform)
-        self._status = replace(
+        self._status = structs.replace(
             self._status,
             failures=self._retry.failures,
             errors=self._status.errors + 1,
@@ -319,10 +317,10 @@ class Uploader:
                 return
             self._gone_before, self._told_ms = gone, now_ms
         elif now_ms - self._told_ms < PROGRESS_MS:
-            self._status = replace(status, backlog_done=gone - self._gone_before)
+            self._status = structs.replace(status, backlog_done=gone - self._gone_before)
             return
         waiting, done = await self._outbox.pending_count(), gone - self._gone_before
-        self._status = replace(status, pending=waiting, backlog_done=done, backlog_total=done + waiting)
+        self._status = structs.replace(status, pending=waiting, backlog_done=done, backlog_total=done + waiting)
         self._told_ms = now_ms
         _log.info("upload_progress", done=done, total=done + waiting)
 
@@ -332,7 +330,7 @@ class Uploader:
         except Exception as error:  # noqa: BLE001 - a number for the page; the last one stands
             _log.warning("outbox_unreadable", detail=str(error))
             return
-        self._status = replace(self._status, pending=count)
+        self._status = structs.replace(self._status, pending=count)
 
 
 async def wait_for_wake(wake: asyncio.Event, seconds: float | None) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from datetime import UTC, tzinfo
 from typing import Protocol
 
 import msgspec
 import structlog
+from msgspec import Struct, structs
 
 from agent.clock import FLOOR, Moment
 from agent.operator.api import Usage
@@ -35,8 +35,7 @@ class UsagePort(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class UsageStatus:
+class UsageStatus(Struct, frozen=True):
     """How the last question went. `last_success`: RFC 3339 UTC; `next_attempt_ms` of the boot clock."""
 
     failures: int = 0
@@ -137,7 +136,7 @@ class UsagePoller:
 
     def _failed(self, error: OperatorError) -> None:
         self._retry = self._retry.after(error, self._clock().boot_ms, self._uniform)
-        self._status = replace(
+        self._status = structs.replace(
             self._status, failures=self._retry.failures, last_error=Trouble.of(error), detail=str(error),
             next_attempt_ms=self._retry.not_before_ms,
         )  # fmt: skip

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import date, timedelta
 from itertools import groupby, pairwise
 from operator import attrgetter
 from statistics import median_low
 from typing import Final
+
+import msgspec
+from msgspec import Struct
 
 from agent.core.civil import DAY_S
 from agent.core.money import format_amount
@@ -50,8 +52,7 @@ class FindingKind(enum.StrEnum):
     STALE = "stale"
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """One doubt. `row` is the line of the deck, 0 where it is about the whole list.
 
     `values` fill the sentence `deck-check.<sentence>`; texts of amounts are written in the language asked for.
@@ -61,7 +62,7 @@ class Finding:
     row: int
     prefix: str
     sentence: str
-    values: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
 def check(deck: Deck, today: date, lang: str = "en", *, newest: date | None = None) -> list[Finding]:

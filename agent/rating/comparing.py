@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
 from itertools import groupby
 from operator import attrgetter
 from typing import Final
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from agent.core.charge import price
@@ -42,8 +42,7 @@ class Change(enum.StrEnum):
     UNBLOCKED = "unblocked"
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(Struct, frozen=True):
     """One prefix whose price changes. `percent`: of a three-minute call, exact; None where it was free or had no price.
 
     `before` and `after` are the rows whose prices differ, possibly of shorter prefixes; None where nothing applied.
@@ -57,8 +56,7 @@ class Difference:
     percent: Fraction | None
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(Struct, frozen=True):
     """All differences by prefix, and what the lists say of themselves differently: key, old value, new value."""
 
     differences: tuple[Difference, ...]

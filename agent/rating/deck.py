@@ -38,9 +38,10 @@ import hashlib
 import io
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from agent.core.schedule import uncovered
 from agent.core.tariff import Rate
@@ -65,8 +66,7 @@ _ONE_BY_ONE: Final = "list the free Norwegian ranges one by one (472, 473, 474 â
 _HEADER = re.compile(r"# ([a-z_]+): (.*)")
 
 
-@dataclass(frozen=True, slots=True)
-class Deck:
+class Deck(Struct, frozen=True):
     """A price list that was read and found sound. `sha256` is the hex digest of its bytes as published."""
 
     name: str

@@ -10,8 +10,9 @@ NoRate              the price list has no price for this call: it is refused, ne
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 MAX_PROBLEMS: Final = 20
 
@@ -20,8 +21,7 @@ class PriceListError(Exception):
     """A price list cannot be used; the message says which and why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """One fault of a deck. `row` is the line number in the file (from 1); `column` and `value` may be empty."""
 
     file: str

@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import date
 from itertools import islice
 from typing import Final
+
+from msgspec import Struct
 
 from agent.core.numbers import MAX_E164_DIGITS
 from agent.core.tariff import Rate
@@ -29,8 +30,7 @@ class TypedError(ValueError):
     """What was typed cannot be looked up; the message says what to type."""
 
 
-@dataclass(frozen=True, slots=True)
-class LookUp:
+class LookUp(Struct, frozen=True):
     """`tried`: what was looked up, longest first; the last has `rows`, unless there is no entry at all.
 
     `longer`: entries for some of the numbers that begin with what was typed, at most `MAX_LONGER`; `longer_count` says

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import date
 from typing import Final
+
+from msgspec import Struct
 
 from agent.core.civil import Days, WindowError, parse_days
 from agent.core.explanation import percent_text
@@ -22,8 +23,7 @@ MAX_HOLIDAYS: Final = 100
 _LABEL_ADVICE: Final = "use 1 to 64 letters, digits, points, hyphens or underscores"
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(Struct, frozen=True):
     """Rules for every price, the products that the list belongs to, and the civil date from which it prices."""
 
     rules: PriceRules

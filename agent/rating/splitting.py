@@ -8,12 +8,10 @@ added up with it: from its midnight on there is no price, and the call ends ther
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
 
-import msgspec
+from msgspec import Struct, structs
 
 from agent.core.cdr import Price, PriceListUse
 from agent.core.charge import Terms
@@ -27,8 +25,7 @@ from agent.rating.table import RateTable, rating_key
 _DAY = timedelta(days=1)
 
 
-@dataclass(frozen=True, slots=True)
-class ListInForce:
+class ListInForce(Struct, frozen=True):
     """A price list that prices calls of a product from the civil day `from_day` on (None: always)."""
 
     table: RateTable
@@ -66,7 +63,7 @@ def terms_over(
         ) if len(lists) > 1 else found  # fmt: skip
     holidays = tuple(dict.fromkeys(day for one in lists for day in one.table.rules.holidays))
     if holidays != rules.holidays:
-        rules = dataclasses.replace(rules, holidays=holidays)
+        rules = structs.replace(rules, holidays=holidays)
     return Terms(tuple(rates), rules, start, zone, covering(packs, rating_key(number) or ""))
 
 
@@ -92,7 +89,7 @@ def rate_over(
     used = [one for one in lists if one.from_day is None or one is lists[0] or one.from_day <= ended]
     if len(used) < 2:
         return price
-    return msgspec.structs.replace(price, lists=[_use(one) for one in used])
+    return structs.replace(price, lists=[_use(one) for one in used])
 
 
 def _from(lists: Sequence[ListInForce], start: datetime, zone: tzinfo) -> Sequence[ListInForce]:

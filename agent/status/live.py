@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
 import structlog
 from aiohttp import web
+from msgspec import Struct
 
 from agent.status.gate import Limits
 from agent.status.masking import masked
@@ -41,10 +41,9 @@ class Fragment(msgspec.Struct, frozen=True):
     html: str
 
 
-@dataclass(slots=True)
-class _State:
+class _State(Struct):
     revision: int = 0
-    by_language: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    by_language: Mapping[str, Mapping[str, str]] = msgspec.field(default_factory=dict)
 
 
 class LiveFeed:

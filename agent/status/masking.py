@@ -10,9 +10,9 @@ from agent.core.numbers import mask
 from agent.logs import scrub
 from agent.status.snapshot import Snapshot, View
 
-_NUMBERS: Final = frozenset({"number", "own_number"})
+_NUMBERS: Final = frozenset({"number", "own_number", "diverted_from"})
 _AS_THEY_ARE: Final = frozenset(
-    {"id", "call_id", "version", "valid_from", "currency", "key", "month", "invoiced_in", "last_day"}
+    {"id", "call_id", "version", "valid_from", "currency", "key", "month", "invoiced_in", "last_day", "unlock_code"}
 )
 """Fields that our own software writes and that may hold long runs of digits (a version `20260801`)."""
 

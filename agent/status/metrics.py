@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
+from agent.core.advisories import Reached
 from agent.core.cdr import Quality
-from agent.core.events import CallPhase, Cause, Direction
-from agent.status.snapshot import Snapshot
+from agent.core.quality import Way
+from agent.core.terms import CallPhase, Cause, Direction
+from agent.status.snapshot import FilterStanding, Snapshot
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
+_MOS_BUCKETS: Final = (1.5, 2.1, 2.6, 3.1, 3.6, 4.0, 4.3)
+"""The borders of ITU-T G.107 Annex B, and three more where calls are."""
 
 
 class Metrics:
@@ -31,6 +35,27 @@ class Metrics:
             "iplink_speech_clock_corrections", "Frames left out or inserted to follow the drift of two clocks.",
             registry=registry,
         )  # fmt: skip
+        self._packets = Counter(
+            "iplink_rtp_packets", "Packets of calls that are over: received, or sent.", ("way",), registry=registry
+        )
+        self._lost = Counter(
+            "iplink_rtp_lost_packets", "Of those the ones that were lost; `sent`: as the far ends have told.", ("way",),
+            registry=registry,
+        )  # fmt: skip
+        self._mos = Histogram(
+            "iplink_call_mos", "Mean opinion score of calls that are over, by the simplified E-model.", ("way",),
+            buckets=_MOS_BUCKETS, registry=registry,
+        )  # fmt: skip
+        self._one_way = Counter(
+            "iplink_one_way_calls", "Calls in which one direction was found dead.", ("way",), registry=registry
+        )
+        self._live_mos = Gauge(
+            "iplink_live_mos", "Lowest mean opinion score among running calls; absent: not known.", ("way",),
+            registry=registry,
+        )  # fmt: skip
+        self._live_one_way = Gauge(
+            "iplink_live_one_way_calls", "Running calls of which one direction is dead.", registry=registry
+        )
         self._upload_errors = Counter("iplink_upload_errors", "Failed deliveries of records.", registry=registry)
         self._uploaded = Counter("iplink_uploaded_records", "Acknowledged records.", registry=registry)
         self._requests = Counter(
@@ -43,10 +68,16 @@ class Metrics:
         self._code = Gauge(
             "iplink_registration_code", "Last final response; 0: none received.", ("registration",), registry=registry
         )
+        self._advisories = Gauge(
+            "iplink_sip_library_advisories", "Open advisories of the SIP library; -1: the version is not known.",
+            ("version", "reached"), registry=registry,
+        )  # fmt: skip
         self._single = {
             name: Gauge(f"iplink_{name}", text, registry=registry)
             for name, text in (
                 ("gateway_connected", "1 while the gateway process is connected."),
+                ("packet_filter_in_force", "1 while the packet filter is known to be in force."),
+                ("stun_answers", "1 while the STUN server answers, 0 while it does not; -1: none is asked."),
                 ("card_up", "1 while the line card answers."),
                 ("store_working", "1 while the store takes records."),
                 ("store_free_bytes", "Room on the store's disk; -1: not known."),
@@ -80,6 +111,15 @@ class Metrics:
         self._concealed.labels("sent").inc(quality.sent_concealed_ms / 1000)
         self._concealed.labels("heard").inc(quality.heard_concealed_ms / 1000)
         self._corrections.inc(quality.clock_corrections)
+        self._packets.labels(Way.HEARD.value).inc(quality.rx_packets)
+        self._packets.labels(Way.SENT.value).inc(quality.tx_packets)
+        self._lost.labels(Way.HEARD.value).inc(quality.rx_lost)
+        self._lost.labels(Way.SENT.value).inc(quality.tx_lost)
+        for way, score in ((Way.HEARD, quality.heard_mos_centi), (Way.SENT, quality.sent_mos_centi)):
+            if score:
+                self._mos.labels(way.value).observe(score / 100)
+        if quality.one_way is not None:
+            self._one_way.labels(quality.one_way.value).inc()
 
     def count_refusal(self, code: str) -> None:
         """Count one refused call by the code of its refusal."""
@@ -101,14 +141,29 @@ class Metrics:
         """All metrics in the text format (`CONTENT_TYPE`)."""
         for phase in CallPhase:
             self._live.labels(phase.value).set(sum(call.phase is phase for call in snapshot.calls))
+        self._live_one_way.set(sum(call.one_way is not None for call in snapshot.calls))
+        self._live_mos.clear()
+        for way, sounds in (
+            (Way.HEARD, [call.heard for call in snapshot.calls]), (Way.SENT, [call.sent for call in snapshot.calls])
+        ):  # fmt: skip
+            scores = [sound.mos_centi for sound in sounds if sound is not None]
+            if scores:
+                self._live_mos.labels(way.value).set(min(scores) / 100)
         self._registered.clear()
         self._code.clear()
         for position, account in enumerate(snapshot.accounts, start=1):
             self._registered.labels(str(position)).set(account.registered)
             self._code.labels(str(position)).set(account.code if account.on_wire else 0)
+        self._advisories.clear()
+        for reached in Reached:
+            count = sum(one.reached == reached for one in snapshot.library.advisories)
+            labels = (snapshot.library.version, reached.value)
+            self._advisories.labels(*labels).set(count if snapshot.library.known else -1)
         installed = snapshot.price_list.installed_at if snapshot.price_list else None
         values: dict[str, float] = {
             "gateway_connected": snapshot.gateway.connected,
+            "packet_filter_in_force": snapshot.packet_filter.standing is FilterStanding.IN_FORCE,
+            "stun_answers": -1 if snapshot.stun is None else snapshot.stun.answers,
             "card_up": snapshot.card.up,
             "store_working": snapshot.store.working,
             "store_free_bytes": -1 if snapshot.store.free_bytes is None else snapshot.store.free_bytes,

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 from msgspec import structs
 
-from agent.core.events import CallKind, CallPhase, Cause, Direction, Tone
+from agent.core.quality import Way
+from agent.core.terms import CallKind, CallPhase, Cause, Direction, Tone
 from agent.status.snapshot import (
     AccountView,
     CapView,
@@ -27,6 +28,7 @@ from agent.status.snapshot import (
     PackView,
     PriceListView,
     Snapshot,
+    SoundView,
     SubscriptionView,
     UploadView,
     Versions,
@@ -61,6 +63,7 @@ def sample_snapshot() -> Snapshot:
                 next_attempt_s=212,
                 status="Up",
                 alive=SAMPLE_AT - timedelta(seconds=20),
+                reached=SAMPLE_AT - timedelta(minutes=12),
             ),
             AccountView(
                 account="office",
@@ -83,6 +86,11 @@ def sample_snapshot() -> Snapshot:
                 amount_micro=1_980_000,
                 currency="NOK",
                 until_s=1_500,
+                heard=SoundView(loss_permille=4, jitter_ms=3, mos_centi=437),
+                sent=SoundView(loss_permille=28, jitter_ms=9, mos_centi=414),
+                rtt_ms=46,
+                one_way=Way.SENT,
+                one_way_s=4,
             )
         ],
         money=MoneyView(
@@ -180,6 +188,9 @@ def _sample_cdrs() -> list[CdrView]:
             own_number=FIRST,
             number=ABROAD,
             duration_ms=754_200,
+            heard_mos_centi=437,
+            sent_mos_centi=352,
+            worst_mos_centi=271,
             amount_micro=12_390_000,
             currency="NOK",
         ),

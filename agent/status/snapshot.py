@@ -13,7 +13,9 @@ from typing import Protocol
 import msgspec
 from msgspec import Struct
 
-from agent.core.events import CallKind, CallPhase, Cause, Direction, Tone
+from agent.core.announcement import Announcement
+from agent.core.quality import Way
+from agent.core.terms import CallKind, CallPhase, Cause, Direction, LineProfile, Tone
 
 
 class View(Struct, frozen=True, kw_only=True):
@@ -61,6 +63,50 @@ class UpdateView(View, frozen=True, kw_only=True):
     good: bool = False
 
 
+class FilterStanding(enum.StrEnum):
+    """What is known of the packet filter."""
+
+    IN_FORCE = "in_force"
+    KEPT = "kept"
+    """An earlier one is in force; what was asked for since was refused."""
+    REFUSED = "refused"
+    """None is in force; what was asked for was refused."""
+    OLD = "old"
+    """It was in force when somebody looked last, which is long ago."""
+    NONE = "none"
+    SOCKETS = "sockets"
+    """None, but the SIP sockets themselves take what comes from the operator alone."""
+
+
+class FilterView(View, frozen=True, kw_only=True):
+    """The packet filter: how many address ranges it lets through to signalling and to speech (0: not filtered)."""
+
+    standing: FilterStanding = FilterStanding.NONE
+    signalling: int = 0
+    media: int = 0
+    error: str = ""
+
+
+class AdvisoryView(View, frozen=True, kw_only=True):
+    """A known fault of the SIP library. `fixed`: the first release without it, empty where none was known."""
+
+    id: str
+    reached: str
+    what_nb: str = ""
+    what_en: str = ""
+    why_nb: str = ""
+    why_en: str = ""
+    fixed: str = ""
+
+
+class LibraryView(View, frozen=True, kw_only=True):
+    """The SIP library and its open advisories, those that are reached first. Not `known`: its version says nothing."""
+
+    version: str = ""
+    known: bool = False
+    advisories: list[AdvisoryView] = msgspec.field(default_factory=list)
+
+
 class CardView(View, frozen=True, kw_only=True):
     """The line card; `reason` says why it is down."""
 
@@ -74,6 +120,13 @@ class CardView(View, frozen=True, kw_only=True):
     button_held_s: int = 0
 
 
+class ServiceView(View, frozen=True, kw_only=True):
+    """Something that the user of a line has set: the key of a sentence `service.KEY`, and the number it is set to."""
+
+    key: str
+    number: str = ""
+
+
 class LineView(View, frozen=True, kw_only=True):
     """One analog line, numbered from 0 (shown from 1), and what the subscription gives it."""
 
@@ -83,14 +136,21 @@ class LineView(View, frozen=True, kw_only=True):
     off_hook: bool = False
     ringing: bool = False
     tone: Tone | None = None
+    announcement: Announcement | None = None
+    """What the telephone is being told; the tone follows."""
     call_id: str = ""
+    profile: LineProfile = LineProfile.PHONE
+    """What is connected to it."""
     test: LineTestView | None = None
+    services: list[ServiceView] = []
+    """What its user has set by codes."""
 
 
 class AccountView(View, frozen=True, kw_only=True):
     """One registration. `since`: when it was made, or lost; `code` 0 or `on_wire` false: the registrar said nothing.
 
     `status`: the state as TR-104 names it, empty where unknown. `alive`: when the server last answered our OPTIONS.
+    `reached`: when a request of the operator last came to us.
     """
 
     account: str
@@ -103,6 +163,25 @@ class AccountView(View, frozen=True, kw_only=True):
     next_attempt_s: int | None = None
     status: str = ""
     alive: datetime | None = None
+    reached: datetime | None = None
+
+
+class StunView(View, frozen=True, kw_only=True):
+    """The STUN server, whether it answers, and the address from which it saw us last (empty: it never has)."""
+
+    server: str
+    answers: bool = False
+    outside: str = ""
+    refusal: str = ""
+    """Why it can't be asked from here."""
+
+
+class SoundView(View, frozen=True, kw_only=True):
+    """How one direction of a call sounds: `mos_centi` is the mean opinion score × 100."""
+
+    loss_permille: int
+    jitter_ms: int
+    mos_centi: int
 
 
 class LiveCallView(View, frozen=True, kw_only=True):
@@ -117,10 +196,19 @@ class LiveCallView(View, frozen=True, kw_only=True):
     kind: CallKind = CallKind.ORDINARY
     line: int | None = None
     number: str = ""
+    held: bool = False
+    """Whether the other party is on hold."""
     seconds: int = 0
     amount_micro: int | None = None
     currency: str = ""
     until_s: int | None = None
+    heard: SoundView | None = None
+    sent: SoundView | None = None
+    """As the far end reports; None: it does not."""
+    rtt_ms: int = 0
+    one_way: Way | None = None
+    """Which direction is dead, for `one_way_s`."""
+    one_way_s: int = 0
 
 
 class NumberCost(View, frozen=True, kw_only=True):
@@ -228,6 +316,11 @@ class CdrView(View, frozen=True, kw_only=True):
     """Speech of the household that did not reach the far end as it was said."""
     heard_gaps_ms: int = 0
     """The same, the other way."""
+    heard_mos_centi: int = 0
+    sent_mos_centi: int = 0
+    worst_mos_centi: int = 0
+    """Of the worst five seconds; 0: not known, here and in the two before."""
+    one_way: Way | None = None
     limit: str = ""
     """Which limit ended it (`limit.CAP`), where one did."""
     pack_s: int = 0
@@ -293,6 +386,17 @@ class ConfigurationView(View, frozen=True, kw_only=True):
     error: str = ""
 
 
+class UnlockView(View, frozen=True, kw_only=True):
+    """The technician's code: dialled behind `*99*` on a telephone of the house it admits him. Times are UTC."""
+
+    unlock_code: str = ""
+    """Empty: none is taken until `locked_until`."""
+    code_until: datetime | None = None
+    locked_until: datetime | None = None
+    unlocked_until: datetime | None = None
+    """A technician is admitted until then."""
+
+
 class Versions(View, frozen=True, kw_only=True):
     """Versions of the agent's own parts; gateway and card tell theirs themselves."""
 
@@ -310,9 +414,13 @@ class Snapshot(View, frozen=True, kw_only=True):
     plain: bool = False
     """An adapter without an operator of ours: no subscription, no price, nothing uploaded."""
     gateway: GatewayView = GatewayView()
+    library: LibraryView = msgspec.field(default_factory=LibraryView)
+    packet_filter: FilterView = FilterView()
     card: CardView = CardView()
     lines: list[LineView] = msgspec.field(default_factory=list)
     accounts: list[AccountView] = msgspec.field(default_factory=list)
+    stun: StunView | None = None
+    """None: no STUN server is asked."""
     calls: list[LiveCallView] = msgspec.field(default_factory=list)
     money: MoneyView = msgspec.field(default_factory=MoneyView)
     cdrs: list[CdrView] = msgspec.field(default_factory=list)
@@ -327,6 +435,7 @@ class Snapshot(View, frozen=True, kw_only=True):
     configuration: ConfigurationView = ConfigurationView()
     problems: list[Notice] = msgspec.field(default_factory=list)
     versions: Versions = Versions()
+    unlock: UnlockView | None = None
 
 
 class StatusSource(Protocol):

@@ -6,22 +6,32 @@ Pure. It sees masked snapshots only.
 from __future__ import annotations
 
 from collections.abc import Set
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, tzinfo
 from typing import Protocol
 
-from agent.core.events import CallKind, CallPhase
+from msgspec import Struct
+
+from agent.core.advisories import Reached
 from agent.core.money import format_amount
+from agent.core.quality import Grade, grade
+from agent.core.terms import CallKind, CallPhase
 from agent.status.snapshot import (
     AccountView,
+    AdvisoryView,
     CapView,
     CdrView,
+    FilterStanding,
+    FilterView,
+    LibraryView,
     LineView,
     LiveCallView,
     MonthItem,
     Notice,
     PackView,
+    ServiceView,
     Snapshot,
+    SoundView,
+    StunView,
 )
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
@@ -43,16 +53,14 @@ class Sentences(Protocol):
         """Whether there is such a sentence."""
 
 
-@dataclass(frozen=True, slots=True)
-class Badge:
+class Badge(Struct, frozen=True):
     """A state in words and colour: `level` is `good`, `bad`, `busy` or `idle`."""
 
     level: str
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Wording:
+class Wording(Struct, frozen=True):
     """Writes the page in `lang`, with wall times of `zone`; `now` is the snapshot's moment."""
 
     texts: Sentences
@@ -145,9 +153,15 @@ class Wording:
         if line.call_id:
             return Badge("good", self.say("line_in_call"))
         if line.off_hook:
-            tone = self.word("page", f"tone_{line.tone.value}") if line.tone else ""
-            return Badge("busy", f"{self.say('line_off_hook')} – {tone}" if tone else self.say("line_off_hook"))
+            heard = self.word("page", f"tone_{line.tone.value}") if line.tone else ""
+            if line.announcement is not None:
+                heard = f"«{self.word('announcement', line.announcement)}»"
+            return Badge("busy", f"{self.say('line_off_hook')} – {heard}" if heard else self.say("line_off_hook"))
         return Badge("idle", self.say("line_on_hook"))
+
+    def service(self, one: ServiceView) -> str:
+        """What a user has set, in a sentence."""
+        return self.notice(Notice(key=f"service.{one.key}", values={"number": one.number}))
 
     def registration(self, account: AccountView | None) -> Badge:
         """Whether an account is registered, and if not since when."""
@@ -183,8 +197,45 @@ class Wording:
 
     def call_state(self, call: LiveCallView) -> Badge:
         """How far a live call has come."""
+        if call.held:
+            return Badge("busy", self.say("call_held"))
         level = "good" if call.phase is CallPhase.ANSWERED else "busy"
         return Badge(level, self.word("phase", call.phase.value))
+
+    def mos(self, mos_centi: int) -> str:
+        """A mean opinion score with one decimal."""
+        text = f"{mos_centi // 100}.{mos_centi % 100 // 10}"
+        return text.replace(".", ",") if self.lang == "nb" else text
+
+    def sound(self, sound: SoundView | None) -> str:
+        """How one direction of a running call sounds: in a word, and in figures."""
+        found = grade(sound.mos_centi) if sound is not None else None
+        if sound is None or found is None:
+            return self.say("sound_unknown")
+        percent = f"{sound.loss_permille // 10}.{sound.loss_permille % 10}"
+        return self.say(
+            "sound_figures", grade=self.word("sound", found), mos=self.mos(sound.mos_centi), jitter=sound.jitter_ms,
+            loss=percent.replace(".", ",") if self.lang == "nb" else percent,
+        )  # fmt: skip
+
+    def one_way(self, call: LiveCallView) -> str:
+        """That one direction is dead, and since when; else empty."""
+        if call.one_way is None:
+            return ""
+        return self.say(f"one_way_{call.one_way.value}", span=self.span(call.one_way_s))
+
+    def cdr_sound(self, cdr: CdrView) -> tuple[str, str]:
+        """How an ended call sounded, in a word, and the figures behind it; both empty where it is not known."""
+        scores = [score for score in (cdr.heard_mos_centi, cdr.sent_mos_centi) if score]
+        if cdr.one_way is None and not scores:
+            return "", ""
+        found = grade(min(scores)) if scores else None
+        word = self.word("sound", "one_way" if cdr.one_way is not None else found or Grade.GOOD)
+        heard, sent, worst = (
+            self.mos(score) if score else "–"
+            for score in (cdr.heard_mos_centi, cdr.sent_mos_centi, cdr.worst_mos_centi)
+        )
+        return word, self.say("sound_of_call", heard=heard, sent=sent, worst=worst)
 
     def call_price(self, call: LiveCallView) -> str:
         """The running price: an amount, free, or not known."""
@@ -233,6 +284,37 @@ class Wording:
         if cap.used_micro is None:
             return self.word("cap", cap.cap), self.say("cap_of_call", limit=limit)
         return self.word("cap", cap.cap), self.say("cap_used", used=self.money(cap.used_micro, currency), limit=limit)
+
+    def stun(self, view: StunView) -> Badge:
+        """From where the adapter is seen, and whether who says so answers."""
+        if view.refusal:
+            return Badge("bad", view.refusal)
+        key = "stun_answers" if view.answers else "stun_silent_since" if view.outside else "stun_silent"
+        return Badge("good" if view.answers else "bad", self.say(key, address=view.outside or "–", server=view.server))
+
+    def packet_filter(self, view: FilterView) -> Badge:
+        """What keeps strangers away from the telephone's ports, and what does not."""
+        level = "good" if view.standing is FilterStanding.IN_FORCE else "busy"
+        text = self.say(f"filter_{view.standing.value}", count=view.signalling, reason=view.error)
+        if view.standing is FilterStanding.IN_FORCE and not view.media:
+            text = f"{text} {self.say('filter_not_speech')}"
+        return Badge(level, text)
+
+    def library(self, view: LibraryView) -> Badge:
+        """How many advisories of the SIP library are open, and how many are reached here."""
+        if not view.known:
+            return Badge("busy", self.say("advisories_unknown", version=view.version or "–"))
+        reached = sum(one.reached == Reached.YES for one in view.advisories)
+        if not view.advisories:
+            return Badge("good", self.say("advisories_none", version=view.version))
+        text = self.say("advisories_open", version=view.version, count=len(view.advisories), reached=reached)
+        return Badge("busy" if reached else "good", text)
+
+    def advisory(self, advisory: AdvisoryView) -> str:
+        """An advisory in a sentence or three: what it is, whether it is reached and why, where it is fixed."""
+        what, why = (advisory.what_nb, advisory.why_nb) if self.lang == "nb" else (advisory.what_en, advisory.why_en)
+        fixed = self.say("advisory_fixed", release=advisory.fixed) if advisory.fixed else self.say("advisory_unfixed")
+        return f"{what}. {self.word('page', f'advisory_{advisory.reached}')}: {why} {fixed}"
 
     def headline(self, snapshot: Snapshot) -> Badge:
         """The whole adapter in one line."""

@@ -6,12 +6,13 @@ import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import aiosqlite
+import msgspec
 import structlog
+from msgspec import Struct
 
 from agent.store.base import write_base
 from agent.store.errors import (
@@ -63,12 +64,11 @@ _READER_PRAGMAS = (f"PRAGMA busy_timeout = {_BUSY_MS}", "PRAGMA query_only = ON"
 _log = structlog.get_logger(__name__)
 
 
-@dataclass(slots=True)
-class Change:
+class Change(Struct):
     """A transaction in the making: statements for the database, lines for the journal."""
 
     db: aiosqlite.Connection
-    lines: list[Line] = field(default_factory=list)
+    lines: list[Line] = msgspec.field(default_factory=list)
     durable: bool = False
 
     def note(self, line: Line, *, durable: bool = False) -> None:

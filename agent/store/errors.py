@@ -16,8 +16,9 @@ from __future__ import annotations
 import errno
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 
 class StoreError(Exception):
@@ -28,8 +29,7 @@ class StoreLocked(StoreError):
     """Another process holds the store: two writers would count calls twice."""
 
 
-@dataclass(frozen=True, slots=True)
-class Repair:
+class Repair(Struct, frozen=True):
     """What was done about a damaged store when it was opened, in numbers."""
 
     replayed: int = 0

@@ -10,10 +10,10 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
+from msgspec import Struct
 
 from agent.files import sync_folder
 from agent.store.errors import disk_error
@@ -27,8 +27,7 @@ _GLOB = "journal-*.jsonl"
 _log = structlog.get_logger(__name__)
 
 
-@dataclass(slots=True)
-class Survey:
+class Survey(Struct):
     """What was found while a journal was read; complete when the reading is."""
 
     lines: int = 0

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
 
-import msgspec
+from msgspec import Struct, structs
 
 from agent.core.cdr import Cdr
-from agent.core.events import Direction
+from agent.core.terms import Direction
 
 
 class OutboxState(enum.StrEnum):
@@ -20,8 +19,7 @@ class OutboxState(enum.StrEnum):
     QUARANTINED = "quarantined"
 
 
-@dataclass(frozen=True, slots=True)
-class StoredCdr:
+class StoredCdr(Struct, frozen=True):
     """A record and its state; `reason` says why it was quarantined."""
 
     cdr: Cdr
@@ -35,8 +33,7 @@ def standing(records: Sequence[StoredCdr]) -> list[StoredCdr]:
     return [one for one in records if one.cdr.id not in corrected]
 
 
-@dataclass(frozen=True, slots=True)
-class UsageRow:
+class UsageRow(Struct, frozen=True):
     """Answered outgoing calls of one own number in a period: their number, whole seconds, millionths of `currency`.
 
     `currency` is empty where no call of the period had a price.
@@ -49,8 +46,7 @@ class UsageRow:
     currency: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class UsageDetails:
+class UsageDetails(Struct, frozen=True):
     """A month's cost in micro-units by `NumberClass`, and the seconds used of each minute pack by its id."""
 
     classes: dict[str, int]
@@ -78,10 +74,12 @@ def taken_back(cdr: Cdr) -> UsageRow | None:
     """What a correction takes from the usage of the periods in which the corrected record counted: below nothing."""
     if cdr.superseded is None:
         return None
-    row = counted(msgspec.structs.replace(cdr, price=cdr.superseded.price))
+    row = counted(structs.replace(cdr, price=cdr.superseded.price))
     if row is None:
         return None
-    return replace(row, **{one.name: -getattr(row, one.name) for one in fields(row) if one.type == "int"})
+    return structs.replace(
+        row, **{name: -value for name, value in structs.asdict(row).items() if isinstance(value, int)}
+    )
 
 
 def merged(rows: list[UsageRow]) -> list[UsageRow]:

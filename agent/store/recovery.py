@@ -10,10 +10,10 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from collections import defaultdict
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
+from msgspec import Struct
 
 from agent.store import salvage
 from agent.store.base import COUNT, DROP_EMPTY, INSERT_RECORD, count_parameters, is_open_call, write_base
@@ -44,8 +44,7 @@ UsageKey = tuple[str, str, str]
 """Period, own number, currency."""
 
 
-@dataclass(slots=True)
-class Recovery:
+class Recovery(Struct):
     """What was found and done. `lag`: lines that the database did not have."""
 
     survey: Survey
@@ -83,20 +82,19 @@ class Recovery:
         )  # fmt: skip
 
 
-@dataclass(slots=True)
-class _Told:
+class _Told(Struct):
     """What the journal says as a whole, gathered in a first reading."""
 
-    last: dict[str, int] = field(default_factory=dict)
+    last: dict[str, int] = msgspec.field(default_factory=dict)
     """Serial of the last `Finished` of each record; 0 where only a base or a purge names it."""
-    answered: dict[str, bool] = field(default_factory=dict)
+    answered: dict[str, bool] = msgspec.field(default_factory=dict)
     """Calls that were opened, and whether they were answered."""
-    settled: set[str] = field(default_factory=set)
+    settled: set[str] = msgspec.field(default_factory=set)
     """Records that were acknowledged or set apart."""
-    requeued: dict[str, int] = field(default_factory=dict)
+    requeued: dict[str, int] = msgspec.field(default_factory=dict)
     """Serial of the last line by which a record that was set apart waits again: what set it apart before is over."""
-    details: ToldDetails = field(default_factory=ToldDetails)
-    usage: dict[UsageKey, list[int]] = field(default_factory=lambda: defaultdict(lambda: [0, 0, 0]))
+    details: ToldDetails = msgspec.field(default_factory=ToldDetails)
+    usage: dict[UsageKey, list[int]] = msgspec.field(default_factory=lambda: defaultdict(lambda: [0, 0, 0]))
 
 
 def recover(db: sqlite3.Connection, folder: Path, damaged: Path | None) -> tuple[Journal, Recovery]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from agent.files import sync_folder
 from agent.store.errors import StoreDamaged, StoreError, StoreFull, StoreLocked, StoreTooNew, disk_error
@@ -29,8 +30,7 @@ _LOW_PART = 10
 """Room is low below so many bytes, or on a small disk below this part of it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Space:
+class Space(Struct, frozen=True):
     """Bytes of the disk, and how many of them the agent may still use. `low`: somebody should look after it."""
 
     free: int

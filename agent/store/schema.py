@@ -7,11 +7,10 @@ software is too old for it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Migration:
+class Migration(Struct, frozen=True):
     """One step of the schema. `oldest_version`: the oldest schema version whose software can use the result."""
 
     version: int

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "lc_caller.h"
 #include "lc_line.h"
 
 #define STATUS_MS 1000
@@ -131,6 +132,9 @@ static uint8_t set_profile(lc_device *device, uint8_t line, const lc_set_profile
     times->pulse_interdigit_ms = profile->pulse_interdigit_ms;
     times->flash_min_ms = profile->flash_min_ms;
     times->flash_max_ms = profile->flash_max_ms;
+    if (device->hal.gain != NULL) {
+        device->hal.gain(device->hal.context, line, profile->tx_gain_cdb, profile->rx_gain_cdb);
+    }
     if (device->hal.profile != NULL) {
         device->hal.profile(device->hal.context, line, profile);
     }
@@ -147,6 +151,15 @@ static uint8_t set_linefeed(lc_device *device, uint8_t line, uint8_t feed)
     }
     device->line[line].linefeed = feed;
     return LC_STATUS_OK;
+}
+
+static uint8_t set_polarity(lc_device *device, uint8_t line, uint8_t mode)
+{
+    if (mode == LC_POLARITY_MODE_WINK) {
+        return LC_STATUS_UNSUPPORTED;
+    }
+    return set_linefeed(device, line,
+                        mode == LC_POLARITY_MODE_REVERSE ? LC_LINEFEED_REVERSE_ACTIVE : LC_LINEFEED_FORWARD_ACTIVE);
 }
 
 static uint8_t set_lamp(lc_device *device, const lc_led *order)
@@ -203,8 +216,14 @@ static uint8_t line_command(lc_device *device, uint8_t line, const lc_command *c
     case LC_ID_RING_START:
         return lc_line_ring(device, line, &command->as.ring_start, now_ms);
     case LC_ID_RING_STOP:
-        lc_line_stop_ring(device, line);
+        lc_line_stop_ring(device, line, now_ms);
         return LC_STATUS_OK;
+    case LC_ID_CID_SEND:
+        return lc_caller_order(device, line, &command->as.cid_send, now_ms);
+    case LC_ID_SET_VMWI:
+        return lc_caller_messages(device, line, command->as.set_vmwi.mode);
+    case LC_ID_SET_POLARITY:
+        return set_polarity(device, line, command->as.set_polarity.mode);
     case LC_ID_TONE_START:
         return lc_line_play(device, line, &command->as.tone_start.program, command->as.tone_start.duration_ms, now_ms);
     case LC_ID_TONE_STOP:
@@ -332,11 +351,16 @@ void lc_device_tick(lc_device *device, uint64_t now_ms)
 void lc_device_loop(lc_device *device, uint8_t line, bool current, uint64_t now_ms)
 {
     lc_hook_news news;
+    bool closed;
 
     if (line >= device->lines) {
         return;
     }
+    closed = device->line[line].hook.closed;
     news = lc_hook_sample(&device->line[line].hook, current, now_ms);
+    if (device->line[line].hook.closed != closed) {
+        lc_line_abort_test(device, line, now_ms);
+    }
     switch (news.what) {
     case LC_HOOK_NOTHING:
         break;
@@ -362,9 +386,10 @@ void lc_device_hook(lc_device *device, uint8_t line, bool off_hook, uint64_t t_u
         return;
     }
     lc_line_abort_test(device, line, t_us / 1000u);
+    lc_caller_stop(device, line, off_hook ? LC_DONE_RESULT_OFF_HOOK : LC_DONE_RESULT_STOPPED, t_us / 1000u);
     if (off_hook && device->line[line].ringer.ringing) {
         event.cause = LC_HOOK_CAUSE_RING_TRIP;
-        lc_line_stop_ring(device, line); /* Ring trip is the card's own business; no host could be fast enough. */
+        lc_line_stop_ring(device, line, t_us / 1000u); /* Ring trip is the card's own business; no host could be fast enough. */
     }
     device->line[line].off_hook = off_hook;
     lc_line_note(device, line, off_hook ? "off-hook" : "on-hook");
@@ -387,6 +412,10 @@ void lc_device_digit(lc_device *device, uint8_t line, char digit, uint8_t method
     uint8_t payload[LC_MAX_EVENT];
     lc_digit_event event = {t_us, 1, {digit}, method};
 
+    if (line < device->lines && method == LC_DIGIT_METHOD_DTMF
+        && lc_caller_answer(device, line, digit, t_us / 1000u)) {
+        return;
+    }
     if (line < device->lines && device->line[line].off_hook) {
         device->line[line].key_pressed = method == LC_DIGIT_METHOD_DTMF;
         tell(device, LC_ID_DIGIT_EVENT, line, payload, lc_encode_digit_event(&event, payload, sizeof payload));

@@ -22,8 +22,10 @@ typedef struct lc_hal {
     void *context;
     /* Ringing voltage on or off, burst by burst: the cadence is kept here. */
     void (*ring)(void *context, uint8_t line, bool on);
-    /* * Show a caller with the ringing that begins (not ended by a zero; none where length is 0). */
-    void (*caller)(void *context, uint8_t line, const char *number, uint8_t length, uint8_t after_ring);
+    /* * Send the message of `order` by the modem of its standard: handset down, 300 bits of channel seizure and 180 marks
+     * before it; in a conversation (`off_hook`) 80 marks. NULL: stop. How long it takes is reckoned here. Without it
+     * no caller is shown. */
+    void (*fsk)(void *context, uint8_t line, const lc_cid_send *order, bool off_hook);
     /* Let the oscillators sound from now on, each at `level_dbm0`; count 0: silence. */
     void (*oscillators)(void *context, uint8_t line, const uint16_t *hz, uint8_t count, int8_t level_dbm0);
     /* Speech begins as `order` says (where it flows already: another echo canceller), or ends where it is NULL. */
@@ -32,7 +34,7 @@ typedef struct lc_hal {
     void (*play)(void *context, uint8_t line, const uint8_t *codes);
     /* Every 10 ms of speech: fetch LC_AUDIO_BYTES codes from the microphone. */
     void (*record)(void *context, uint8_t line, uint8_t *codes);
-    /* * Another feed; false where it cannot be set. */
+    /* * Another feed; false where it cannot be set. Reversed ones are what SET_POLARITY asks for. */
     bool (*linefeed)(void *context, uint8_t line, uint8_t feed);
     /* * Another profile. */
     void (*profile)(void *context, uint8_t line, const lc_set_profile *profile);
@@ -87,6 +89,26 @@ typedef struct lc_ringer {
     uint32_t max_ms;
 } lc_ringer;
 
+typedef enum lc_caller_phase {
+    LC_CALLER_IDLE,
+    LC_CALLER_ALERT,  /* the tone that makes the telephone listen */
+    LC_CALLER_ANSWER, /* which in a conversation it answers */
+    LC_CALLER_GAP,
+    LC_CALLER_DATA,
+    LC_CALLER_TAIL,
+} lc_caller_phase;
+
+typedef struct lc_caller {
+    lc_cid_send order;
+    bool waiting;    /* for the next ringing, or its next pause */
+    bool off_hook;   /* it is shown in a conversation */
+    bool holds_ring; /* ringing begins when this has ended */
+    bool lamp_wanted, lamp_on;
+    uint8_t phase;   /* lc_caller_phase */
+    uint16_t key;    /* of keys: twice the number of the present one, and one more in the silence behind it */
+    uint64_t until_ms;
+} lc_caller;
+
 typedef struct lc_line {
     lc_hook hook;
     bool off_hook;
@@ -94,6 +116,7 @@ typedef struct lc_line {
     uint8_t linefeed; /* lc_linefeed, while it does not ring */
     uint16_t testing;  /* bits of lc_line_test, 0: none */
     lc_ringer ringer;
+    lc_caller caller;
     lc_tone tone;
     bool talking;
     bool awaiting;

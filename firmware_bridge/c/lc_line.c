@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "lc_caller.h"
+
 #define NEVER UINT64_MAX
 #define ALAW_SILENCE 0xD5u
 #define SAMPLE_HALF 0x80000000u
@@ -23,12 +25,18 @@ void lc_line_note(lc_device *device, uint8_t line, const char *what)
 
 void lc_line_idle(lc_device *device, uint8_t line, uint64_t now_ms)
 {
-    lc_line_stop_ring(device, line);
+    lc_line_stop_ring(device, line, now_ms);
+    lc_caller_stop(device, line, LC_DONE_RESULT_STOPPED, now_ms);
+    device->line[line].caller.lamp_wanted = false;
     lc_line_stop_tone(device, line);
     lc_line_stop_talk(device, line);
     lc_line_abort_test(device, line, now_ms);
     if (device->hal.gain != NULL) {
         device->hal.gain(device->hal.context, line, 0, 0);
+    }
+    if (device->line[line].linefeed == LC_LINEFEED_REVERSE_ACTIVE && device->hal.linefeed != NULL
+        && device->hal.linefeed(device->hal.context, line, LC_LINEFEED_FORWARD_ACTIVE)) {
+        device->line[line].linefeed = LC_LINEFEED_FORWARD_ACTIVE;
     }
 }
 
@@ -109,14 +117,12 @@ uint8_t lc_line_ring(lc_device *device, uint8_t line, const lc_ring_start *order
     ringer->bursts = 0;
     ringer->began_ms = now_ms;
     ringer->max_ms = order->max_ms;
-    if (device->hal.caller != NULL) {
-        device->hal.caller(device->hal.context, line, order->caller, order->caller_length, order->caller_after_ring);
-    }
     lc_line_note(device, line, "ringing begins");
+    (void)lc_caller_ringing(device, line, order, now_ms);
     return LC_STATUS_OK;
 }
 
-void lc_line_stop_ring(lc_device *device, uint8_t line)
+void lc_line_stop_ring(lc_device *device, uint8_t line, uint64_t now_ms)
 {
     lc_ringer *ringer = &device->line[line].ringer;
 
@@ -127,11 +133,12 @@ void lc_line_stop_ring(lc_device *device, uint8_t line)
         device->hal.ring(device->hal.context, line, false);
     }
     ringer->ringing = ringer->burst = false;
+    lc_caller_stop(device, line, LC_DONE_RESULT_STOPPED, now_ms);
     lc_line_note(device, line, "ringing ends");
 }
 
-/* Whether `elapsed` ms after its begin the cadence is in a burst. */
-static bool in_burst(const lc_ringer *ringer, uint64_t elapsed)
+/* Whether `elapsed` ms after its begin the cadence is in a burst, and how long what it is in still lasts. */
+static bool in_burst(const lc_ringer *ringer, uint64_t elapsed, uint32_t *left_ms)
 {
     uint32_t whole = 0;
     uint32_t rest;
@@ -144,6 +151,7 @@ static bool in_burst(const lc_ringer *ringer, uint64_t elapsed)
     for (i = 0; rest >= ringer->cadence_ms[i]; i++) {
         rest -= ringer->cadence_ms[i];
     }
+    *left_ms = ringer->cadence_ms[i] - rest;
     return i % 2 == 0;
 }
 
@@ -153,22 +161,25 @@ static void tick_ring(lc_device *device, uint8_t line, uint64_t now_ms)
     uint64_t elapsed = now_ms - ringer->began_ms;
     lc_ring_phase_event phase;
     uint8_t payload[LC_MAX_EVENT];
+    uint32_t left_ms;
     bool on;
 
-    if (!ringer->ringing) {
-        return;
+    if (!ringer->ringing || device->line[line].caller.holds_ring || now_ms < ringer->began_ms) {
+        return; /* The last: a tick that is late for what was ordered in the meantime. */
     }
     if (ringer->max_ms != 0 && elapsed >= ringer->max_ms) {
-        lc_line_stop_ring(device, line);
+        lc_line_stop_ring(device, line, now_ms);
         return;
     }
-    on = in_burst(ringer, elapsed);
+    on = in_burst(ringer, elapsed, &left_ms);
     if (on == ringer->burst) {
         return;
     }
     ringer->burst = on;
     if (on) {
         ringer->bursts++;
+    } else {
+        lc_caller_pause(device, line, left_ms, now_ms);
     }
     device->hal.ring(device->hal.context, line, on);
     phase.t_us = now_ms * 1000u;
@@ -185,6 +196,17 @@ static void tick_ring(lc_device *device, uint8_t line, uint64_t now_ms)
 
 static const uint16_t LOW_HZ[4] = {697, 770, 852, 941};      /* ITU-T Q.23 */
 static const uint16_t HIGH_HZ[4] = {1209, 1336, 1477, 1633};
+
+bool lc_line_key_hz(char key, uint16_t pair[2])
+{
+    const char *found = key == 0 ? NULL : strchr(KEYS, key);
+
+    if (found != NULL) {
+        pair[0] = LOW_HZ[(found - KEYS) / 4];
+        pair[1] = HIGH_HZ[(found - KEYS) % 4];
+    }
+    return found != NULL;
+}
 
 static uint8_t segments_of(const lc_tone *tone)
 {
@@ -204,12 +226,9 @@ static void sound(lc_device *device, uint8_t line)
     const lc_tone *tone = &device->line[line].tone;
     const lc_tone_segment *segment;
     uint16_t pair[2];
-    size_t key;
 
     if (tone->keys.digits_length > 0) {
-        key = (size_t)(strchr(KEYS, tone->keys.digits[tone->segment / 2]) - KEYS);
-        pair[0] = LOW_HZ[key / 4];
-        pair[1] = HIGH_HZ[key % 4];
+        (void)lc_line_key_hz(tone->keys.digits[tone->segment / 2], pair);
         device->hal.oscillators(device->hal.context, line, pair, tone->segment % 2 == 0 ? 2 : 0, DTMF_DBM0);
         return;
     }
@@ -244,13 +263,14 @@ uint8_t lc_line_play(lc_device *device, uint8_t line, const lc_tone_program *pro
 
 uint8_t lc_line_dial(lc_device *device, uint8_t line, const lc_dtmf_send *order, uint64_t now_ms)
 {
+    uint16_t pair[2];
     uint8_t i;
 
     if (order->digits_length == 0 || order->on_ms == 0) {
         return LC_STATUS_INVALID;
     }
     for (i = 0; i < order->digits_length; i++) {
-        if (order->digits[i] == 0 || strchr(KEYS, order->digits[i]) == NULL) {
+        if (!lc_line_key_hz(order->digits[i], pair)) {
             return LC_STATUS_INVALID;
         }
     }
@@ -289,7 +309,7 @@ static void tick_tone(lc_device *device, uint8_t line, uint64_t now_ms)
     uint8_t before = tone->segment;
     uint8_t steps;
 
-    if (!tone->playing) {
+    if (!tone->playing || now_ms < tone->segment_ms) {
         return;
     }
     if (now_ms >= tone->until_ms) {
@@ -416,10 +436,15 @@ static void tick_speech(lc_device *device, uint8_t line)
         return;
     }
     if ((own->directions & LC_AUDIO_DIRECTION_TO_LINE) != 0) {
-        device->hal.play(device->hal.context, line, next_frame(&own->playout));
+        const uint8_t *frame = next_frame(&own->playout);
+
+        device->hal.play(device->hal.context, line, lc_caller_mutes(device, line) ? NULL : frame);
     }
     if ((own->directions & LC_AUDIO_DIRECTION_FROM_LINE) != 0) {
         device->hal.record(device->hal.context, line, codes);
+        if (lc_caller_mutes(device, line)) {
+            memset(codes, (int)ALAW_SILENCE, sizeof codes);
+        }
         if (own->off_hook) {
             flags |= LC_AUDIO_FLAG_OFF_HOOK;
         }
@@ -435,5 +460,6 @@ void lc_line_tick(lc_device *device, uint8_t line, uint64_t now_ms)
 {
     tick_ring(device, line, now_ms);
     tick_tone(device, line, now_ms);
+    lc_caller_tick(device, line, now_ms);
     tick_speech(device, line);
 }

@@ -11,6 +11,9 @@ void lc_line_note(lc_device *device, uint8_t line, const char *what);
 /* Everything that was asked ends; the handset stays where it is. */
 void lc_line_idle(lc_device *device, uint8_t line, uint64_t now_ms);
 
+/* The two tones of a key; false where there is no such key. */
+bool lc_line_key_hz(char key, uint16_t pair[2]);
+
 /* Each gives an lc_status. */
 uint8_t lc_line_ring(lc_device *device, uint8_t line, const lc_ring_start *order, uint64_t now_ms);
 uint8_t lc_line_play(lc_device *device, uint8_t line, const lc_tone_program *program, uint32_t duration_ms,
@@ -23,7 +26,7 @@ uint8_t lc_line_test_wires(lc_device *device, uint8_t line, const lc_line_test_s
 /* The wires are needed: a test that runs has ended. */
 void lc_line_abort_test(lc_device *device, uint8_t line, uint64_t now_ms);
 
-void lc_line_stop_ring(lc_device *device, uint8_t line);
+void lc_line_stop_ring(lc_device *device, uint8_t line, uint64_t now_ms);
 void lc_line_stop_tone(lc_device *device, uint8_t line);
 void lc_line_stop_talk(lc_device *device, uint8_t line);
 

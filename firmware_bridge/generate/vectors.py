@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 import json
 import random
 from collections.abc import Iterator
 from typing import Any
+
+from msgspec import Struct, structs
 
 from firmware_bridge import messages as m
 from firmware_bridge.framing import MAX_ENCODED, Frame, encode_frame, stuff
@@ -65,8 +66,8 @@ def _plain(value: Any) -> Any:
         return value.hex()
     if isinstance(value, tuple):
         return [_plain(element) for element in value]
-    if dataclasses.is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Struct):
+        return {name: _plain(field) for name, field in structs.asdict(value).items()}
     return value
 
 

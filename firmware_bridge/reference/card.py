@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import threading
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Self
+
+from msgspec import structs
 
 from firmware_bridge.port import boot_ms
 from firmware_bridge.reference.phone import ReferencePhone
@@ -20,8 +21,8 @@ from firmware_bridge.vocabulary import Capability
 _TRANSCRIPT = 5000
 _LOOK_AGAIN_MS = 20
 _NO_PHONE: Said = {
-    "off_hook": False, "ringing": False, "display": "", "tone": False, "audio": False, "frames": [0, 0], "lamp": "off",
-    "colour": "", "scripted": False, "program": None,
+    "off_hook": False, "ringing": False, "reversed": False, "wires": 0, "tone": False, "audio": False,
+    "frames": [0, 0], "lamp": "off", "colour": "", "scripted": False, "program": None,
 }  # fmt: skip
 
 
@@ -104,7 +105,7 @@ class ReferenceCard:
         """Make the wire as bad as `mischief` says, in both directions, from now on; None: good again."""
         words = ["kind"]
         if mischief is not None:
-            given = dataclasses.asdict(mischief)
+            given = structs.asdict(mischief)
             words = ["unkind", str(seed), *(f"{name}={value}" for name, value in given.items())]
         self._wire = " ".join(words)
         if self._program is not None:

@@ -3,18 +3,21 @@
     python -m firmware_bridge.simulator --pty /tmp/line-card --lines 2
 
 Commands, one a line (LINE counts from 0):
-    off LINE | on LINE | dial LINE DIGITS [ON_MS GAP_MS] | flash LINE [MS] | pause LINE MS | speak LINE HZ|none
+    off LINE | on LINE | dial LINE DIGITS [ON_MS GAP_MS] | pulse LINE DIGITS [BREAK_MS MAKE_MS GAP_MS] | flash LINE [MS]
+    pause LINE MS | speak LINE HZ|none | record LINE MS | wires LINE
     hears LINE HZ | loop LINE NAME | state | button MS | reset | unplug | plug | unkind SEED [NAME=VALUE ...] | kind
     babble BYTES | quit
 `unkind` makes the wire bad (loss, repeat, cut, flip, noise, delay_ms, jitter_ms, stall, stall_ms, reset, greeting);
 without names it is as bad as with --unkind. `babble` sends so many bytes of noise to the host.
-Each line of output is an object with `type`: `ready`, `event` (what happened on the card), `heard`, `state`, `error`.
+`record` gives what was heard in the last MS (at most 15 s), `wires` what sounded with the handset down since the latest
+ringing began: 16-bit little-endian PCM at 8000 samples a second, in hexadecimal digits.
+Each line of output is an object with `type`: `ready`, `event` (what happened on the card), `heard`, `recorded`,
+`wires`, `state`, `error`.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import random
 import sys
@@ -45,10 +48,13 @@ class Console:
             "off": lambda words: self._phone(words).off_hook(),
             "on": lambda words: self._phone(words).on_hook(),
             "dial": self._dial,
+            "pulse": self._pulse,
             "flash": lambda words: self._phone(words).flash(*map(_whole, words[1:2])),
             "pause": lambda words: self._phone(words).pause(_whole(_word(words, 1, "milliseconds"))),
             "speak": self._speak,
             "hears": self._hears,
+            "record": self._record,
+            "wires": lambda words: self._say_pcm("wires", self._phone(words), self._phone(words).wires()),
             "state": lambda _words: self._state(),
             "loop": self._loop,
             "button": lambda words: card.press_button(_whole(_word(words, 0, "milliseconds"))),
@@ -90,6 +96,9 @@ class Console:
     def _dial(self, words: list[str]) -> None:
         self._phone(words).dial(_word(words, 1, "digits"), *map(_whole, words[2:4]))
 
+    def _pulse(self, words: list[str]) -> None:
+        self._phone(words).dial_by_pulses(_word(words, 1, "digits"), *map(_whole, words[2:5]))
+
     def _speak(self, words: list[str]) -> None:
         hz = _word(words, 1, "a frequency or none")
         self._phone(words).speak(None if hz == "none" else _audible(hz))
@@ -98,6 +107,13 @@ class Console:
         phone = self._phone(words)
         hz = _audible(_word(words, 1, "a frequency"))
         self._say(type="heard", line=phone.line, hz=hz, dbm0=round(phone.hears(hz), 1))
+
+    def _record(self, words: list[str]) -> None:
+        phone = self._phone(words)
+        self._say_pcm("recorded", phone, phone.recording(_whole(_word(words, 1, "milliseconds"))))
+
+    def _say_pcm(self, kind: str, phone: SimulatedPhone, pcm: bytes) -> None:
+        self._say(type=kind, line=phone.line, pcm=pcm.hex())
 
     def _loop(self, words: list[str]) -> None:
         phone, name = self._phone(words), _word(words, 1, "the name of a loop")
@@ -120,6 +136,9 @@ class Console:
                 "off_hook": phone.is_off_hook,
                 "ringing": phone.ringing,
                 "display": phone.display,
+                "name": phone.shows.name if phone.shows is not None and isinstance(phone.shows.name, str) else "",
+                "time": phone.shows.month_day_time if phone.shows is not None else "",
+                "lamp_for_messages": phone.message_lamp,
                 "tone": phone.tone is not None,
                 "audio": phone.audio_open,
                 "frames": list(phone.frames),
@@ -149,7 +168,7 @@ def _word(words: list[str], index: int, meaning: str) -> str:
 
 
 def _mischief(words: list[str]) -> Mischief:
-    names = {field.name for field in dataclasses.fields(Mischief)}
+    names = Mischief.__struct_fields__
     given: dict[str, float] = {}
     for word in words:
         name, _, value = word.partition("=")

@@ -32,7 +32,10 @@ HARDWARE = "simulated"
 BAUDS = (115_200, 460_800, 921_600, 1_000_000, 2_000_000)
 CAPABILITIES = (
     Capability.DTMF_DECODER
+    | Capability.PULSE_DECODER
     | Capability.CALLER_ID
+    | Capability.POLARITY
+    | Capability.VMWI
     | Capability.LAMPS
     | Capability.BUTTON
     | Capability.BAUD_SWITCH
@@ -266,11 +269,23 @@ class SimulatedCard:
                 line.use_gain(order)
             case m.SetProfile():
                 self.profiles[line.index] = order
+                line.use_profile(order)
             case m.SetLinefeed(linefeed=Linefeed.RINGING):
                 status = Status.INVALID
             case _:
-                status = Status.UNSUPPORTED
+                status = self._display(line, order)
         return status
+
+    def _display(self, line: SimulatedLine, order: object) -> Status:
+        match order:
+            case m.CidSend() if Capability.CALLER_ID in self._capabilities:
+                return line.present(order, self._now)
+            case m.SetVmwi() if Capability.VMWI in self._capabilities:
+                return line.show_messages(order.mode)
+            case m.SetPolarity() if Capability.POLARITY in self._capabilities:
+                return line.turn(order)
+            case _:
+                return Status.UNSUPPORTED
 
     def _line_test(self, line: SimulatedLine, order: m.LineTestStart | m.LineTestAbort) -> Status:
         if Capability.LINE_TEST not in self._capabilities:

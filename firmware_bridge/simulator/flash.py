@@ -6,11 +6,11 @@ is partly erased, a programmed one that is partly programmed. `cut_after` makes 
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import struct
 import zlib
-from dataclasses import dataclass
+
+from msgspec import Struct, structs
 
 from firmware_bridge.image import HEADER_BYTES, SIGNATURE_BYTES, ImageError, ImageHeader, parse_header
 from firmware_bridge.vocabulary import FirmwareError
@@ -25,8 +25,7 @@ class PowerCut(Exception):  # noqa: N818 -- what happens, and no mistake of anyb
     """The power has failed in the middle of an operation."""
 
 
-@dataclass(frozen=True, slots=True)
-class BootRecord:
+class BootRecord(Struct, frozen=True):
     """Which slot runs, and what there is to know of the other: `trial` 1 is to be tried, 2 has been."""
 
     sequence: int = 0
@@ -91,7 +90,7 @@ class Flash:
     def change_record(self, **changes: int) -> None:
         """Write a record that differs from the present one; a cut leaves one of the two."""
         before = self.record()
-        self._write_record(dataclasses.replace(before, sequence=before.sequence + 1, **changes))  # type: ignore[arg-type]  # the fields are all whole numbers
+        self._write_record(structs.replace(before, sequence=before.sequence + 1, **changes))
 
     def _write_record(self, record: BootRecord) -> None:
         memory = self._records[record.sequence % 2]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from firmware_bridge.caller_id import Caller
 from firmware_bridge.messages import ToneProgram
 from firmware_bridge.simulator.phone import TranscriptEntry
 from firmware_bridge.simulator.unkind import Mischief
@@ -26,6 +27,9 @@ class Phone(Protocol):
     def dial(self, digits: str, on_ms: int = 80, gap_ms: int = 80) -> None:
         """Press keys one after the other."""
 
+    def dial_by_pulses(self, digits: str, break_ms: int = 60, make_ms: int = 40, gap_ms: int = 600) -> None:
+        """Turn a dial."""
+
     def flash(self, ms: int = 120) -> None:
         """Press the hook for a moment."""
 
@@ -45,7 +49,25 @@ class Phone(Protocol):
 
     @property
     def display(self) -> str:
-        """The caller shown with the latest ringing."""
+        """The number shown with the latest ringing, or of the call that waits; empty: none, or not yet."""
+
+    @property
+    def shows(self) -> Caller | None:
+        """All that it shows of the caller; None: nothing, or not yet."""
+
+    @property
+    def message_lamp(self) -> bool:
+        """Whether the lamp for waiting messages shines."""
+
+    @property
+    def reversed_wires(self) -> bool:
+        """Whether the two wires have changed places."""
+
+    def show_in_calls(self, *, able: bool) -> None:
+        """Whether it answers when a caller is offered in the middle of a conversation."""
+
+    def wires(self) -> bytes:
+        """What sounded on the two wires with the handset down since the latest ringing began, without the silences."""
 
     @property
     def tone(self) -> ToneProgram | None:
@@ -62,8 +84,14 @@ class Phone(Protocol):
     def hears(self, hz: float, ms: int = 300) -> float:
         """The level at `hz` in dBm0 of what came out of the earpiece."""
 
+    def recording(self, ms: int = 15_000) -> bytes:
+        """The last `ms` (at most 15 s) of what came out of the earpiece, as 16-bit PCM at 8000 samples a second."""
+
     def wait_for(self, predicate: Callable[[], bool], timeout: float) -> bool:
         """Wait until `predicate()` is true; false after `timeout` seconds."""
+
+    def wait_to_hear(self, heard: Callable[[], bool], timeout: float) -> bool:
+        """Wait until `heard()` is true, for what takes long to tell; false after `timeout` seconds."""
 
     def wait_script(self, timeout: float) -> bool:
         """Wait until everything told was done; false after `timeout` seconds."""

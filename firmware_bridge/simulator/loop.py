@@ -6,8 +6,9 @@ range.
 
 from __future__ import annotations
 
-import dataclasses
 import random
+
+from msgspec import Struct
 
 from firmware_bridge import messages as m
 from firmware_bridge.vocabulary import Conductors, LineTest, LineTestStatus, Unit
@@ -21,8 +22,7 @@ _HANDSET_PERMILLE = 900
 _NOISE_PERMILLE = 10
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Loop:
+class Loop(Struct, frozen=True):
     """What hangs on the line. The default: one telephone with one ringer, on a dry cable."""
 
     tip_ring_ohm: int = OPEN

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from itertools import islice
 
+from msgspec import Struct
+
 from firmware_bridge import tonemeter
+from firmware_bridge.caller_id import Caller
 from firmware_bridge.messages import ToneProgram
-from firmware_bridge.simulator.line import Act, SimulatedLine, Step
+from firmware_bridge.port import boot_ms
+from firmware_bridge.simulator.ear import which_announcement, which_tone
+from firmware_bridge.simulator.line import HEARD_TICKS, Act, SimulatedLine, Step
 from firmware_bridge.simulator.loop import Loop
 from firmware_bridge.simulator.player import TICK_MS
 
 DIGITS = "0123456789*#ABCD"
+DIALS = "0123456789"
 _HEARING_TICKS = 30
+_BETWEEN_TICKS = 20
+_HAND_MS = 100
+"""What a hand takes from the hook to the keys, and from one act to the next."""
 
 
-@dataclass(frozen=True, slots=True)
-class TranscriptEntry:
+class TranscriptEntry(Struct, frozen=True):
     """Something that happened on the card, in milliseconds of its clock."""
 
     at_ms: int
@@ -46,7 +53,7 @@ class SimulatedPhone:
 
     def off_hook(self) -> None:
         """Lift the handset."""
-        self._act(Step(Act.LIFT))
+        self._act(Step(Act.LIFT, _HAND_MS))
 
     def on_hook(self) -> None:
         """Replace the handset."""
@@ -60,9 +67,18 @@ class SimulatedPhone:
         steps = [(Step(Act.PRESS, on_ms, digit), Step(Act.RELEASE, gap_ms)) for digit in digits]
         self._act(*(step for pair in steps for step in pair))
 
+    def dial_by_pulses(self, digits: str, break_ms: int = 60, make_ms: int = 40, gap_ms: int = 600) -> None:
+        """Turn a dial: `gap_ms` is what the finger takes to the next digit. Raises ValueError where a dial has none."""
+        wrong = set(digits) - set(DIALS)
+        if wrong:
+            raise ValueError(f"a dial has no {min(wrong)!r}")
+        for digit in digits:
+            pulses = int(digit) or 10
+            self._act(*(Step(Act.BREAK, break_ms), Step(Act.MAKE, make_ms)) * pulses, Step(Act.WAIT, gap_ms))
+
     def flash(self, ms: int = 120) -> None:
-        """Press the hook for a moment (register recall)."""
-        self._act(Step(Act.FLASH_BEGIN, ms), Step(Act.FLASH_END, 0, str(ms)))
+        """Press the recall key, or the hook for a moment: a longer one replaces the handset, as the card is told."""
+        self._act(Step(Act.BREAK, ms), Step(Act.MAKE, _HAND_MS))
 
     def pause(self, ms: int) -> None:
         """Do nothing for a while, before the next act of the script."""
@@ -93,7 +109,7 @@ class SimulatedPhone:
 
     @property
     def is_off_hook(self) -> bool:
-        """Whether the handset is lifted."""
+        """Whether the card takes the handset for lifted; behind `on_hook` it waits for a recall that may yet be."""
         return self._line.off_hook
 
     @property
@@ -102,9 +118,38 @@ class SimulatedPhone:
         return self._line.ringing
 
     @property
+    def cadence(self) -> tuple[int, ...]:
+        """The latest ringing, as the card was told it: milliseconds of ringing and silence in turn."""
+        return self._line.cadence
+
+    @property
     def display(self) -> str:
-        """The caller shown with the latest ringing."""
-        return self._line.caller
+        """The number shown with the latest ringing, or of the call that waits; empty: none, or not yet."""
+        return self._line.display.number
+
+    @property
+    def shows(self) -> Caller | None:
+        """All that it shows of the caller; None: nothing, or not yet."""
+        return self._line.display.caller
+
+    @property
+    def message_lamp(self) -> bool:
+        """Whether the lamp for waiting messages shines."""
+        return self._line.display.waiting
+
+    @property
+    def reversed_wires(self) -> bool:
+        """Whether the two wires have changed places."""
+        return self._line.reversed
+
+    def show_in_calls(self, *, able: bool) -> None:
+        """Whether it answers when a caller is offered in the middle of a conversation."""
+        self._line.display.in_calls = able
+
+    def wires(self) -> bytes:
+        """What sounded on the two wires with the handset down since the latest ringing began, without the silences."""
+        with self._condition:
+            return bytes(self._line.display.sound)
 
     @property
     def tone(self) -> ToneProgram | None:
@@ -123,12 +168,39 @@ class SimulatedPhone:
         return self._line.frames_in, self._line.frames_out
 
     def hears(self, hz: float, ms: int = 10 * _HEARING_TICKS) -> float:
-        """The level at `hz` in dBm0 over the last `ms` (at most 400) of what came out of the earpiece."""
+        """The level at `hz` in dBm0 over the last `ms` (at most 15 s) of what came out of the earpiece."""
+        return tonemeter.level_dbm0(self.recording(ms), hz)
+
+    def recording(self, ms: int = 10 * HEARD_TICKS) -> bytes:
+        """The last `ms` (at most 15 s) of what came out of the earpiece, as 16-bit PCM at 8000 samples a second."""
         with self._condition:
             heard = self._line.heard
             ticks = max(1, min(len(heard), ms // TICK_MS))
-            pcm = b"".join(islice(heard, len(heard) - ticks, None))
-        return tonemeter.level_dbm0(pcm, hz)
+            return b"".join(islice(heard, len(heard) - ticks, None))
+
+    def hears_tone(self, tones: Mapping[str, ToneProgram]) -> str | None:
+        """Which of `tones` sounds in the earpiece, by rhythm and frequencies; None: none of them."""
+        return which_tone(self.recording(), tones)
+
+    def hears_announcement(self, recordings: Mapping[str, bytes]) -> str | None:
+        """Which of `recordings` (PCM as `recording` gives it) was heard in the last 15 s; None: none of them."""
+        return which_announcement(self.recording(), recordings)
+
+    def wait_to_hear(self, heard: Callable[[], bool], timeout: float) -> bool:
+        """Wait until `heard()` is true, asked again after each 200 ms of sound; false after `timeout` s.
+
+        For what takes long to tell: unlike in `wait_for` the card goes on meanwhile.
+        """
+        ends_ms = boot_ms() + round(1000 * timeout)
+        while not heard():
+            left_ms = ends_ms - boot_ms()
+            if left_ms <= 0 or not self._listen_on(left_ms / 1000):
+                return heard()
+        return True
+
+    def _listen_on(self, timeout: float) -> bool:
+        ticks = self._line.ticks + _BETWEEN_TICKS
+        return self.wait_for(lambda: self._line.ticks >= ticks, timeout)
 
     def wait_for(self, predicate: Callable[[], bool], timeout: float) -> bool:
         """Wait until `predicate()` is true, asked again every 10 ms of the card's clock; false after `timeout` s."""

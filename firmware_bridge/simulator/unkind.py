@@ -5,16 +5,16 @@ Like a real wire it never reorders. Whole frames are lost, repeated or cut; sing
 
 from __future__ import annotations
 
-import dataclasses
 import random
 from collections import deque
+
+from msgspec import Struct, structs
 
 MAX_CARRIED = 65_536
 """More than this many bytes under way are lost, as in a full buffer."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Mischief:
+class Mischief(Struct, frozen=True):
     """What goes wrong. Shares are of frames, 0 to 1, except `flip` (of bytes); the default is a perfect wire."""
 
     loss: float = 0.0
@@ -36,9 +36,9 @@ class Mischief:
     """So many bytes of noise before the first frame of a card that has no session."""
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
+        for field in structs.fields(self):
             value = getattr(self, field.name)
-            high = 1 if field.type == "float" else 10_000
+            high = 1 if field.type is float else 10_000
             if not 0 <= value <= high:
                 raise ValueError(f"{field.name} is {value}, 0 to {high} are allowed")
 

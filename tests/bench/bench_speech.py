@@ -16,7 +16,7 @@ import threading
 import time
 from pathlib import Path
 
-from agent.core.events import CallPhase
+from agent.core.terms import CallPhase
 from agent.data import load_numbering, load_tones
 from agent.gateway.protocol import (
     MAX_PACKET,

@@ -25,7 +25,7 @@ from pathlib import Path
 import msgspec
 
 from agent.core.cdr import Cdr, OpenCall, Price, Step
-from agent.core.events import CallKind, Cause, Direction, Party
+from agent.core.terms import CallKind, Cause, Direction, Party
 from agent.store import Store
 from agent.store.base import COUNT
 from agent.store.schema import MIGRATIONS

@@ -27,7 +27,7 @@ from aiohttp import web
 
 from agent.clock import Moment, boot_ms, wall
 from agent.core.cdr import Cdr, Price, Step
-from agent.core.events import CallKind, Cause, Direction, Party
+from agent.core.terms import CallKind, Cause, Direction, Party
 from agent.operator.api import CdrBatchResult, CdrResult, Verdict
 from agent.operator.client import OperatorClient
 from agent.operator.uploader import Uploader

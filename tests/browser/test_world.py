@@ -85,7 +85,9 @@ async def test_browser_watches_a_call_from_the_first_digit_to_the_delivered_reco
         assert prices == sorted(prices), "a running price never falls"
         assert await tab.ask(f"{row}.dataset.cause") == "normal"
         recorded = await tab.ask(f"{row}.querySelector('[data-label=Pris]').innerText")
-        assert kroner(recorded) >= prices[-1] > 0
+        # The handset was down half a second before anybody could know that this was not R: what was shown last may
+        # have counted that.
+        assert kroner(recorded) >= prices[-1] - 1 > 0
         assert kroner(await tab.text("[data-sum=today]")) == kroner(recorded)
         assert "levert" in await tab.ask(f"{row}.innerText")
         assert "+46 8" in await tab.ask(f"{row}.innerText")

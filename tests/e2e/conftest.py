@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import shutil
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -15,16 +16,23 @@ import pytest
 import pytest_asyncio
 
 from agent.clock import boot_ms
+from agent.core.announcement import Announcement, Language
 from agent.core.cdr import Cdr
-from agent.core.events import Tone
+from agent.core.terms import Tone
 from agent.data import load_tones
+from agent.gateway.recording import read_recording
 from agent.lab.process import Message
 from agent.lab.scene import FAR_TONE_HZ, NEAR_TONE_HZ, Manners
 from agent.lab.world import World
+from agent.paths import data_dir
 from agent.store.records import UsageRow
 from agent.store.store import Store
+from firmware_bridge.g711 import decode_alaw
+from firmware_bridge.messages import ToneProgram, ToneSegment
 from firmware_bridge.reference import ReferenceCard
+from firmware_bridge.simulator.ear import which_tone
 from firmware_bridge.simulator.interface import Phone
+from firmware_bridge.tonemeter import find
 
 PATIENCE_S = 30.0
 """Longer than the adapter waits for an operator that has fallen silent (15 s): then it tries again by itself."""
@@ -35,6 +43,8 @@ HEARD_DBM0 = -30.0
 """Louder than this is heard, and nothing else on these lines is."""
 BRISK = Manners(answer_ms=250, tone_ms=600)
 SILENCE_DBM0 = -50.0
+_CLOCKS_MS = 300
+"""What two processes on a busy machine may see apart."""
 _TAIL_LINES = 40
 _EVERY_RECORD = 100_000
 _LOOK_AGAIN_S = 0.03
@@ -47,7 +57,15 @@ class Household:
         self.folder = folder
         self.said: list[tuple[int, str, Message]] = []
         self.world = World(folder, self._hear, manners=BRISK, **world)
-        self._tones = load_tones().tones
+        self.tones = load_tones()
+        self._tones = self.tones.tones
+        self.programs = {
+            tone.value: ToneProgram(
+                spec.level_dbm0, tuple(ToneSegment(tuple(one.frequencies), one.ms) for one in spec.segments), spec.once
+            )
+            for tone, spec in self._tones.items()
+        }
+        """The tones by name, for an ear: `firmware_bridge.simulator.ear.which_tone`."""
 
     def _hear(self, who: str, message: Message) -> None:
         self.said.append((boot_ms(), who, message))
@@ -120,6 +138,54 @@ class Household:
         await self.phone_shows(line, f"{tone} tone", lambda: self.plays(line, tone), within_s)
         await self.phone_shows(line, f"{hz} Hz to be heard", lambda: self.phone(line).hears(hz, 100) > HEARD_DBM0, 3)
 
+    async def hears_tone(self, line: int, tone: Tone, within_s: float = PATIENCE_S) -> None:
+        """Wait until somebody with the handset at his ear knows the tone, by rhythm and frequencies alone."""
+        phone = self.phone(line)
+        if not await asyncio.to_thread(
+            phone.wait_to_hear, lambda: which_tone(phone.recording(), self.programs) == tone, within_s
+        ):
+            pytest.fail(f"within {within_s:g} s not heard on telephone {line + 1}: the {tone} tone", pytrace=False)
+
+    @contextlib.contextmanager
+    def listening(self, line: int) -> Iterator[bytearray]:
+        """Everything that comes to this telephone as speech meanwhile, as 16-bit PCM; what does not come is silence."""
+        pcm = bytearray()
+        self.phone(line).converse(None, lambda _now, alaw: pcm.extend(decode_alaw(alaw) if alaw else bytes(160)))
+        try:
+            yield pcm
+        finally:
+            self.phone(line).converse(None, None)
+
+    async def announcements(self, pcm: bytearray) -> list[tuple[Language, Announcement]]:
+        """Which of all shipped announcements are in what was heard, whole, in order of time.
+
+        To be asked when the telephone has fallen silent: telling them apart keeps this process busy for seconds.
+        """
+
+        def compare() -> list[tuple[Language, Announcement]]:
+            heard = bytes(pcm)
+            found = {name: find(heard, words, at_least=0.6) for name, words in self._words.items()}
+            told: list[tuple[Language, Announcement]] = []
+            # Some sentences differ by a word: of those that could be there at one time it is the most like.
+            for name in sorted(found, key=lambda name: -found[name][0]):
+                (likeness, at), samples = found[name], len(self._words[name]) // 2
+                if likeness and not any(
+                    at < found[other][1] + len(self._words[other]) // 2 and found[other][1] < at + samples
+                    for other in told
+                ):
+                    told.append(name)
+            return sorted(told, key=lambda name: found[name][1])
+
+        return await asyncio.to_thread(compare)
+
+    @functools.cached_property
+    def _words(self) -> dict[tuple[Language, Announcement], bytes]:
+        files = {
+            (language, name): data_dir() / "announcements" / language / f"{name}.wav"
+            for language in Language for name in Announcement
+        }  # fmt: skip
+        return {name: decode_alaw(read_recording(path.read_bytes())) for name, path in files.items()}
+
     async def lift_for_dial_tone(self, line: int) -> None:
         self.phone(line).off_hook()
         await self.plays_tone(line, Tone.DIAL)
@@ -180,6 +246,17 @@ class Household:
         assert len(found) == 1, f"more than one record with {fields}: {found}"
         return found[0]
 
+    def lasted(self, cdr: Cdr, since: int) -> bool:
+        """Whether a call that a handset ended was as long for the far end as its record says.
+
+        The far end hears of it once it is certain that this was no recall; what counts is when the handset went down.
+        """
+        answered, ended = (self.heard("subscribers", event, since) for event in ("answered", "bye"))
+        assert answered is not None
+        assert ended is not None
+        late_ms = ended[1]["at_ms"] - answered[1]["at_ms"] - cdr.duration_ms
+        return -_CLOCKS_MS < late_ms < self.tones.analogue.hook.flash_max_ms + _CLOCKS_MS
+
     async def stored_usage(self, month: str) -> list[UsageRow]:
         reader = await Store.open_reader(self.world.scene.agent_folder)
         async with reader:
@@ -214,6 +291,18 @@ class Household:
     async def agent_ends(self, since: int, what: str, within_s: float = PATIENCE_S) -> None:
         """Wait for the supervisor's word about how the agent ended."""
         await self.hears("agent", "process", since, within_s, what=f"ended with {what}")
+
+    @contextlib.asynccontextmanager
+    async def without_agent(self) -> AsyncIterator[None]:
+        """The agent was killed, and nobody starts it."""
+        words = self.mark()
+        self.world.agent.hold()
+        self.world.agent.signal(signal.SIGKILL)
+        await self.agent_ends(words, "signal SIGKILL")
+        try:
+            yield
+        finally:
+            self.world.agent.let_go()
 
     async def reload(self) -> None:
         """Tell the agent to read its configuration again, and with it the operator's word."""

@@ -7,8 +7,8 @@ import signal
 
 import pytest
 
-from agent.core.events import Cause, Tone
 from agent.core.money import parse_amount
+from agent.core.terms import Cause, Tone
 from agent.lab.scene import OWN_NUMBERS, SWEDEN, SWEDEN_DIALLED
 from agent.texts import Texts
 
@@ -36,9 +36,9 @@ async def order(home, **limits: str) -> None:
 
 
 def heard_while_talking(home, line: int) -> list[str]:
-    """What the card did on a line in its last conversation."""
+    """What the card did on a line in its last conversation, behind which an announcement has said why it ended."""
     done = [entry.what for entry in home.world.card.transcript if entry.line == line]
-    begun = len(done) - done[::-1].index("speech begins")
+    begun = [at + 1 for at, what in enumerate(done) if what == "speech begins"][-2]
     return done[begun : begun + done[begun:].index("speech ends")]
 
 

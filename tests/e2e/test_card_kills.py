@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from agent.core.events import Cause, Party, Tone
+from agent.core.terms import Cause, Party, Tone
 from agent.lab.scene import OWN_NUMBERS, SWEDEN_DIALLED
 from firmware_bridge.simulator import Mischief
 

@@ -68,7 +68,7 @@ async def test_an_agent_that_starts_with_a_broken_file_uses_the_last_good_one_an
         status = await home.ready()
         assert "prot" in status["configuration"]["error"]
         assert names(status, "problem.last_good_configuration")
-        assert '"configuration_refused"' in home.world.agent_log.read_text()[written:]
+        assert b'"configuration_refused"' in home.world.agent_log.read_bytes()[written:]
         await home.call(0, SWEDEN_DIALLED)
         await home.hang_up(0)
         assert (await home.record(since, line=0)).price.billed_s > 0

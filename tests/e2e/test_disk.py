@@ -14,13 +14,14 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from agent.core.events import CallKind, Cause, Direction, Tone
-from agent.lab.scene import OWN_NUMBERS, SWEDEN_DIALLED
+from agent.core.terms import CallKind, Cause, Direction, Tone
+from agent.lab.scene import FAR_TONE_HZ, OWN_NUMBERS, SWEDEN_DIALLED
 from agent.store.room import BALLAST
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 
 DISK_KB = 6_000
+HEARD_DBM0 = -30.0
 RECOVERY_S = 40.0
 
 
@@ -58,7 +59,9 @@ async def try_to_call(home) -> bool:
     await home.lift_for_dial_tone(0)
     home.phone(0).dial(SWEDEN_DIALLED, 40, 40)
     await home.phone_shows(
-        0, "an answer or the congestion tone", lambda: home.phone(0).audio_open or home.plays(0, Tone.CONGESTION)
+        0,
+        "an answer or the congestion tone",
+        lambda: home.phone(0).hears(FAR_TONE_HZ, 200) > HEARD_DBM0 or home.plays(0, Tone.CONGESTION),
     )
     answered = not home.plays(0, Tone.CONGESTION)
     if answered:

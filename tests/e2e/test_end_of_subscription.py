@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from agent.clock import wall
-from agent.core.events import CallKind, Cause, Tone
+from agent.core.terms import CallKind, Cause, Tone
 from agent.lab.scene import OWN_NUMBERS, SWEDEN_DIALLED
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
@@ -30,14 +30,20 @@ async def test_an_ended_subscription_deregisters_and_bars_all_but_emergency(home
     assert [problem["key"] for problem in status["problems"]] == ["problem.subscription_ended"]
     await home.sees("no registration", lambda status: not any(one["registered"] for one in status["accounts"]))
 
-    await home.lift_for_dial_tone(0)
+    # No dial tone promises a call: what is lifted hears that only emergency numbers work.
+    home.phone(0).off_hook()
+    await home.plays_tone(0, Tone.SPECIAL)
     home.phone(0).dial(SWEDEN_DIALLED, 40, 40)
+    await home.phone_shows(0, "the end of the special tone", lambda: not home.plays(0, Tone.SPECIAL))
     await home.plays_tone(0, Tone.SPECIAL)
     await home.hang_up(0)
     refused = await home.record(since, line=0)
     assert (refused.cause, refused.refusal) == (Cause.REFUSED, "subscription_ended")
 
-    await home.call(0, "112")
+    home.phone(0).off_hook()
+    home.phone(0).pause(300)
+    home.phone(0).dial("112", 60, 60)
+    await home.speech(0)
     await home.hang_up(0)
     emergency = await home.record(since, line=0, kind=CallKind.EMERGENCY)
     assert (emergency.price, emergency.unpriced) == (None, "")

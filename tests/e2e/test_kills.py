@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from agent.core.cdr import Cdr
-from agent.core.events import Direction, Tone
+from agent.core.terms import Direction, Tone
 from agent.lab.scene import SWEDEN, SWEDEN_DIALLED
 from agent.paths import data_dir
 from agent.rating.cli_rate import rate_report
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 
 WORLD = {"pause": lambda _crashes: 0.05}
 
-_INVITE_AFTER_MS = 1_000
+_INVITE_AFTER_MS = 3_000
 """From the asked call to the INVITE at the far end, in a world this busy."""
 _SLACK_MS = 400
 """Between the two ends' views of an answer or a hang-up."""
@@ -87,6 +87,8 @@ async def lives(home, line: int, draw: random.Random, enough: asyncio.Event) -> 
         bored = draw.uniform(0.0, 1.8)
         await asyncio.to_thread(phone.wait_for, lambda: phone.audio_open is False, bored)
         phone.on_hook()
+        # Whoever lifts sooner has pressed R.
+        phone.pause(home.tones.analogue.hook.flash_max_ms + 200)
         await asyncio.to_thread(phone.wait_script, 5)
 
 
@@ -137,6 +139,7 @@ def settle(home, kept: list[Cdr], received: list[Cdr], account: Account) -> None
         if len(list(same)) > 1
     ]  # fmt: skip
     unmatched = {cdr.id: cdr for cdr in received if cdr.direction is Direction.OUTGOING}
+    recall_ms = home.tones.analogue.hook.flash_max_ms
     for call in far_calls(home):
         mine = [
             cdr for cdr in unmatched.values()
@@ -147,7 +150,8 @@ def settle(home, kept: list[Cdr], received: list[Cdr], account: Account) -> None
             continue
         cdr = unmatched.pop(max(mine, key=lambda one: one.began_ms).id)
         short = 0 if cdr.recovered else call.duration_ms - cdr.duration_ms
-        if cdr.duration_ms > call.duration_ms + _SLACK_MS or short > _SLACK_MS:
+        # The far end hears of a hang-up once it is certain that it was no recall.
+        if cdr.duration_ms > call.duration_ms + _SLACK_MS or short > recall_ms + _SLACK_MS:
             account.wrong.append(f"{cdr.duration_ms} ms recorded of {call}: {cdr}")
     account.extra += [f"nobody was called: {cdr}" for cdr in unmatched.values() if cdr.duration_ms]
     prices = data_dir() / "price-lists"

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from agent.core.events import Tone
+from agent.core.terms import Tone
 from agent.lab.scene import FIRMWARE_MAKER
 from firmware_bridge.simulator import LOOPS, Maker
 
@@ -74,6 +74,7 @@ async def test_112_is_called_in_the_middle_of_an_update_and_the_update_follows(h
         "the end of it",
         lambda status: status["card"]["update"]["outcome"]["key"] == "update.aborted_line_needed",
     )
+    await home.sees("the telephone at rest", lambda status: not (status["lines"][0]["off_hook"] or status["calls"]))
     code, out, err = await command(home, "update", new)
     assert code == 0, err
     assert "now runs version 1.1.0" in out

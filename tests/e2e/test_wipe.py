@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.events import CallKind, Cause, Direction
+from agent.core.terms import CallKind, Cause, Direction
 from agent.lab.scene import OWN_NUMBERS, SWEDEN_DIALLED
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from agent.core.events import CallKind, Cause, Direction, Tone
+from agent.core.terms import CallKind, Cause, Direction, Tone
 from agent.lab.scene import OWN_NUMBERS, SWEDEN_DIALLED
 from agent.paths import kept_configuration
 from agent.store.folder import DATABASE
@@ -33,14 +33,8 @@ async def stopped(home) -> AsyncIterator[None]:
 @contextlib.asynccontextmanager
 async def gone(home) -> AsyncIterator[None]:
     """It was killed, and nobody starts it."""
-    words = home.mark()
-    home.world.agent.hold()
-    home.world.agent.signal(signal.SIGKILL)
-    await home.agent_ends(words, "signal SIGKILL")
-    try:
+    async with home.without_agent():
         yield
-    finally:
-        home.world.agent.let_go()
 
 
 @contextlib.asynccontextmanager

@@ -39,7 +39,15 @@ def agent(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_data_travels_inside(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    for name in ("agent.toml", "products.toml", "numbering.toml", "tones.toml", "texts.toml", "price-lists/privat.csv"):
+    for name in (
+        "agent.toml",
+        "products.toml",
+        "numbering.toml",
+        "services.toml",
+        "tones.toml",
+        "texts.toml",
+        "price-lists/privat.csv",
+    ):
         assert f"agent/_config/{name}" in names
     assert any(name.startswith("agent/status/templates/") for name in names)
     assert not any(name.startswith(("tests/", "config/")) for name in names)

@@ -41,7 +41,7 @@ def up(line_card, owner):
 
 
 def settle(client, card, rate=1_000_000):
-    assert card.wait_for(lambda: client.stats().rate == card.rate == rate, 3)
+    assert card.wait_for(lambda: client.stats().rate == card.rate == rate, 10)
 
 
 def test_the_port_is_opened_slowly_and_raised_to_the_wanted_rate(up, pty_card):
@@ -69,7 +69,7 @@ def test_a_card_that_cannot_switch_is_left_at_its_rate_and_not_asked_for_lamps(n
             assert client.capabilities == Capability.DTMF_DECODER
             client.lamp(0, LampState.ON)
             client.ring(0, [1000, 4000], "+4722334455")
-            assert card.phones[0].wait_for(lambda: card.phones[0].ringing, 2)
+            assert card.phones[0].wait_for(lambda: card.phones[0].ringing, 10)
             assert card.phones[0].display == ""
             assert card.lamp(0) == "off"
             assert client.stats().rate == 115_200
@@ -183,7 +183,7 @@ def test_an_edge_carries_the_time_at_which_it_happened(up, pty_card, owner):
     pty_card.phones[0].off_hook()
     assert owner.wait_event(Hook(0, off_hook=True))
     (entry,) = [entry for entry in pty_card.transcript if entry.what == "off-hook"]
-    assert abs(owner.of(Hook)[0].at_ms - entry.at_ms) <= 5
+    assert -5 <= entry.at_ms - owner.of(Hook)[0].at_ms <= 40, "a contact is believed when it has stopped bouncing"
 
 
 @pytest.mark.parametrize(("action", "after"), [(0, None), (1, "reorder")])
@@ -194,13 +194,13 @@ def test_a_killed_host_leaves_an_idle_card_after_its_lease(new_card, action, aft
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as host:
             assert host.stdout.readline() == "up\n"
             ringing, talking = card.phones
-            assert ringing.wait_for(lambda: ringing.ringing and talking.audio_open and talking.tone is not None, 3)
+            assert ringing.wait_for(lambda: ringing.ringing and talking.audio_open and talking.tone is not None, 10)
             steady = talking.tone
             host.send_signal(signal.SIGKILL)
             killed = time.monotonic()
-            assert ringing.wait_for(lambda: not ringing.ringing, 3)
+            assert ringing.wait_for(lambda: not ringing.ringing, 10)
             silent_after = time.monotonic() - killed
-            assert card.wait_for(lambda: not talking.audio_open and talking.tone != steady, 1)
+            assert card.wait_for(lambda: not talking.audio_open and talking.tone != steady, 10)
             assert (talking.tone is None) is (after is None)
             assert 0.4 < silent_after < 2.0
             assert card.rate == 115_200
@@ -212,13 +212,13 @@ def test_a_host_that_is_killed_and_comes_back_at_once_takes_over(new_card, owner
         command = [sys.executable, "-c", HOST, card.path, "5000", "0"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as host:
             assert host.stdout.readline() == "up\n"
-            assert card.phones[0].wait_for(lambda: card.phones[0].ringing, 3)
+            assert card.phones[0].wait_for(lambda: card.phones[0].ringing, 10)
             host.send_signal(signal.SIGKILL)
         client = LineCard(card.path, on_event=owner.on_event, on_audio=owner.on_audio, lease=HostLease(1000))
         client.start()
         try:
-            assert owner.wait(lambda: bool(owner.of(CardUp)), 2)
-            assert card.phones[0].wait_for(lambda: not card.phones[0].ringing, 1)
+            assert owner.wait(lambda: bool(owner.of(CardUp)), 10)
+            assert card.phones[0].wait_for(lambda: not card.phones[0].ringing, 10)
             settle(client, card)
         finally:
             client.stop()

@@ -48,7 +48,7 @@ def test_a_refused_test_is_told_like_an_ended_one(service, owner):
     card, client = service
     phone = card.phones[0]
     phone.off_hook()
-    assert phone.wait_for(lambda: phone.is_off_hook, 2)
+    assert phone.wait_for(lambda: phone.is_off_hook, 10)
     client.start_line_test(0, LineTest.RINGER_LOAD)
     assert owner.wait(lambda: any(isinstance(one, LineTested) for one in owner.events))
     assert owner.of(LineTested)[0].status is LineTestStatus.LINE_IN_USE
@@ -64,9 +64,9 @@ def test_a_refused_test_is_told_like_an_ended_one(service, owner):
 def test_lamps_show_their_state_in_colour(service, state, colour, pattern):
     card, client = service
     client.adapter_lamp(state)
-    assert card.wait_for(lambda: (card.lamp_colour(8), card.lamp(8)) == (colour, pattern), 3)
+    assert card.wait_for(lambda: (card.lamp_colour(8), card.lamp(8)) == (colour, pattern), 10)
     client.lamp(1, state)
-    assert card.wait_for(lambda: (card.lamp_colour(1), card.lamp(1)) == (colour, pattern), 3)
+    assert card.wait_for(lambda: (card.lamp_colour(1), card.lamp(1)) == (colour, pattern), 10)
 
 
 def test_firmware_is_written_over_a_bad_wire(service, owner):

@@ -51,7 +51,8 @@ def test_a_program_drives_a_telephone(tmp_path, owner):
         ("sing", "no command 'sing'"), ("off", "a line is missing"), ("off 2", "line 2 does not exist"),
         ("unkind", "a seed is missing"), ("unkind 1 rain=0.1", "no mischief 'rain'"), ("unkind 1 loss=2", "loss is 2"),
         ("loop 0", "the name of a loop is missing"), ("loop 0 knot", "no loop 'knot'"),
-        ("babble", "a number of bytes is missing"),
+        ("babble", "a number of bytes is missing"), ("pulse 0 1*", "a dial has no '*'"),
+        ("record 0", "milliseconds is missing"),
         ("dial 0 1x", "no key 'x'"), ("speak 0 9000", "outside"), ("hears 0 loud", "not a whole number"),
     ],
 )  # fmt: skip
@@ -69,7 +70,7 @@ def test_the_wire_is_made_bad_and_good_again_on_order(tmp_path, owner):
         client = LineCard(card.path, on_event=owner.on_event, on_audio=owner.on_audio)
         client.start()
         try:
-            assert card.wait_for(lambda: card.mischief_done.get("loss", 0) >= 3, 3)
+            assert card.wait_for(lambda: card.mischief_done.get("loss", 0) >= 3, 10)
             assert not card.connected
             console.run(["state", "kind"])
             assert owner.wait_event(CardUp(1, "sim-1.0.0"))
@@ -80,8 +81,18 @@ def test_the_wire_is_made_bad_and_good_again_on_order(tmp_path, owner):
     assert state["rate"] == 115_200
 
 
+def test_what_was_heard_is_given_as_samples():
+    (_, recorded, wires) = run("record 0 500", "wires 1")
+    assert (recorded["type"], wires["type"]) == ("recorded", "wires")
+    assert bytes.fromhex(recorded["pcm"]) == bytes(2 * 8000 // 2)
+    assert wires["pcm"] == ""
+
+
 def test_the_state_names_every_line():
     (_, state) = run("state")
+    assert [(phone["display"], phone["name"], phone["lamp_for_messages"]) for phone in state["phones"]] == [
+        ("", "", False)
+    ] * 2
     assert [phone["line"] for phone in state["phones"]] == [0, 1]
     assert state["connected"] is False
 

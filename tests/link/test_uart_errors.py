@@ -33,7 +33,7 @@ def test_what_the_driver_counts_is_shown_since_the_port_was_opened(pty_card, own
     client = LineCard(pty_card.path, on_event=owner.on_event, on_audio=owner.on_audio)
     client.start()
     try:
-        assert pty_card.wait_for(lambda: client.stats().uart_overruns == 5, 5)
+        assert pty_card.wait_for(lambda: client.stats().uart_overruns == 5, 10)
         assert client.stats().uart_framing_errors == 1
     finally:
         client.stop()

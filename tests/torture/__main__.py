@@ -21,7 +21,7 @@ from agent_under_test import TRAPS
 from lying_card import lie
 from truth import Verdict, compare
 
-from agent.core.events import CallPhase
+from agent.core.terms import CallPhase
 
 ABROAD = "004681234567#"
 CALLS_A_LIFE = 6

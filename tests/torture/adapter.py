@@ -22,7 +22,7 @@ from pathlib import Path
 import msgspec
 
 from agent import clock
-from agent.core.events import CallPhase
+from agent.core.terms import CallPhase
 from agent.gateway.daemon.server import AgentServer
 from agent.gateway.fake import FakeGateway
 from agent.gateway.protocol import AgentRecord, CallState, Decide, GatewayRecord, Release

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from adapter import MICRO_PER_SECOND, Adapter
 
 from agent.core.cdr import Cdr
-from agent.core.events import CallKind, Direction
+from agent.core.terms import CallKind, Direction
 from agent.gateway.protocol import CallState
 from agent.store import Store
 

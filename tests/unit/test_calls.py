@@ -12,10 +12,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from agent.calls import Calls, Judgement, StoreRefusal
+from agent.cli_show import masked
 from agent.clock import Moment
 from agent.core.admission import RefusalCode
 from agent.core.cdr import Cdr, OpenCall, Price
-from agent.core.events import CallKind, CallPhase, Cause, Direction, Party, Tone
+from agent.core.terms import CallKind, CallPhase, Cause, Direction, Party, Tone
 from agent.gateway.protocol import (
     PROTOCOL_VERSION,
     AgentRecord,
@@ -27,6 +28,7 @@ from agent.gateway.protocol import (
     decode_gateway_record,
     encode,
 )
+from agent.records import reopened
 from agent.texts import Language, Texts
 
 OSLO = ZoneInfo("Europe/Oslo")
@@ -190,6 +192,17 @@ async def test_a_whole_call_is_priced_recorded_and_released_in_that_order(desk: 
     assert desk.store.opened == {}
     assert desk.sent[-1] == Release(call_id=cdr.id)
     assert desk.calls.live == {}
+
+
+async def test_whom_a_diverted_caller_called_first_is_kept_in_the_record_and_masked_when_shown(desk: Desk) -> None:
+    await desk.hello()
+    incoming = {"direction": Direction.INCOMING, "diverted_from": "+4722000009"}
+    await desk.calls.reconcile(call(CallPhase.RINGING, ringing_ms=1_001_000, **incoming))
+    await desk.calls.reconcile(ended(**incoming))
+    (cdr,) = desk.store.cdrs.values()
+    assert cdr.diverted_from == "+4722000009"
+    assert masked(cdr).diverted_from == "+47 2•• •• •09"
+    assert reopened(cdr, datetime(2026, 11, 22, tzinfo=UTC)).diverted_from == "+4722000009"
 
 
 async def test_an_answer_of_which_only_the_end_tells_still_begins_the_price(

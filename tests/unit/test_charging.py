@@ -19,9 +19,9 @@ from agent.clock import Moment
 from agent.core.admission import RefusalCode
 from agent.core.budget import Cap
 from agent.core.cdr import Cdr, OpenCall
-from agent.core.events import Cause, Tone
 from agent.core.numbers import classify
-from agent.data import load_numbering, load_products, load_tones
+from agent.core.terms import Cause, Tone
+from agent.data import load_numbering, load_products, load_services, load_tones
 from agent.gateway.fake import FakeGateway
 from agent.gateway.protocol import CallState, Decide, GatewayRecord, Hello
 from agent.operator.api import (
@@ -168,7 +168,8 @@ class Home:
         return self.tables[sha256]
 
     async def start_agent(self) -> None:
-        self.plan = Plan(Shipped(load_products(), load_numbering(), load_tones()), OSLO, self._table)
+        shipped = Shipped(load_products(), load_numbering(), load_tones(), services=load_services())
+        self.plan = Plan(shipped, OSLO, self._table)
         self.charging = Charging(self.plan, OSLO)
         self.calls = Calls(
             store=self.store, judge=self.charging, purse=self.charging, send=self._send, now=self.now, zone=OSLO,
@@ -545,6 +546,43 @@ async def test_two_calls_at_once_do_not_use_the_same_pack_seconds_under_a_cap() 
     costs = [priced(here.cdr(one)) for one in (first, second)]
     assert 11 * KR <= sum(cost for cost, _, _ in costs) <= 12 * KR
     assert sum(pack_s for _, pack_s, _ in costs) == 600
+
+
+@pytest.mark.parametrize("how", ["held", "conference", "left together"])
+async def test_two_calls_on_one_line_spend_one_cap_and_end_at_it_whoever_speaks(how: str) -> None:
+    here = await home(limits=capped(month="6"))
+    first = await here.talk(SWEDEN)
+    here.gateway.flash()
+    here.gateway.dial(SWEDEN)
+    await here.pump()
+    second = next(one.call_id for one in here.gateway.calls() if one.call_id != first)
+    here.gateway.peer_answers(second)
+    await here.pump()
+    if how != "held":
+        here.gateway.flash()
+        here.gateway.dial("3" if how == "conference" else "4")
+        await here.pump()
+    await here.pass_time(3_600_000)
+    cdrs = [here.cdr(one) for one in (first, second)]
+    assert sum(priced(cdr)[0] for cdr in cdrs) <= 6 * KR
+    # Two that were left together end together, by whichever cap is met first.
+    assert here.spent() >= (1 if how == "left together" else 5) * KR
+    assert "month" in {cdr.limit for cdr in cdrs}
+
+
+async def test_a_forwarded_call_is_cut_at_the_cap_and_its_caller_with_it() -> None:
+    here = await home(limits=capped(month="3"))
+    here.gateway.lift()
+    here.gateway.dial(f"*21*{SWEDEN}")
+    here.gateway.hang_up()
+    caller = here.gateway.incoming("+4721000000", "+4722334455")
+    await here.pump()
+    onward = next(one.call_id for one in here.gateway.calls() if one.call_id != caller)
+    here.gateway.peer_answers(onward)
+    await here.pump()
+    await here.pass_time(600_000)
+    assert (here.cdr(onward).limit, priced(here.cdr(onward))) == ("month", (3 * KR, 0, 180))
+    assert (here.cdr(caller).cause, here.cdr(caller).price) == (Cause.NORMAL, None)
 
 
 async def test_a_pack_used_before_a_restart_stays_used() -> None:

@@ -15,13 +15,13 @@ from pathlib import Path
 
 import pytest
 import structlog
-from typer.testing import CliRunner, Result
+from click.testing import CliRunner, Result
 
 from agent import __version__, cli, cli_base, config, outbox_request
 from agent.cli_show import duration
 from agent.core.cdr import Cdr, Price, Step
-from agent.core.events import CallKind, Cause, Direction, Party
 from agent.core.numbers import mask
+from agent.core.terms import CallKind, Cause, Direction, Party
 from agent.paths import data_dir
 from agent.store.store import Store
 
@@ -39,6 +39,9 @@ HEAVY = {
     "msgspec",
     "sqlite3",
     "asyncio",
+    "rich",
+    "pydantic",
+    "typer",
 }
 
 
@@ -67,6 +70,27 @@ def test_help_lists_the_commands_and_the_exit_codes():
     assert set(cli.EXIT_MEANING) == set(cli.Exit)
 
 
+def test_help_tells_each_commands_whole_sentence_its_defaults_and_its_ranges():
+    table = " ".join(run("--help").stdout.split())
+    assert (
+        "rate Price a call with the same function that prices the records, and explain it line by line. plan" in table
+    )
+    gateway = " ".join(run("gateway", "--help").stdout.split())
+    assert "--card PATH Serial device of the line card. [required]" in gateway
+    assert "First UDP port of speech. [default: 16384; 1024<=x<=65000]" in gateway
+    rate = " ".join(run("rate", "--help").stdout.split())
+    assert "NUMBER As dialled: 22334455" in rate
+    assert "--lang [nb|en] Language of the answer. [default: en]" in rate
+    assert f"default: {cli_base.DEFAULT_CONFIG}." in run("check-config", "--help").stdout
+
+
+@pytest.mark.parametrize("group", [(), ("cdr",), ("deck",), ("dialplan",), ("line",), ("packet-filter",), ("sip",)])
+def test_without_a_command_the_help_says_what_there_is(group: tuple[str, ...]):
+    result = run(*group)
+    assert (result.exit_code, result.stdout) == (cli.Exit.BAD_INPUT, "")
+    assert "Commands:" in result.stderr
+
+
 def test_help_loads_none_of_the_heavy_parts():
     program = (
         "import sys, agent.cli\n"
@@ -85,7 +109,11 @@ def test_python_dash_m_agent_is_the_same_program():
     done = subprocess.run(
         [sys.executable, "-m", "agent", "version"], capture_output=True, text=True, timeout=60, check=True
     )
-    assert done.stdout.startswith(f"iplink-agent {__version__} (Python ")
+    first, second = done.stdout.splitlines()
+    assert first.startswith(f"iplink-agent {__version__} (Python ")
+    assert first.endswith("pjsua2 2.15.1.post1)")
+    assert second.startswith("known advisories: ")
+    assert "CVE-2026-41416" in second
     done = subprocess.run(
         [sys.executable, "-m", "agent", "nonsense"], capture_output=True, text=True, timeout=60, check=False
     )
@@ -191,9 +219,26 @@ def test_an_unknown_product_or_folder_is_bad_input(tmp_path: Path):
     assert "privat.csv" in told
 
 
-@pytest.mark.parametrize("arguments", [(), ("22334455", "--product", "privat", "--duration", "-1")])
-def test_wrong_arguments_end_with_2(arguments):
-    assert run("rate", *arguments).exit_code == cli.Exit.BAD_INPUT
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ((), "Missing argument 'NUMBER'"),
+        (("22334455", "--product", "privat", "--duration", "-1"), "'--duration': -1 is not in the range 0<=x<="),
+        (
+            ("22334455", "--product", "privat", "--duration", "1", "--lang", "NB"),
+            "'--lang': 'NB' is not one of 'nb', 'en'",
+        ),
+        (
+            ("22334455", "--product", "privat", "--duration", "1", "--at", "1.1.2026"),
+            "'--at': '1.1.2026' does not match",
+        ),
+        (("22334455", "--product", "privat", "--seconds", "1"), "No such option '--seconds'"),
+    ],
+)
+def test_wrong_arguments_end_with_2_and_are_named(arguments: tuple[str, ...], told: str):
+    result = run("rate", *arguments)
+    assert (result.exit_code, result.stdout) == (cli.Exit.BAD_INPUT, "")
+    assert told in result.stderr
 
 
 # --- cdr list ------------------------------------------------------------------------------------------------------
@@ -389,6 +434,7 @@ def test_the_gateway_is_started_from_its_options_alone(part: Part):
     assert vars(options) == {
         "socket": cli_base.DEFAULT_SOCKET, "card": "/dev/card", "state": cli_base.DEFAULT_STATE, "bind": "0.0.0.0",
         "sip_port": 5062, "rtp_port": 16_384, "lines": 1, "agent_uid": 0, "firmware_keys": cli_base.DEFAULT_KEYS,
+        "sip_ca_file": None,
     }  # fmt: skip
 
 
@@ -427,6 +473,15 @@ def test_a_configuration_error_of_the_agent_ends_with_2(part: Part, monkeypatch:
 
     monkeypatch.setattr(sys.modules["agent.app"], "main", refuse)
     assert "page.port" in sentence(run("agent", "--config", "/a"), cli.Exit.BAD_INPUT)
+
+
+def test_ctrl_c_ends_a_command_as_shells_expect(part: Part, monkeypatch: pytest.MonkeyPatch):
+    def interrupt(*_: object, **__: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys.modules["agent.lab.main"], "main", interrupt)
+    result = run("lab")
+    assert (result.exit_code, result.output) == (130, "")
 
 
 def test_an_unforeseen_error_is_one_sentence_and_a_daemon_keeps_its_traceback(

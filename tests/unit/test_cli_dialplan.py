@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from typer.testing import CliRunner, Result
+from click.testing import CliRunner, Result
 
 from agent import cli
+from agent.texts import TextError, Texts
 
 
 def run(*arguments: object) -> Result:
@@ -67,6 +68,16 @@ def test_what_cannot_be_used_ends_with_a_sentence_and_code_2(arguments, sentence
     assert sentence in result.output
 
 
+@pytest.mark.parametrize("command", [["explain", "22345678"], ["check", "(2xxxxxxx)"]])
+def test_a_broken_catalogue_of_sentences_is_bad_input_as_everywhere(command, monkeypatch):
+    def broken() -> Texts:
+        raise TextError("texts.toml: 3: a sentence lacks nb")
+
+    monkeypatch.setattr(Texts, "load", broken)
+    result = run(*command)
+    assert (result.exit_code, result.stderr) == (2, "iplink-agent: texts.toml: 3: a sentence lacks nb\n")
+
+
 def test_a_good_map_is_shown_as_this_adapter_has_it():
     output = run("check", "(*xx|<9:00>[1-9]xxxx.|[2-8]xxxxxxx)").output.splitlines()
     assert output[0].startswith("Read as sipura: 2 patterns,")
@@ -81,3 +92,16 @@ def test_the_configured_map_is_explained(tmp_path):
         '[dialling]\nmap = "(<8:22>33xxxx)"\n'
     )
     assert run("explain", "8334455", "--config", path).output.splitlines()[-1] == "Calls +4722334455 (fixed)."
+
+
+@pytest.mark.parametrize(
+    ("dialled", "last"),
+    [
+        ("*31*22334455", "Calls +4722334455 (fixed)."),
+        ("*31*112", "Calls 112 (emergency)."),
+        ("*21*22334455#", "This is a service code, not a number."),
+        ("*24*", "This is a service code, not a number."),
+    ],
+)
+def test_codes_of_services_are_known(dialled, last):
+    assert run("explain", dialled).output.splitlines()[-1] == last

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
-from typer.testing import CliRunner, Result
+from click.testing import CliRunner, Result
 
 from agent import cli
 
@@ -18,6 +20,17 @@ def answer(*arguments: object) -> dict[str, object]:
     result = run(*arguments, "--json")
     assert result.exit_code == 0, result.output
     return json.loads(result.stdout)
+
+
+def test_the_same_question_gets_the_same_bytes():
+    for product in (["--product", "privat"], []):
+        code = "from agent.cli import main; main()"
+        command = [sys.executable, "-c", code, "plan", *product, "--at", "2026-11-01", "--json"]
+        said = {
+            subprocess.run(command, capture_output=True, check=True, env={"PYTHONHASHSEED": seed}).stdout
+            for seed in "123"
+        }
+        assert len(said) == 1
 
 
 @pytest.mark.parametrize(

@@ -14,14 +14,14 @@ from pathlib import Path
 
 import pytest
 import structlog
+from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from typer.testing import CliRunner, Result
 
 from agent import cli
 from agent.core.cdr import Cdr, Price
-from agent.core.events import CallKind, Cause, Direction, Party
+from agent.core.terms import CallKind, Cause, Direction, Party
 from agent.export import COLUMNS, csv_head, csv_line
 from agent.store import OutboxState, Store, StoredCdr
 
@@ -80,7 +80,8 @@ def test_the_columns_are_those_that_were_promised() -> None:
     assert csv_head() == (
         "id,corrects,began_at,answered_at,time_trusted,direction,kind,line,own_number,number,duration_ms,cause,refusal,"
         "recovered,amount,currency,vat,billed_s,product,price_list,price_list_version,destination,unpriced,upload,"
-        "upload_reason\r\n"
+        "upload_reason,codec,rx_packets,rx_lost,tx_packets,tx_lost,jitter_ms,round_trip_ms,heard_mos,sent_mos,"
+        "worst_mos,one_way\r\n"
     )
 
 

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 import structlog
+from click.testing import CliRunner, Result
 from msgspec.structs import replace
-from typer.testing import CliRunner, Result
 
 from agent import cli
 from agent.core.cdr import Cdr, Price
-from agent.core.events import CallKind, Cause, Direction, Party
+from agent.core.terms import CallKind, Cause, Direction, Party
 from agent.store import Store
 
 ADAPTER_PASSWORD, LINE_PASSWORD, CALLED = "adapter-s3cret", 'line"s3cret', "+4681234567"

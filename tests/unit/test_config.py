@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from agent import config
 from agent.config import Config, ConfigError, KeptCopyError, Language, LogFormat, LogLevel
+from agent.core.srtp import Srtp
+from agent.core.transports import Transport
 from agent.paths import data_dir
 
 OPERATOR = """[operator]
@@ -57,6 +59,55 @@ def test_every_setting_is_in_the_sample_with_a_comment():
     assert instead == list(config.PlainSection.__struct_fields__)
 
 
+def test_a_codec_that_no_adapter_uses_is_refused_by_name_with_those_that_it_may_have():
+    plain = (
+        '[plain]\nuser = "22334455"\ndomain = "sip.example.net"\nnumber = "+4722334455"\n'
+        'password_file = "/etc/secret"\ncodecs = ["PCMA", "G729"]\n'
+    )
+    assert 'plain.codecs[1]: found "G729"; allowed is PCMA, PCMU, G722, opus' in refused(plain)
+    assert config.parse(plain.replace("G729", "G722").encode(), "agent.toml").plain.codecs == ["PCMA", "G722"]
+
+
+PLAIN = (
+    '[plain]\nuser = "22334455"\ndomain = "sip.example.net"\nnumber = "+4722334455"\npassword_file = "/etc/secret"\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ('stun_server = "stun.example.net:3478"',
+         'plain.stun_server: found "stun.example.net:3478"; allowed is an IP address and a port like 192.0.2.1:3478'),
+        ('stun_server = "192.0.2.1:0"',
+         "plain.stun_server: stun_server '192.0.2.1:0' has port 0, which does not exist; correct it, or leave it out"),
+        ('stun_server = "2001:db8::1:3478"',
+         "plain.stun_server: stun_server '2001:db8::1:3478' is not an IP address and a port; "),
+        ('signalling_ranges = ["192.0.2.0/24", "10.0.0.0/7"]',
+         "plain.signalling_ranges[1]: '10.0.0.0/7' is far too wide: a range has at least a /8; correct it"),
+        ('media_ranges = ["192.0.2.9/24"]',
+         "plain.media_ranges[0]: '192.0.2.9/24' has bits set beyond its prefix; 192.0.2.0/24 may be meant; correct it"),
+        ('media_ranges = ["example.net"]',
+         'plain.media_ranges[0]: found "example.net"; allowed is 192.0.2.0/24 or 2001:db8::/32'),
+        ('srtp = "always"', 'plain.srtp: found "always"; allowed is one of off, optional, mandatory'),
+        ('transports = ["udp", "sctp"]', 'plain.transports[1]: found "sctp"; allowed is one of udp, tcp, tls'),
+        ("transports = []", "plain.transports: found a list of 0; allowed is a list of 1 to 3, each one of udp, tcp"),
+    ],
+)  # fmt: skip
+def test_what_a_provider_can_not_be_is_refused_by_the_settings_name(line, sentence):
+    assert sentence in refused(PLAIN + line)
+
+
+def test_all_that_an_operator_may_say_of_his_platform_may_be_said_of_a_provider():
+    more = (
+        'transports = ["tls", "udp"]\nsrtp = "mandatory"\nsignalling_ranges = ["192.0.2.0/24"]\n'
+        'media_ranges = ["2001:db8::/32"]\nstun_server = "[2001:db8::1]:3478"\n'
+    )
+    read = config.parse((PLAIN + more).encode(), "agent.toml").plain
+    assert (read.transports, read.srtp) == ([Transport.TLS, Transport.UDP], Srtp.MANDATORY)
+    assert (read.signalling_ranges, read.media_ranges) == (["192.0.2.0/24"], ["2001:db8::/32"])
+    assert read.stun_server == "[2001:db8::1]:3478"
+
+
 def test_the_sample_of_a_plain_adapter_is_valid_without_an_operator():
     text = (data_dir() / "agent.toml").read_text(encoding="utf-8")
     head, _, tail = text.partition("# [plain]\n")
@@ -82,7 +133,7 @@ def test_the_sample_of_a_plain_adapter_is_valid_without_an_operator():
             OPERATOR + "[pages]\nport = 80",
             (
                 "pages: found an unknown section; allowed are [operator], [gateway], [store], [page], [log],"
-                " [general], [emergency], [dialling], [dns], [plain]; did you mean page?"
+                " [general], [emergency], [dialling], [telephones], [dns], [plain]; did you mean page?"
             ),
         ),
         (

@@ -16,7 +16,7 @@ from agent import records
 from agent.calls import Calls, Judgement
 from agent.clock import LARGE, Clock, Reading, TimeSource
 from agent.core.cdr import Price
-from agent.core.events import CallKind, CallPhase, Cause, Direction, Party
+from agent.core.terms import CallKind, CallPhase, Cause, Direction, Party
 from agent.corrections import Corrections
 from agent.gateway.protocol import PROTOCOL_VERSION, CallState, Decide, Hello
 from agent.store.records import counted, taken_back

@@ -10,12 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.core.events import Tone
 from agent.core.numbers import EMERGENCY
-from agent.data import DataError, load_numbering, load_products, load_tones
+from agent.core.terms import Tone
+from agent.data import DataError, load_advisories, load_numbering, load_products, load_services, load_tones
 from agent.paths import data_dir
 
-LOADERS = {"products.toml": load_products, "numbering.toml": load_numbering, "tones.toml": load_tones}
+LOADERS = {
+    "products.toml": load_products, "numbering.toml": load_numbering, "tones.toml": load_tones,
+    "advisories.toml": load_advisories, "services.toml": load_services,
+}  # fmt: skip
 
 
 def test_every_product_has_its_price_list_among_the_shipped_ones():
@@ -59,6 +62,22 @@ def test_a_file_of_ones_own_may_bring_the_tones(tmp_path: Path):
         ("products.toml", 'id = "bedrift"', 'id = "privat"', "product privat is there twice"),
         ("products.toml", "effective_from = 2019-01-01", 'effective_from = "soon"', "effective_from: Invalid"),
         ("numbering.toml", '"1412"]', '""]\nextra = 1', "digit_map: Object contains unknown field"),
+        (
+            "advisories.toml",
+            'reached = "yes"',
+            'reached = "perhaps"',
+            "advisory[1].reached: Invalid enum value 'perhaps'",
+        ),
+        (
+            "advisories.toml",
+            'fixed = "2.17"',
+            'fixed = "soon"',
+            "CVE-2026-28799: fixed: 'soon' is no release; 2.17 is one",
+        ),
+        ("services.toml", "[codes.hotline]", "[codes.hot_line]", "Invalid enum value 'hot_line' - at `key`"),
+        ("services.toml", '"*21*N#"', '"21N#"', "codes[...].on[0]: Expected `str` matching regex"),
+        ("services.toml", "no_answer_s = 20", "no_answer_s = 2", "no_answer_s: Expected `int` >= 5"),
+        ("services.toml", "recall_s", "recalls_s", "the file: Object contains unknown field `recalls_s`"),
         ("tones.toml", "howler =", "growler =", "tones"),
         ("tones.toml", "*(.5/.5/1)", "*(.5/.5/2)", "tones.busy: part '.5/.5/2': there are frequencies 1 to 1"),
         ("tones.toml", "ring_cadence_ms = [1000, 4000]", "ring_cadence_ms = [1000, 0]", "ring_cadence_ms[1]: Expected"),

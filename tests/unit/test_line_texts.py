@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 import firmware_bridge.update as host_update
-from agent.core import linetest_run
-from agent.core.linetest import Conductors, LineTestKind, Verdict
+from agent.core import linetest, linetest_run
+from agent.core.linetest import Conductors, LineTestEnding, LineTestKind, Verdict
 from agent.core.linetest_run import RunPhase
 from agent.core.update import UpdatePhase
 from agent.gateway.daemon import card, control, trials, updates
@@ -42,8 +42,9 @@ def test_every_word_of_a_line_test_has_a_sentence():
 
 
 def _reasons_of_run():
-    assert "ending_" in Path(linetest_run.__file__).read_text()
-    return {"ending_timeout", "ending_aborted", "ending_in_use", "ending_unsupported"}
+    assert "ending_" in Path(linetest.__file__).read_text()
+    endings = {f"ending_{ending.value}" for ending in LineTestEnding if ending is not LineTestEnding.DONE}
+    return endings | _reasons(linetest_run)
 
 
 def test_the_phases_of_both_halves_are_the_same_words():

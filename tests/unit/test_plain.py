@@ -6,12 +6,15 @@ import asyncio
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 
 from agent.clock import FLOOR, Moment
 from agent.config import PlainSection
 from agent.core.cdr import Cdr, OpenCall
-from agent.core.events import CallKind, CallPhase, Cause, Direction, Party
+from agent.core.srtp import Srtp
+from agent.core.terms import CallKind, CallPhase, Cause, Direction, LineProfile, Party
+from agent.core.transports import Transport
 from agent.data import load_numbering, load_products, load_tones
 from agent.gateway.protocol import CallState
 from agent.operator.errors import OperatorError
@@ -24,7 +27,7 @@ from agent.store.errors import StoreError
 NOW = Moment("boot", 5_000_000, datetime(2026, 11, 22, 12, tzinfo=UTC), True)
 SECTION = PlainSection(
     user="22334455", domain="sip.example.net", number="+4722334455", password_file="/p", lines=[2],
-    targets=["192.0.2.1"], number_format="national",
+    targets=["192.0.2.1"], number_format="national", codecs=["G722", "PCMA"],
 )  # fmt: skip
 ID = "0192f0c1-0000-7000-8000-000000000001"
 
@@ -49,7 +52,35 @@ def test_the_gateway_gets_one_registration_and_its_lines(plan: PlainPlan) -> Non
     assert [(line.line, line.number) for line in configuration.lines] == [(1, "+4722334455")]
     assert [(route.number, route.lines) for route in configuration.routes] == [("+4722334455", [1])]
     assert configuration.numbers.outgoing == "national"
+    assert account.codecs == ["G722", "PCMA"]
     assert {"110", "112", "113", "1412"} <= set(configuration.digit_map.emergency)
+
+
+def test_what_is_said_of_the_provider_reaches_the_gateway(plan: PlainPlan) -> None:
+    section = msgspec.structs.replace(
+        SECTION, srtp=Srtp.OPTIONAL, transports=[Transport.TLS], signalling_ranges=["192.0.2.0/24"],
+        media_ranges=["198.51.100.0/24"], stun_server="192.0.2.1:3478",
+    )  # fmt: skip
+    subscription = subscription_of(section, "s3cret")
+    assert subscription.profile.transports == [Transport.TLS]
+    plan.use_subscription(subscription, NOW)
+    configuration = plan.configuration()
+    assert configuration is not None
+    assert [account.srtp for account in configuration.accounts] == [Srtp.OPTIONAL]
+    assert (configuration.signalling_ranges, configuration.media_ranges, configuration.stun_server) == (
+        ["192.0.2.0/24"], ["198.51.100.0/24"], "192.0.2.1:3478",
+    )  # fmt: skip
+
+
+def test_each_line_may_have_its_machine() -> None:
+    section = msgspec.structs.replace(SECTION, lines=[1, 2, 3], profiles=[LineProfile.PHONE, LineProfile.ALARM])
+    lines = subscription_of(section, "s3cret").lines
+    assert [(one.line, one.profile) for one in lines] == [
+        (0, LineProfile.PHONE),
+        (1, LineProfile.ALARM),
+        (2, LineProfile.PHONE),
+    ]
+    assert len(subscription_of(msgspec.structs.replace(section, lines=[1]), "s3cret").lines) == 1
 
 
 @pytest.mark.parametrize("number", ["+4681234567", "+478290000", "+999123456", "1881"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
@@ -11,16 +12,20 @@ import pytest
 
 from agent.clock import Moment
 from agent.core.cdr import OpenCall
-from agent.core.events import CallKind, CallPhase, Direction, LineProfile
+from agent.core.services import Service, ServiceCodes, ServiceMode
+from agent.core.terms import CallKind, CallPhase, Direction, LineProfile, LineService
 from agent.data import load_numbering, load_products, load_tones
 from agent.gateway.protocol import CallState
 from agent.operator.api import (
+    EndedLine,
     FileInfo,
     MinutePack,
     Number,
     OutgoingLine,
     PackName,
     Registration,
+    ServiceSettings,
+    SipProfile,
     Subscription,
 )
 from agent.paths import data_dir
@@ -102,11 +107,95 @@ def test_a_third_line_is_refused_while_the_first_two_work(plan: Plan, table: Rat
 
 def test_what_is_connected_to_a_line_and_its_gains_reach_the_gateway(plan):
     held = subscription()
-    fax = msgspec.structs.replace(held.lines[1], profile=LineProfile.FAX, send_gain_ddb=-30, receive_gain_ddb=15)
+    fax = msgspec.structs.replace(
+        held.lines[1], profile=LineProfile.FAX, send_gain_ddb=-30, receive_gain_ddb=15, clir=True
+    )
     plan.use_subscription(msgspec.structs.replace(held, lines=[held.lines[0], fax]), NOW)
     first, second = plan.configuration().lines
     assert (first.profile, first.send_gain_ddb, first.receive_gain_ddb) == (LineProfile.PHONE, 0, 0)
     assert (second.profile, second.send_gain_ddb, second.receive_gain_ddb) == (LineProfile.FAX, -30, 15)
+    assert (first.clir, second.clir) == (False, True)
+
+
+def test_codecs_are_the_profiles_or_the_registrations_own(plan):
+    held = subscription()
+    first, *rest = held.registrations
+    own = msgspec.structs.replace(first, codecs=["G722", "PCMA"])
+    profile = SipProfile(codecs=["PCMU"], rtp_stat=True)
+    plan.use_subscription(msgspec.structs.replace(held, registrations=[own, *rest], profile=profile), NOW)
+    configuration = plan.configuration()
+    assert [account.codecs for account in configuration.accounts] == [["G722", "PCMA"], *[["PCMU"]] * len(rest)]
+    assert configuration.rtp_stat
+
+
+def test_an_operator_that_lists_no_codec_gets_g711_and_no_statistics_in_byes(plan):
+    plan.use_subscription(msgspec.structs.replace(subscription(), profile=SipProfile(codecs=[])), NOW)
+    configuration = plan.configuration()
+    assert {tuple(account.codecs) for account in configuration.accounts} == {("PCMA", "PCMU")}
+    assert not configuration.rtp_stat
+
+
+def test_where_the_operator_speaks_from_reaches_the_gateway(plan):
+    plan.use_subscription(
+        msgspec.structs.replace(
+            subscription(), profile=SipProfile(signalling_ranges=["192.0.2.0/24"], media_ranges=["2001:db8::/32"])
+        ),
+        NOW,
+    )
+    configuration = plan.configuration()
+    assert configuration.signalling_ranges == ["192.0.2.0/24"]
+    assert configuration.media_ranges == ["2001:db8::/32"]
+
+
+def test_how_calls_are_held_alive_and_whom_the_operator_may_name_reach_the_gateway(plan):
+    profile = SipProfile(rtp_timeout_s=60, session_s=0, trust_identity=True, mailbox=True)
+    plan.use_subscription(msgspec.structs.replace(subscription(), profile=profile), NOW)
+    configuration = plan.configuration()
+    assert configuration.rtp_timeout_s == 60
+    assert {(one.session_s, one.trust_identity, one.mailbox) for one in configuration.accounts} == {(0, True, True)}
+
+
+def test_without_a_word_of_the_operator_nobody_is_believed_and_no_mailbox_asked(plan):
+    plan.use_subscription(msgspec.structs.replace(subscription(), profile=SipProfile()), NOW)
+    configuration = plan.configuration()
+    assert configuration.rtp_timeout_s == 30
+    assert {(one.session_s, one.trust_identity, one.mailbox) for one in configuration.accounts} == {
+        (1800, False, False)
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("session_s", [1, 89])
+def test_a_session_interval_that_is_too_short_is_refused_with_its_name(session_s):
+    body = msgspec.json.encode(msgspec.structs.replace(subscription(), profile=SipProfile(session_s=90)))
+    assert msgspec.json.decode(body, type=Subscription).profile.session_s == 90
+    with pytest.raises(msgspec.ValidationError, match=rf"session_s is {session_s}, which has .*`\$\.profile`"):
+        msgspec.json.decode(body.replace(b'"session_s":90', b'"session_s":%d' % session_s), type=Subscription)
+
+
+def test_a_subscription_with_a_range_that_is_none_says_which():
+    body = msgspec.json.encode(
+        msgspec.structs.replace(subscription(), profile=SipProfile(media_ranges=["192.0.2.0/24"]))
+    )
+    assert msgspec.json.decode(body, type=Subscription).profile.media_ranges == ["192.0.2.0/24"]
+    with pytest.raises(msgspec.ValidationError, match=r"'192\.0\.2\.9/24' has bits .*`\$\.profile`"):
+        msgspec.json.decode(body.replace(b"192.0.2.0/24", b"192.0.2.9/24"), type=Subscription)
+
+
+def test_the_stun_server_reaches_the_gateway_and_without_one_nobody_is_asked(plan):
+    plan.use_subscription(subscription(), NOW)
+    assert plan.configuration().stun_server == ""
+    profile = SipProfile(stun_server="192.0.2.1:3478")
+    plan.use_subscription(msgspec.structs.replace(subscription(), profile=profile), NOW)
+    assert plan.configuration().stun_server == "192.0.2.1:3478"
+
+
+@pytest.mark.parametrize("text", ["stun.example.net:3478", "192.0.2.1:0", "2001:db8::1:3478"])
+def test_a_subscription_with_a_stun_server_that_is_none_says_so(text):
+    body = msgspec.json.encode(
+        msgspec.structs.replace(subscription(), profile=SipProfile(stun_server="192.0.2.1:3478"))
+    )
+    with pytest.raises(msgspec.ValidationError, match=rf"stun_server '{re.escape(text)}' .*`\$\.profile`"):
+        msgspec.json.decode(body.replace(b"192.0.2.1:3478", text.encode()), type=Subscription)
 
 
 def test_a_fifth_business_number_is_refused_while_four_ring(plan: Plan, business_table: RateTable) -> None:
@@ -115,7 +204,8 @@ def test_a_fifth_business_number_is_refused_while_four_ring(plan: Plan, business
     assert [part.code.value for part in plan.refused] == ["too_many_numbers"]
     configuration = plan.configuration()
     assert configuration is not None
-    assert [route.number for route in configuration.routes] == [f"+472100000{n}" for n in range(4)]
+    ringing = [route.number for route in configuration.routes if not route.refused]
+    assert ringing == [f"+472100000{n}" for n in range(4)]
 
 
 @pytest.mark.parametrize(
@@ -226,6 +316,31 @@ def test_the_revision_changes_with_the_content_and_only_with_it(plan: Plan) -> N
     assert first.revision == second.revision != third.revision
 
 
+def test_a_fifth_business_number_gets_a_route_that_rings_nowhere_and_the_four_work(plan: Plan) -> None:
+    held = subscription("bedrift", lines=2, numbers=5)
+    plan.use_subscription(held, NOW)
+    assert [part.code.value for part in plan.refused] == ["too_many_numbers"]
+    *works, refused = plan.configuration().routes
+    assert [(route.number, route.refused) for route in works] == [(one.number, "") for one in held.numbers[:4]]
+    assert (refused.number, refused.lines, refused.refused) == (held.numbers[4].number, [], "number_over_limit")
+
+
+def test_codes_choose_among_the_numbers_that_the_product_allows(plan: Plan) -> None:
+    held = subscription("bedrift", lines=1, numbers=5)
+    coded = [msgspec.structs.replace(one, code=f"*7{at}*N") for at, one in enumerate(held.numbers)]
+    plan.use_subscription(msgspec.structs.replace(held, numbers=coded), NOW)
+    assert plan.configuration().services.call_as == {f"*7{at}*N": f"+472100000{at}" for at in range(4)}
+
+
+def test_a_number_that_was_given_up_rings_nowhere(plan: Plan) -> None:
+    held = subscription("bedrift", lines=2, numbers=3)
+    gone = msgspec.structs.replace(held.numbers[1], last_day=date(2026, 1, 31))
+    plan.use_subscription(msgspec.structs.replace(held, numbers=[held.numbers[0], gone, held.numbers[2]]), NOW)
+    routes = plan.configuration().routes
+    assert [route.refused for route in routes] == ["", "", "number_ended"]
+    assert (routes[-1].number, routes[-1].lines) == (gone.number, [])
+
+
 def test_more_registrations_than_the_library_carries_are_left_out_by_name(plan: Plan) -> None:
     plan.use_subscription(subscription("sentralbord", lines=0, numbers=10), NOW)
     configuration = plan.configuration()
@@ -291,7 +406,7 @@ def test_business_customers_get_what_their_numbers_ask_for(
     after = plan.configuration()
     assert before is not None
     assert after is not None
-    assert (len(before.routes), len(after.routes)) == (numbers, kept)
+    assert [len([route for route in one.routes if not route.refused]) for one in (before, after)] == [numbers, kept]
     assert (plan.product, plan.refused) == (product, ())
 
 
@@ -314,6 +429,24 @@ def test_notice_by_the_31st_deregisters_and_bars_all_but_emergency(plan: Plan, t
     assert plan.judge(asked("112"), AFTER).decision.granted
 
 
+@pytest.mark.parametrize(
+    ("change", "service"),
+    [
+        ({}, LineService.FULL),
+        ({"active": False}, LineService.EMERGENCY_ONLY),
+        ({"last_day": date(2026, 1, 1)}, LineService.EMERGENCY_ONLY),
+        ({"last_day": date(2026, 1, 1), "profile": SipProfile(ended_line=EndedLine.DEAD)}, LineService.DEAD),
+        ({"active": False, "profile": SipProfile(ended_line=EndedLine.DEAD)}, LineService.EMERGENCY_ONLY),
+    ],
+)
+def test_a_line_is_told_what_it_is_good_for(plan: Plan, table: RateTable, change, service) -> None:
+    plan.use_subscription(msgspec.structs.replace(subscription(), **change), NOW)
+    plan.use_table(table, "t")
+    configuration = plan.configuration()
+    assert configuration is not None
+    assert {line.service for line in configuration.lines} == {service}
+
+
 def test_a_call_on_the_last_evening_ends_with_the_subscription(plan: Plan, table: RateTable) -> None:
     ending = msgspec.structs.replace(subscription(), last_day=date(2026, 11, 22))
     plan.use_subscription(ending, NOW)
@@ -331,7 +464,7 @@ def test_a_number_that_was_given_up_stops_ringing_and_calling(plan: Plan, table:
     plan.use_table(table, "t")
     configuration = plan.configuration()
     assert configuration is not None
-    assert [route.number for route in configuration.routes] == ["+4721000000"]
+    assert [route.number for route in configuration.routes if not route.refused] == ["+4721000000"]
     assert plan.judge(asked("+4681234567", 1), NOW).decision.refusal == "number_not_in_plan"
     assert plan.judge(asked("+4681234567", 0), NOW).decision.granted
 
@@ -536,3 +669,15 @@ def test_a_pack_holds_by_its_longest_beginning_and_one_that_contradicts_itself_i
     assert (held.id, held.prefix, held.connect_fee_micro) == ("norden", "468", 100_000)
     assert plan.held_packs("+46701234567") == []
     assert plan.held_packs("+4921234567") == []
+
+
+def test_a_code_of_the_platform_may_be_dialled_and_costs_nothing_here(plan: Plan, table: RateTable) -> None:
+    codes = {"do_not_disturb": ServiceCodes(mode=ServiceMode.PLATFORM, on=["*26#"])}
+    held = msgspec.structs.replace(subscription(), profile=SipProfile(services=ServiceSettings(codes=codes)))
+    plan.use_subscription(held, NOW)
+    plan.use_table(table, "t")
+
+    decision = plan.judge(asked("*26#"), NOW).decision
+    assert (decision.granted, decision.until_ms) == (True, NOW.boot_ms + 120_000)
+    assert plan.judge(asked("*27#"), NOW).decision.refusal == "impossible_number"
+    assert plan.configuration().services.codes[Service.DO_NOT_DISTURB].mode is ServiceMode.PLATFORM

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from agent.core.cdr import Cdr, PackTake, Price
-from agent.core.events import CallKind, Cause, Direction, Party
+from agent.core.terms import CallKind, Cause, Direction, Party
 from agent.operator.api import NumberUsage, PackSeconds, Usage, UsageCount
 from agent.operator.errors import Unreachable
 from agent.reconciliation import Reconciler

@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 
 from agent.calls import StoreRefusal
 from agent.core.admission import RefusalCode, refuse
-from agent.core.catalogue import Excess, Feature
+from agent.core.announcement import Announcement
+from agent.core.catalogue import Excess, Feature, NumberRefusal
 from agent.core.estimate import ItemKind
-from agent.core.events import CallKind, CallPhase, Cause, Direction, Party
 from agent.core.migration import Standing
 from agent.core.support import SupportKind
 from agent.core.tariff import Vat
+from agent.core.terms import CallKind, CallPhase, Cause, Direction, Party
 from agent.texts import Language, TextError, Texts
 
 SHIPPED = Texts.load()
@@ -42,9 +43,10 @@ def test_every_sentence_can_be_said_in_both_languages(key):
 
 
 CODES: list[tuple[str, Iterable[enum.StrEnum]]] = [
-    ("refusal", [*RefusalCode, *StoreRefusal]),
+    ("refusal", [*RefusalCode, *StoreRefusal, *NumberRefusal]),
     ("cause", Cause), ("excess", Excess), ("feature", Feature), ("phase", CallPhase),
     ("direction", Direction), ("kind", CallKind), ("party", Party), ("vat", Vat),
+    ("announcement", Announcement),
     ("standing", Standing), ("item", ItemKind), ("support", SupportKind),
 ]  # fmt: skip
 
@@ -56,7 +58,7 @@ def test_every_code_has_a_sentence_and_no_sentence_is_left_over(section, codes):
 
 @pytest.mark.parametrize("code", list(RefusalCode))
 def test_the_announcement_of_a_refusal_is_a_sentence_without_fields(code):
-    assert SHIPPED.fields(refuse(code).announcement) == frozenset()
+    assert SHIPPED.fields(f"announcement.{refuse(code).announcement}") == frozenset()
 
 
 def test_what_is_refused_of_a_subscription_is_said_with_its_product_and_limit():

@@ -10,27 +10,32 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from msgspec import structs
 
 from agent import view as view_module
+from agent.calls import LiveCall
 from agent.charging import Charging
 from agent.clock import Moment
+from agent.core.quality import Way
 from agent.core.reconcile import Count, Difference
 from agent.core.registration import Status
+from agent.core.terms import CallKind, CallPhase, Direction
 from agent.data import load_numbering, load_products, load_tones
 from agent.disk_watch import DiskWatch
-from agent.gateway.protocol import AccountState
-from agent.operator.api import FileInfo, Number, OutgoingLine, Registration, Subscription
+from agent.gateway.protocol import AccountState, CallQuality, CallState, CardState, Hello, WayQuality
+from agent.operator.api import FileInfo, Number, OutgoingLine, Registration, SipProfile, Subscription
 from agent.operator.sync import SyncStatus
 from agent.operator.trouble import Trouble
 from agent.operator.uploader import UploadStatus
 from agent.paths import data_dir
 from agent.plan import Plan, Shipped
 from agent.problems import _TROUBLES, _WITH_REASON
+from agent.protection import Protection
 from agent.rating.deck import load
 from agent.rating.errors import TableError
 from agent.rating.table import RateTable
 from agent.seen import SeenGateway, account_view
-from agent.status.snapshot import Snapshot
+from agent.status.snapshot import Snapshot, SoundView
 from agent.store.errors import StoreError
 from agent.store.records import StoredCdr, UsageRow
 from agent.texts import Language, Texts
@@ -93,8 +98,10 @@ class Stage:
         self.disk = SimpleNamespace(trouble=None, journal_trouble="")
         self.now = NOW
         self.plan = Plan(Shipped(load_products(), load_numbering(), load_tones()), OSLO, missing)
+        self.calls = SimpleNamespace(live={}, trouble="")
+        self.gateway = SeenGateway()
         parts: dict[str, Any] = {
-            "calls": SimpleNamespace(live={}, trouble=""),
+            "calls": self.calls,
             "charging": Charging(self.plan, OSLO),
             "store": self.store,
             "syncer": SimpleNamespace(status=SyncStatus()),
@@ -102,8 +109,8 @@ class Stage:
             "clock": SimpleNamespace(now=lambda: self.now),
         }
         self.view = StatusView(
-            plan=self.plan, gateway=SeenGateway(), zone=OSLO, device_id="d", source=Path("agent.toml"), trouble=None,
-            reconciler=self.reconciler,
+            plan=self.plan, gateway=self.gateway, zone=OSLO, device_id="d", source=Path("agent.toml"), trouble=None,
+            reconciler=self.reconciler, protection=Protection(Path("/nonexistent"), ()),
             disk=DiskWatch(self.disk, mended=lambda: None, touch=lambda: None),
             **parts,
         )  # fmt: skip
@@ -233,8 +240,56 @@ async def test_a_difference_with_the_operator_is_told_with_both_counts_and_no_fu
 def test_a_registration_says_its_state_and_when_its_server_last_answered():
     now = at(2026, 11, 22)
     state = AccountState(
-        account="home", registered=True, code=200, since_ms=4_000_000, status=Status.UP, alive_ms=4_990_000
+        account="home",
+        registered=True,
+        code=200,
+        since_ms=4_000_000,
+        status=Status.UP,
+        alive_ms=4_990_000,
+        request_ms=4_940_000,
     )
     seen = account_view(state, now)
     assert (seen.status, seen.alive) == ("Up", now.wall - timedelta(seconds=10))
-    assert account_view(AccountState(account="home", registered=False), now).alive is None
+    assert seen.reached == now.wall - timedelta(seconds=60)
+    nothing = account_view(AccountState(account="home", registered=False), now)
+    assert (nothing.alive, nothing.reached) == (None, None)
+
+
+async def test_a_running_call_sounds_as_the_gateway_last_said_until_it_is_over(stage: Stage):
+    state = CallState(
+        call_id="c", direction=Direction.INCOMING, kind=CallKind.ORDINARY, phase=CallPhase.ANSWERED,
+        answered_ms=NOW.boot_ms - 20_000, one_way=Way.SENT, one_way_since_ms=NOW.boot_ms - 4_000,
+    )  # fmt: skip
+    stage.calls.live["c"] = LiveCall(state)
+    (unknown,) = (await stage.view.snapshot()).calls
+    assert (unknown.heard, unknown.sent, unknown.rtt_ms) == (None, None, 0)
+    heard = WayQuality(loss_permille=12, jitter_ms=3, mos_centi=434)
+    stage.gateway.note(CallQuality(call_id="c", heard=heard, rtt_ms=40))
+    (call,) = (await stage.view.snapshot()).calls
+    assert (call.heard, call.sent, call.rtt_ms) == (SoundView(loss_permille=12, jitter_ms=3, mos_centi=434), None, 40)
+    assert (call.one_way, call.one_way_s) == (Way.SENT, 4)
+    stage.gateway.call_over("c")
+    assert not stage.gateway.quality
+
+
+def test_another_gateway_knows_nothing_of_the_calls_before():
+    gateway = SeenGateway()
+    gateway.note(CallQuality(call_id="c"))
+    gateway.greet(Hello(protocol=1, instance="i", boot_id="boot", version="1"), NOW)
+    assert not gateway.quality
+
+
+async def test_a_codec_that_the_library_lacks_is_named_with_what_it_has(stage: Stage, table: RateTable):
+    profile = SipProfile(codecs=["G729", "PCMA"])
+    held = subscription()
+    own = [structs.replace(one, codecs=["opus", "G729"]) for one in held.registrations]
+    stage.plan.use_subscription(structs.replace(held, profile=profile, registrations=own), NOW)
+    stage.plan.use_table(table, "t")
+    hello = Hello(protocol=1, instance="i", boot_id="boot", version="1", codecs=["PCMA", "PCMU", "G722"])
+    stage.gateway.greet(hello, NOW)
+    stage.gateway.note(CardState(up=True))
+    assert await stage.problems() == [
+        f"The operator asks for the speech codec {name}, which the adapter does not have. It has PCMA, PCMU, G722."
+        " The others are used."
+        for name in ("G729", "opus")
+    ]

@@ -6,22 +6,18 @@ from collections.abc import Callable
 
 import msgspec
 
+from agent.core.actions import MoveAddress, Register, Unregister
 from agent.core.beginning import Beginning
 from agent.core.credentials import Credential, RefusedCredentials
 from agent.core.dialplan import DialPlan, DialPlanError, compile_plan
-from agent.core.events import (
-    MoveAddress,
-    NetworkChange,
-    Register,
-    Registered,
-    RegistrationFailed,
-    Unregister,
-    Unregistered,
-)
+from agent.core.events import Registered, RegistrationFailed, Unregistered
 from agent.core.line import Line
 from agent.core.numbers import EMERGENCY
 from agent.core.registration import CREDENTIAL_REFUSED, Registration
-from agent.gateway.daemon.actions import UseConfiguration
+from agent.core.target import usable
+from agent.core.terms import NetworkChange
+from agent.core.transports import Transport
+from agent.gateway.daemon.actions import KeepRests, UseConfiguration
 from agent.gateway.daemon.exchange import Exchange
 from agent.gateway.daemon.paths import Paths
 from agent.gateway.protocol import Account, Configure
@@ -34,7 +30,8 @@ class Accounts:
         self._x = exchange
         self._uniform = uniform
         self._beginning: Beginning | None = beginning
-        self._refused = RefusedCredentials()
+        self._refused = RefusedCredentials(beginning.rests)
+        self._kept_rests = self._refused.rests
         self.paths = Paths(exchange, uniform)
         """Whether the ways to the targets live."""
         self._waiting: Configure | None = None
@@ -77,16 +74,23 @@ class Accounts:
                 self._x.act(Register(name, registration.begin(now)))
         self.paths.ask_due()
 
+    def keep_rests(self) -> None:
+        """Let the process remember which credentials rest, where that has changed."""
+        rests = self._refused.rests
+        if rests != self._kept_rests:
+            self._kept_rests = rests
+            self._x.act(KeepRests(rests))
+
     def heard(self, event: Registered | Unregistered | RegistrationFailed) -> None:
         """The outcome of a REGISTER."""
         registration = self._x.registrations.get(event.account)
         if registration is None:
             return
         match event:
-            case Registered(expires_s=expires_s):
+            case Registered(expires_s=expires_s, seen_as=seen_as):
                 registration.accepted(expires_s, self._x.now)
                 self._refused.accepted(self._credential(event.account))
-                self.paths.in_use(event.account)
+                self.paths.in_use(event.account, seen_as)
             case Unregistered():
                 registration.removed(self._x.now)
             case RegistrationFailed(code=code, reason=reason, on_wire=on_wire, retry_after_s=retry_after_s):
@@ -179,6 +183,7 @@ class Accounts:
             if gone.registered or (name in after and gone.next_attempt_ms is None):
                 x.act(Unregister(name))
         x.configuration, x.plan, self._waiting = configuration, plan, None
+        x.set_lines()
         x.act(UseConfiguration(configuration))
         for account in configuration.accounts:
             old = before.get(account.id)
@@ -191,14 +196,16 @@ class Accounts:
     def _register_anew(self, account: Account, old: Account | None) -> None:
         x = self._x
         registration = x.registrations.get(account.id)
+        targets = [usable(target) for target in account.targets]
+        transports = [target.transport if target is not None else Transport.UDP for target in targets]
         if old is not None and registration is not None and _only_targets(old, account):
             kept = [old.targets.index(target) if target in old.targets else None for target in account.targets]
-            registration.retarget(kept, x.now)
+            registration.retarget(kept, x.now, transports)
             return
         due_ms = None
         if self._beginning is not None and x.configuration is not None:
             due_ms = x.now + self._beginning.delay_ms(x.configuration.boot_spread_s * 1000, self._uniform)
-        x.registrations[account.id] = Registration(len(account.targets), self._uniform, x.now, due_ms)
+        x.registrations[account.id] = Registration(len(account.targets), self._uniform, x.now, due_ms, transports)
 
 
 def _credential(account: Account) -> Credential:

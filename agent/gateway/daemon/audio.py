@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from agent.core.events import LineProfile, SpeechStats
+from agent.core.events import SpeechStats
+from agent.core.terms import LineProfile
+from agent.gateway.daemon.announcer import Playback
 from agent.gateway.daemon.buffer_plan import CARD_FRAME, DATA, MEDIA_FRAME, SPEECH
 from agent.gateway.daemon.conceal import SILENT_FRAME
 from agent.gateway.daemon.modem_tone import ModemToneWatch
@@ -35,6 +37,7 @@ class LineAudio:
         self._to_sip = SpeechBuffer(clock_us)
         self._to_card = SpeechBuffer(clock_us)
         self._sip_fixed = self._card_fixed = False
+        self._playback: Playback | None = None
 
     def use(self, profile: LineProfile) -> None:
         """What is connected to the line; from the next `open` on."""
@@ -58,6 +61,19 @@ class LineAudio:
     def close(self) -> None:
         """Stop the speech; the counters stay to be read."""
         self._open = False
+        self._playback = None
+
+    def announce(self, playback: Playback | None) -> None:
+        """Let the telephone hear an announcement in place of all else; None: no more of it. Speech flows on to SIP."""
+        self._playback = playback
+
+    def announced(self) -> int | None:
+        """The number of an announcement that has just ended; told once, on the card's thread."""
+        playback = self._playback
+        if playback is None or not playback.over or playback.told:
+            return None
+        playback.told = True
+        return playback.take
 
     @property
     def data(self) -> bool:
@@ -75,14 +91,15 @@ class LineAudio:
     # --- the card's thread -------------------------------------------------------------------------------------------
 
     def card_frame(self, alaw: bytes | None, *, dtmf: bool = False, skipped: int = 0) -> bytes | None:
-        """Take 10 ms of A-law from the line (None: they were lost) and return 10 ms for it; None while closed.
+        """Take 10 ms of A-law from the line (None: they were lost) and return 10 ms for it; None while closed and mute.
 
         `dtmf`: a key is held down. It travels as a telephone-event (RFC 4733), so it is muted here, and what has not
         been sent of it yet with it. `skipped`: so many more were lost before, for which nothing is made up. A frame
         that is not `CARD_FRAME` bytes long is dropped, counted and answered.
         """
+        playback = self._playback
         if not self._open:
-            return None
+            return None if playback is None else playback.next(SILENT_FRAME)
         if alaw is None:
             self._lost += 1 + skipped
             self._to_sip.put(None)
@@ -95,7 +112,8 @@ class LineAudio:
         if self._data and not self._card_fixed:
             self._card_fixed = True
             self._to_card.follow(DATA)
-        return self._to_card.take(1) or SILENT_FRAME
+        heard = self._to_card.take(1) or SILENT_FRAME
+        return heard if playback is None else playback.next(heard)
 
     def _muted(self, *, dtmf: bool) -> bool:
         if dtmf and not self._dialling:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 CARD_FRAME: Final = 80
 """Bytes of one A-law frame of the card: 10 ms at 8000 samples per second."""
@@ -12,8 +13,7 @@ MEDIA_FRAME: Final = 320
 """Bytes of one frame of the media bridge: 20 ms of 16-bit little-endian PCM at 8000 samples per second."""
 
 
-@dataclass(frozen=True, slots=True)
-class BufferPlan:
+class BufferPlan(Struct, frozen=True):
     """How one direction is buffered. Microseconds of slack: how long the last frame taken had waited.
 
     Speech begins with a slack of `begin` up to `begin` plus one frame. Below `low` for a whole window one frame is

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import firmware_bridge as bridge
-from agent.core import events
+from agent.core import actions, events, terms
 from agent.core.update import UpdatePhase, UpdateProgress
+from agent.gateway.analogue import Analogue, CallerDisplay
+from agent.gateway.daemon.analogue import cadence_of, line_profile
+from agent.gateway.daemon.announcer import Announcer, Playback
 from agent.gateway.daemon.audio import LineAudio
-from agent.gateway.daemon.buffer_plan import CARD_PLAYOUT
+from agent.gateway.daemon.buffer_plan import CARD_FRAME_US, CARD_PLAYOUT
+from agent.gateway.daemon.display import announcement, waiting_announcement
 from agent.gateway.daemon.line_test import TESTS, line_tested
 from agent.gateway.protocol import Configure, Line, ToneSpec
 
@@ -25,7 +29,7 @@ class Card:
     """The card and the speech of its lines. `post` gets every event, on the card's own thread.
 
     `on_trace(reason, lines)` gets the last frames where the link was lost, on the card's thread too. `log(level, event,
-    detail)` hears of an action that the card's protocol has no room for.
+    detail)` hears of an action that the card's protocol has no room for. Without `announcer` only tones are heard.
     """
 
     def __init__(
@@ -35,13 +39,18 @@ class Card:
         post: Callable[[events.TelephoneEvent], None],
         on_trace: Callable[[str, Sequence[str]], None] = lambda _reason, _lines: None,
         log: Callable[[str, str, str], None] = lambda _level, _event, _detail: None,
+        announcer: Announcer | None = None,
     ) -> None:
         self._audio = audio
+        self._announcer = announcer
         self._post = post
-        self._tones: dict[events.Tone, bridge.ToneProgram] = {}
+        self._tones: dict[terms.Tone, bridge.ToneProgram] = {}
         self._cadence: Sequence[int] = (1000, 4000)
         self._settings: dict[int, Line] = {}
+        self._analogue: Analogue | None = None
         self._card_lines = 0
+        self._reversed: set[int] = set()
+        """Lines whose wires have changed places until their ringing ends."""
         self._machines: set[int] = set()
         """Lines in whose present conversation a machine was heard, and the card told."""
         self._images: dict[str, bridge.FirmwareImage] = {}
@@ -62,17 +71,22 @@ class Card:
         self._on_trace(reason, self._card.trace())
 
     def use(self, configuration: Configure) -> None:
-        """Take tones and ring cadence from the configuration."""
+        """Take tones, cadences, what the wires are like and how announcements sound from the configuration."""
+        if self._announcer is not None:
+            self._announcer.use(configuration.language, configuration.announcements)
         self._tones = {tone: _program(spec) for tone, spec in configuration.tones.items()}
         self._cadence = tuple(configuration.ring_cadence_ms)
         settings = {entry.line: entry for entry in configuration.lines if entry.line < len(self._audio)}
         changed = [line for line in range(len(self._audio)) if _gain(settings, line) != _gain(self._settings, line)]
-        self._settings = settings
+        before = self._profiles()
+        self._settings, self._analogue = settings, configuration.analogue
+        profiles = self._profiles()
+        self._send_profiles([line for line, profile in profiles.items() if profile != before.get(line)])
         for line, audio in enumerate(self._audio):
             audio.use(self._setting(line).profile)
         self._send_gains(changed)
 
-    def perform(self, action: events.CardAction) -> None:
+    def perform(self, action: actions.CardAction) -> None:
         """Do what the Switch decided. Never blocks; a line that the card does not have is ignored.
 
         Never raises either: what the card can't be told is logged, and the telephone goes on.
@@ -84,55 +98,120 @@ class Card:
         except bridge.MessageError as error:
             self._log("error", "card_action_impossible", f"{type(action).__name__} on line {action.line}: {error}")
 
-    def perform_for_adapter(self, action: events.AdapterAction) -> None:
+    def perform_for_adapter(self, action: actions.AdapterAction) -> None:
         """Do what the Switch decided of the card as a whole. Never blocks, never raises."""
         match action:
-            case events.SetAdapterLamp(lamp):
+            case actions.SetAdapterLamp(lamp):
                 self._card.adapter_lamp(bridge.LampState(lamp.value))
-            case events.StartUpdate(request, forced):
+            case actions.StartUpdate(request, forced):
                 image = self._images.pop(request, None)
                 if image is None:
                     gone = UpdateProgress(UpdatePhase.FAILED, request, reason="image_gone")
                     self._post(events.UpdateProgressed(gone))
                 else:
                     self._card.update(image, request, forced=forced)
-            case events.AbortUpdate(reason):
+            case actions.AbortUpdate(reason):
                 self._card.abort_update(reason)
 
     def offer(self, request: str, image: bridge.FirmwareImage) -> None:
         """Keep an image for the update that the Switch may start; only the last one that was offered is kept."""
         self._images = {request: image}
 
-    def _perform(self, action: events.CardAction) -> None:
+    def _perform(self, action: actions.CardAction) -> None:
         match action:
-            case events.Ring(line, caller):
-                self._card.ring(line, self._cadence, caller)
-            case events.StopRing(line):
-                self._card.stop_ring(line)
-            case events.PlayTone(line, tone, duration_ms):
+            case actions.Ring() | actions.StopRing() | actions.ShowWaiting() | actions.ShowMessages():
+                self._alert(action)
+            case actions.PlayTone(line, tone, duration_ms):
                 self._card.tone(line, self._tones.get(tone, _FALLBACK), duration_ms)
-            case events.StopTone(line):
+            case actions.StopTone(line):
                 self._card.stop_tone(line)
-            case events.PlayDtmf(line, digit):
+            case actions.PlayDtmf(line, digit):
                 self._card.send_digits(line, digit)
-            case events.OpenAudio(line):
+            case actions.OpenAudio() | actions.CloseAudio() | actions.Announce() | actions.StopAnnouncement():
+                self._perform_speech(action)
+            case actions.SetLamp(line, lamp):
+                self._card.lamp(line, bridge.LampState(lamp.value))
+            case actions.StartLineTest(line, test, closed_loop):
+                self._card.start_line_test(line, TESTS[test], closed_loop=closed_loop)
+            case actions.AbortLineTest(line):
+                self._card.abort_line_test(line)
+
+    def _perform_speech(
+        self, action: actions.OpenAudio | actions.CloseAudio | actions.Announce | actions.StopAnnouncement
+    ) -> None:
+        match action:
+            case actions.OpenAudio(line):
                 self._machines.discard(line)
                 self._audio[line].open()
-                self._card.open_audio(
-                    line, playout=CARD_PLAYOUT, echo_canceller=not self._setting(line).profile.is_data
-                )
-            case events.CloseAudio(line):
+                self._open_audio(line)
+            case actions.Announce():
+                self._announce(action)
+            case actions.StopAnnouncement(line):
+                self._card.close_audio(line)
+                self._audio[line].announce(None)
+            case actions.CloseAudio(line):
                 self._card.close_audio(line)
                 self._audio[line].close()
-            case events.SetLamp(line, lamp):
-                self._card.lamp(line, bridge.LampState(lamp.value))
-            case events.StartLineTest(line, test, closed_loop):
-                self._card.start_line_test(line, TESTS[test], closed_loop=closed_loop)
-            case events.AbortLineTest(line):
-                self._card.abort_line_test(line)
+
+    def _open_audio(self, line: int) -> None:
+        self._card.open_audio(line, playout=CARD_PLAYOUT, echo_canceller=not self._setting(line).profile.is_data)
+
+    def _announce(self, order: actions.Announce) -> None:
+        playback = Playback(order.take, order.after_ms * 1000 // CARD_FRAME_US)
+        self._audio[order.line].announce(playback)
+        if order.take:
+            self._open_audio(order.line)
+        if self._announcer is None:
+            playback.give(None)
+        else:
+            self._announcer.fetch(order.announcement, playback)
+
+    def _alert(self, action: actions.Ring | actions.StopRing | actions.ShowWaiting | actions.ShowMessages) -> None:
+        match action:
+            case actions.Ring():
+                self._ring(action)
+            case actions.StopRing(line):
+                self._card.stop_ring(line)
+                if line in self._reversed:
+                    self._reversed.discard(line)
+                    self._card.reverse(line, reversed_=False)
+            case actions.ShowWaiting(line, caller, when):
+                message = waiting_announcement(self._display, caller, when)
+                if message is not None:
+                    self._card.present(line, bridge.CidStandard.ETSI_FSK, bridge.CidPlacement.NOW, message)
+            case actions.ShowMessages(line, waiting):
+                self._card.messages(line, waiting=waiting)
+
+    @property
+    def _display(self) -> CallerDisplay:
+        return self._analogue.caller_display if self._analogue is not None else CallerDisplay()
+
+    def _ring(self, order: actions.Ring) -> None:
+        line, shown = order.line, ""
+        announced = announcement(self._display, order.caller, order.when) if order.caller is not None else None
+        if order.caller is not None and announced is not None:
+            shown = order.caller.shown_number
+            if self._display.line_reversal:
+                self._reversed.add(line)
+                self._card.reverse(line, reversed_=True)
+            self._card.present(line, *announced)
+        cadence = self._cadence if self._analogue is None else cadence_of(self._analogue, order.cadence, self._cadence)
+        self._card.ring(line, cadence, shown)
 
     def _setting(self, line: int) -> Line:
         return self._settings.get(line, _UNSET)
+
+    def _profiles(self) -> dict[int, bridge.SetProfile]:
+        """What each line of ours should be like; nothing before the first configuration."""
+        if self._analogue is None:
+            return {}
+        return {line: line_profile(self._analogue, self._setting(line)) for line in range(len(self._audio))}
+
+    def _send_profiles(self, lines: Iterable[int]) -> None:
+        profiles = self._profiles()
+        for line in lines:
+            if line < self._card_lines:
+                self._card.profile(line, profiles[line])
 
     def _send_gains(self, lines: Sequence[int]) -> None:
         for line in lines:
@@ -146,6 +225,8 @@ class Card:
         answer = audio.card_frame(frame.alaw, dtmf=frame.dtmf, skipped=frame.skipped)
         if audio.data and frame.line not in self._machines:
             self._machine_heard(frame.line)
+        if (take := audio.announced()) is not None:
+            self._post(events.AnnouncementOver(frame.line, take))
         return answer
 
     def _machine_heard(self, line: int) -> None:
@@ -159,6 +240,7 @@ class Card:
         match event:
             case bridge.CardUp(lines=lines, firmware=firmware, capabilities=able):
                 self._card_lines = min(lines, len(self._audio))
+                self._send_profiles(self._profiles())
                 self._send_gains([line for line in range(self._card_lines) if any(_gain(self._settings, line))])
                 self._post(
                     events.CardUp(
@@ -167,6 +249,8 @@ class Card:
                     )
                 )  # fmt: skip
             case bridge.CardDown(reason=reason):
+                for audio in self._audio:
+                    audio.announce(None)
                 self._post(events.CardDown(reason))
             case bridge.Hook(line=line, off_hook=True):
                 self._post(events.OffHook(line))

@@ -13,9 +13,11 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+
+import msgspec
+from msgspec import Struct
 
 import firmware_bridge as bridge
 from agent.core.update import UpdatePhase
@@ -33,12 +35,11 @@ _MAX_KEYS: Final = 16
 _UCRED = struct.Struct("3i")
 
 
-@dataclass(eq=False, slots=True)
-class _Visitor:
+class _Visitor(Struct, eq=False):
     connection: socket.socket
     request: str = ""
     updating: bool = False
-    waiting: collections.deque[Answer] = field(default_factory=lambda: collections.deque(maxlen=_MAX_WAITING))
+    waiting: collections.deque[Answer] = msgspec.field(default_factory=lambda: collections.deque(maxlen=_MAX_WAITING))
     """Whole records: where a visitor reads slowly, the oldest are the ones to lose."""
 
 

@@ -6,18 +6,23 @@ One `Exchange` belongs to one Switch, and the parts of the Switch (outgoing, inc
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+from agent.core.actions import Announce, CardAction, PlayTone
 from agent.core.call import Call, CallDecision, Hear, Leave, Speak, Warn
+from agent.core.callback import Callbacks
+from agent.core.caller import CallerId, month_day_time
 from agent.core.dialplan import DialPlan, compile_plan
-from agent.core.events import CardAction, Cause, Party, PlayTone, Tone
 from agent.core.line import Line
-from agent.core.numbers import EMERGENCY
+from agent.core.numbers import EMERGENCY, normalise, render
 from agent.core.registration import Registration
+from agent.core.services import LineServices, ServiceProfile
+from agent.core.spoken import before_the_end
+from agent.core.terms import Cause, LineService, Party, Tone
 from agent.gateway.card_records import LineTestState, UpdateState
 from agent.gateway.daemon.actions import Action, Publish
-from agent.gateway.protocol import MAX_UNRELEASED, CardState, Configure, Log
+from agent.gateway.protocol import MAX_UNRELEASED, CardState, Configure, Log, NumberFormat, WallClock
 from agent.gateway.protocol import Line as LineEntry
 
 RESERVED_SLOTS: Final = 1
@@ -30,6 +35,10 @@ dialling while the agent is gone must not use up the room that incoming calls ne
 
 _LineChange = Callable[[Line], Sequence[CardAction]]
 
+_NO_SERVICES: Final = ServiceProfile()
+_NOTHING_SET: Final = LineServices()
+WALL_CLOCK_MS: Final = 2 * 3600 * 1000
+"""So long is the civil time believed that the agent has told: it may be summer by then."""
 _WARNING_MS: Final = 400
 _LONGEST_WARNING_MS: Final = 5_000
 
@@ -37,7 +46,8 @@ _LONGEST_WARNING_MS: Final = 5_000
 class Exchange:
     """Lines, calls, registrations and configuration of one telephone exchange, and the actions of the current event."""
 
-    def __init__(self, lines: int) -> None:
+    def __init__(self, lines: int, called_for_help: Mapping[int, int] | None = None) -> None:
+        """`called_for_help`: see `Beginning`."""
         self.lines = [Line(index) for index in range(lines)]
         self.calls: dict[str, Call] = {}
         self.released: set[str] = set()
@@ -51,6 +61,14 @@ class Exchange:
         self.update: UpdateState | None = None
         """The latest firmware update of the card."""
         self.agent_up = False
+        self.callers: dict[str, CallerId] = {}
+        """Who calls, by the incoming call, as a telephone may show it."""
+        self.ring_names: dict[str, str] = {}
+        """Of calls that ask for a ringing of their own: its name."""
+        self.wall_clock: WallClock | None = None
+        """The civil time that the agent told last."""
+        self.settings: dict[int, LineServices] = {}
+        """What the users have set, by line; see `settings_of`."""
         self.sip_up = False
         self.max_calls = DEFAULT_MAX_CALLS
         self.slots_held = 0
@@ -60,6 +78,8 @@ class Exchange:
         """The process is told to end, and an emergency call may put that off until then."""
         self.now = 0
         """Boot time of the event that is being handled."""
+        self.callbacks = Callbacks(called_for_help or {})
+        """Who may be called back by an emergency service."""
         self._actions: list[Action] = []
 
     def begin(self, now: int) -> None:
@@ -95,6 +115,51 @@ class Exchange:
         entries = self.configuration.lines if self.configuration else []
         return next((entry for entry in entries if entry.line == index), None)
 
+    @property
+    def profile(self) -> ServiceProfile:
+        """The operator's supplementary services."""
+        return self.configuration.services if self.configuration is not None else _NO_SERVICES
+
+    def serves(self, index: int) -> bool:
+        """Whether somebody who can press R is at the line: a telephone, no machine."""
+        entry = self.entry(index)
+        return entry is not None and not entry.profile.is_data
+
+    def settings_of(self, index: int) -> LineServices:
+        """What the user of the line has set."""
+        return self.settings.get(index, _NOTHING_SET)
+
+    def awaits_callback(self, index: int) -> bool:
+        """Whether an emergency service may be about to call this line back: nothing of the user's turns it away."""
+        configuration = self.configuration
+        return configuration is not None and self.callbacks.awaits(index, self.now, configuration.callback_s * 1000)
+
+    @property
+    def emergency_numbers(self) -> frozenset[str]:
+        """The emergency numbers of the digit map."""
+        return self.plan.emergency | EMERGENCY
+
+    def number(self, dialled: str) -> str:
+        """A number as dialled, in its canonical form."""
+        form = self.configuration.numbers if self.configuration is not None else NumberFormat()
+        return normalise(dialled, country_code=form.country_code, international_prefix=form.international_prefix)
+
+    def shown(self, number: str) -> str:
+        """A canonical number as a telephone at home shows it."""
+        form = self.configuration.numbers if self.configuration is not None else NumberFormat()
+        return render(
+            number, "national", country_code=form.country_code, international_prefix=form.international_prefix
+        )
+
+    def cadence(self, tone: Tone, sound_ms: int, period_ms: int) -> tuple[int, int]:
+        """How long `tone` sounds before its long pause, and after how long it comes again; else what is given."""
+        spec = self.configuration.tones.get(tone) if self.configuration is not None else None
+        pause_ms = spec.segments[-1].ms if spec is not None and not spec.segments[-1].frequencies else 0
+        whole_ms = sum(segment.ms for segment in spec.segments) if spec is not None else 0
+        if spec is None or not pause_ms < whole_ms:
+            return sound_ms, period_ms
+        return max(1, whole_ms - pause_ms), max(1_000, whole_ms)
+
     def has_slot(self, *, emergency: bool) -> bool:
         """Whether the SIP library has a call slot left for one more call."""
         if emergency:
@@ -107,6 +172,19 @@ class Exchange:
         """How many calls the agent has not released."""
         return len(self.calls) - len(self.released)
 
+    def month_day_time(self) -> str:
+        """The civil time as a telephone shows it; empty where nobody has vouched for it lately."""
+        told = self.wall_clock
+        if told is None or not 0 <= self.now - told.at_ms < WALL_CLOCK_MS:
+            return ""
+        return month_day_time(told.local_ms + self.now - told.at_ms)
+
+    def ring(self, line: Line, call_id: str, caller: CallerId, cadence: str = "") -> None:
+        """Ring a line for a call, in the named cadence or that which the call asks for."""
+        entry = self.entry(line.index)
+        shown = caller if entry is None or entry.profile.shows_caller else None
+        self.act(*line.ring(call_id, shown, cadence or self.ring_names.get(call_id, ""), self.month_day_time()))
+
     @property
     def closing(self) -> bool:
         """Whether the process ends now, whatever goes on."""
@@ -116,7 +194,8 @@ class Exchange:
         """Lines that the card has and on which a call may ring."""
         if not self.card.up:
             return []
-        return [line.index for line in self.lines[: self.card.lines] if line.free]
+        lines = self.lines[: self.card.lines]
+        return [line.index for line in lines if line.free and line.service is not LineService.DEAD]
 
     @property
     def at_rest(self) -> bool:
@@ -133,12 +212,17 @@ class Exchange:
                     self._on_line(call, functools.partial(Line.hear, tone=tone))
                 case Speak():
                     self._on_line(call, Line.speak)
-                case Warn():
-                    self._on_line(call, self._warning)
-                case Leave(tone):
+                case Warn(limit):
+                    # Also where it is the other one of a conference, that the handset is not in by name.
+                    line = self.line(call.line) if call.line in call.lines else None
+                    if line is not None and line.off_hook:
+                        self.act(*self._warning(line, limit))
+                case Leave(tone, announcement):
+                    if call.emergency and call.line is not None:
+                        self.callbacks.ended(call.line, self.now)
                     for index in call.lines:
                         if self.lines[index].call_id == call.call_id:
-                            self.act(*self.lines[index].leave(tone, self.now))
+                            self.act(*self.lines[index].leave(tone, self.now, announcement))
                 case _:
                     self.act(decision)
 
@@ -156,29 +240,50 @@ class Exchange:
         else:
             self.log("warning", "call_refused_without_record", cause.value, line=line, call_id=call.call_id)
         self.end(call, cause, Party.SYSTEM, tone, sip_code=sip_code)
-        if line is not None and self.lines[line].off_hook and not self.lines[line].call_id:
-            self.act(*self.lines[line].reorder(tone, self.now))
+        if line in call.lines and self.lines[line].off_hook and not self.lines[line].call_id:
+            self.act(*self.lines[line].reorder(tone, self.now, call.announcement))
 
     def forget_lines(self) -> None:
         """The card has lost or forgotten its lines: every handset is down until an event says otherwise."""
         self.lines = [Line(line.index) for line in self.lines]
+        self.set_lines()
+
+    def set_lines(self) -> None:
+        """Let every line do as it is configured."""
+        for line in self.lines:
+            if self.configuration is not None:
+                line.howler_after_ms = self.configuration.analogue.howler_s * 1000
+            entry = self.entry(line.index)
+            line.announces = entry is None or not entry.profile.is_data
+            if self.configuration is not None:
+                line.service = entry.service if entry is not None else LineService.EMERGENCY_ONLY
+
+    def forget_unrecorded(self, call_id: str) -> None:
+        """Forget what an INVITE said of its caller, where no record of the call is kept."""
+        if call_id not in self.calls:
+            self.callers.pop(call_id, None)
+            self.ring_names.pop(call_id, None)
 
     def tidy(self) -> None:
         """Drop released calls whose slot is free again."""
         for call_id in [call_id for call_id in self.released if not self.calls[call_id].holds_slot]:
             self.released.discard(call_id)
             del self.calls[call_id]
+            self.forget_unrecorded(call_id)
 
     def _on_line(self, call: Call, do: _LineChange) -> None:
         line = None if call.line is None else self.line(call.line)
         if line is not None and line.call_id == call.call_id:
             self.act(*do(line))
 
-    def _warning(self, line: Line) -> list[CardAction]:
-        entry = self.entry(line.index)
-        if line.machine or (entry is not None and entry.profile.is_data):
+    def _warning(self, line: Line, limit: str) -> list[CardAction]:
+        if line.machine or not line.announces:
             # A tone would cost a machine its carrier; that the call ends in a minute it learns soon enough.
             return []
         spec = self.configuration.tones.get(Tone.WARNING) if self.configuration else None
         length_ms = sum(segment.ms for segment in spec.segments) if spec else _WARNING_MS
-        return [PlayTone(line.index, Tone.WARNING, min(length_ms or _WARNING_MS, _LONGEST_WARNING_MS))]
+        tone_ms = min(length_ms or _WARNING_MS, _LONGEST_WARNING_MS)
+        return [
+            PlayTone(line.index, Tone.WARNING, tone_ms),
+            Announce(line.index, before_the_end(limit), take=0, after_ms=tone_ms),
+        ]

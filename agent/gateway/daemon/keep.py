@@ -1,4 +1,6 @@
-"""What the gateway keeps on disk so that it can start alone: its last good configuration and its SIP port."""
+"""What the gateway keeps on disk so that it can start alone: its last good configuration, its SIP port, and what the
+users of its lines have set.
+"""
 
 from __future__ import annotations
 
@@ -6,27 +8,42 @@ import errno
 import fcntl
 import os
 import random
+import secrets
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
-from msgspec import inspect
+from msgspec import Meta, Struct, inspect
 
+from agent.core.services import LineServices
 from agent.files import write_whole
 from agent.gateway.protocol import Configure
 
 _MAX_FILE = 1 << 20
+_SEED_BYTES = 16
 
 
 class KeepError(Exception):
     """A kept file can't be read, understood or written; the message names it."""
 
 
+class Capacity(Struct, frozen=True, kw_only=True):
+    """What a SIP library carries."""
+
+    library: str
+    accounts: Annotated[int, Meta(ge=1, le=64)]
+
+
 class Kept:
-    """The folder of the gateway's two files, readable by its own user and group only."""
+    """The folder of the gateway's files, readable by its own user and group only."""
 
     def __init__(self, folder: Path) -> None:
         self._configuration = folder / "configuration.json"
+        self._services = folder / "services.json"
         self._port = folder / "sip-port"
+        self._capacity = folder / "sip-capacity.json"
+        self._seed = folder / "contact-seed"
         self._folder = folder
         self._claim: int | None = None
         try:
@@ -76,6 +93,35 @@ class Kept:
         """Replace the last good configuration: whole or not at all, on disk before this returns."""
         _replace(self._configuration, msgspec.json.encode(configuration))
 
+    def services(self) -> dict[int, LineServices]:
+        """What users have set, by line; nothing where nobody ever did. Raises KeepError where the file is damaged."""
+        try:
+            with self._services.open("rb") as file:
+                return msgspec.json.decode(file.read(_MAX_FILE), type=dict[int, LineServices])
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            raise KeepError(f"{self._services}: {error.strerror or error}") from error
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise KeepError(f"{self._services}: {error}") from error
+
+    def keep_services(self, settings: Mapping[int, LineServices]) -> None:
+        """Replace what users have set: whole or not at all, on disk before this returns. Raises KeepError."""
+        _replace(self._services, msgspec.json.encode(dict(settings)))
+
+    def capacity(self, library: str) -> int | None:
+        """How many accounts this SIP library was found to carry; None where it never was tried, or not this one."""
+        try:
+            with self._capacity.open("rb") as file:
+                kept = msgspec.json.decode(file.read(_MAX_FILE), type=Capacity)
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            return None
+        return kept.accounts if kept.library == library else None
+
+    def keep_capacity(self, library: str, accounts: int) -> None:
+        """Remember that, for as long as the library is the same. Raises KeepError."""
+        _replace(self._capacity, msgspec.json.encode(Capacity(library=library, accounts=accounts)))
+
     def sip_port(self, low: int, high: int) -> int:
         """The local SIP port: the kept one, or one drawn from `low`…`high` that `keep_sip_port` is to keep."""
         try:
@@ -94,6 +140,21 @@ class Kept:
         except OSError:
             pass
         _replace(self._port, f"{port}\n".encode())
+
+    def contact_seed(self) -> bytes:
+        """What the tokens in our Contacts are made from: drawn once, so that a start knows the bindings before it.
+
+        Raises KeepError where it can't be kept.
+        """
+        try:
+            seed = bytes.fromhex(self._seed.read_text(encoding="ascii"))
+            if len(seed) == _SEED_BYTES:
+                return seed
+        except (OSError, ValueError):
+            pass
+        seed = secrets.token_bytes(_SEED_BYTES)
+        _replace(self._seed, f"{seed.hex()}\n".encode())
+        return seed
 
     def forget_sip_port(self) -> None:
         """The kept port can't be used: the next start draws another one. Raises KeepError."""

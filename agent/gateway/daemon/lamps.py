@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from agent.core.events import Lamp, SetAdapterLamp, SetLamp
+from agent.core.actions import SetAdapterLamp, SetLamp
 from agent.core.line import Line
+from agent.core.terms import Lamp
 from agent.gateway.daemon.exchange import Exchange
 
 

@@ -13,8 +13,10 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from agent.core.events import NetworkChange, NetworkChanged
-from agent.gateway.daemon.sip.uri import Target
+from agent.core.events import NetworkChanged
+from agent.core.target import Target
+from agent.core.terms import NetworkChange
+from agent.gateway.daemon.binding import family_of
 
 _GROUPS: Final = 0x1 | 0x10 | 0x40 | 0x100 | 0x400
 """RTMGRP_LINK, IPV4_IFADDR, IPV4_ROUTE, IPV6_IFADDR and IPV6_ROUTE of linux/rtnetlink.h."""
@@ -121,9 +123,8 @@ class LinkWatch:
 
 def own_address(target: Target) -> str:
     """The address from which this machine sends to the target; empty where there is no way to it."""
-    family = socket.AF_INET6 if ":" in target.address else socket.AF_INET
     try:
-        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        with socket.socket(family_of(target.address), socket.SOCK_DGRAM) as probe:
             probe.connect((target.address, target.port))
             return str(probe.getsockname()[0])
     except OSError:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import dataclasses
 import errno
 import random
 import signal
@@ -17,12 +16,18 @@ import sys
 import threading
 import typing
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType
 
+from msgspec import Struct
+
 from agent import __version__, clock
-from agent.core import events
+from agent.core import actions, events
+from agent.core.codecs import G711
+from agent.core.ranges import Ranges, parse_ranges
+from agent.core.services import LineServices
+from agent.core.target import usable
 from agent.files import write_whole
 from agent.gateway import sip_trace
 from agent.gateway.control import SOCKET_NAME
@@ -31,27 +36,36 @@ from agent.gateway.daemon.actions import (
     AgentDown,
     AgentUp,
     Finished,
+    KeepCallbacks,
+    KeepRests,
+    KeepServices,
     Publish,
     Stop,
     SwitchEvent,
     UseConfiguration,
 )
+from agent.gateway.daemon.announcer import Announcer
 from agent.gateway.daemon.audio import LineAudio
+from agent.gateway.daemon.binding import family_of
 from agent.gateway.daemon.card import Card
 from agent.gateway.daemon.control import ControlServer
+from agent.gateway.daemon.filter_request import FilterRequests
 from agent.gateway.daemon.keep import KeepError, Kept
 from agent.gateway.daemon.line_trace import LineTrace
 from agent.gateway.daemon.link_watch import LinkWatch
 from agent.gateway.daemon.log_lines import LogLines
 from agent.gateway.daemon.prober import Prober
 from agent.gateway.daemon.server import AgentServer, own_uids
-from agent.gateway.daemon.sip import SipError, SipStack
-from agent.gateway.daemon.sip.uri import Target, TargetError, parse_target
+from agent.gateway.daemon.sip import MAX_ACCOUNTS, SipError, SipStack
+from agent.gateway.daemon.sip.capacity import UNPROBED_ACCOUNTS, CapacityError, probe
+from agent.gateway.daemon.sip.engine import RTP_PORTS
 from agent.gateway.daemon.starts import Starts
+from agent.gateway.daemon.stun import Stun
 from agent.gateway.daemon.switch import Switch
-from agent.gateway.protocol import PROTOCOL_VERSION, Configure, Hello, Log
+from agent.gateway.protocol import PROTOCOL_VERSION, Configure, Hello, Log, StunState
 from agent.gateway.sip_trace import Trace
 from agent.notify import notify
+from agent.paths import data_dir
 
 _LONGEST_WAIT_MS = 500
 """Signals and the watchdog are served at least this often."""
@@ -59,18 +73,18 @@ _SWITCH_INTERVAL_S = 0.001
 """Python's default of 5 ms stretches the 20 ms speech tick under load; 1 ms keeps its p99 below 22 ms."""
 _WATCHDOG_MS = 5000
 _KEEP_AGAIN_MS = 60_000
+_HIGHEST_PORT = 65_535
 
-_CARD_ACTIONS = typing.get_args(events.CardAction)
-_ADAPTER_ACTIONS = typing.get_args(events.AdapterAction)
-_SIP_ACTIONS = typing.get_args(events.SipAction)
+_CARD_ACTIONS = typing.get_args(actions.CardAction)
+_ADAPTER_ACTIONS = typing.get_args(actions.AdapterAction)
+_SIP_ACTIONS = typing.get_args(actions.SipAction)
 
 EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Options:
+class Options(Struct, frozen=True):
     """What the gateway is told on its command line; it reads no configuration file but its own last good one."""
 
     socket: Path
@@ -84,6 +98,10 @@ class Options:
     lines: int = 2
     agent_uid: int | None = None
     firmware_keys: Path = Path("/etc/iplink-agent/firmware-keys")
+    sip_ca_file: Path | None = None
+    """Roots that the operator's TLS certificates must lead to; None: those that the system trusts."""
+    announcements: Path | None = None
+    """Folder of the shipped recordings; None: beside the other data."""
 
 
 def uuid7() -> str:
@@ -109,6 +127,8 @@ class Gateway:
         self._unkept: Configure | None = None
         self._keep_again_ms = 0
         self._sip_ready: events.SipReady | None = None
+        self._max_accounts = UNPROBED_ACCOUNTS
+        self._capacity_known = False
         self._finished = False
         self._trace_wanted = False
         self._trace_writer: threading.Thread | None = None
@@ -116,15 +136,22 @@ class Gateway:
         audio = tuple(LineAudio(clock.boot_us) for _ in range(options.lines))
         self._starts = Starts(options.state)
         beginning = self._starts.begin(clock.boot_id(), clock.boot_ms())
-        self._switch = Switch(uuid7, random.SystemRandom().random, options.lines, beginning)
+        self._unkept_services: Mapping[int, LineServices] | None = None
+        services, self._services_trouble = self._kept_services()
+        self._switch = Switch(uuid7, random.SystemRandom().random, options.lines, beginning, services)
+        self._stun = Stun(options.bind, self._tell_agent, self._log)
         self._sip = SipStack(
             bind=options.bind, port=port, rtp_port=options.rtp_port, audio=audio,
-            post=self._inbox.append, new_call_id=uuid7, clock=clock.boot_ms, log=self._log,
+            post=self._inbox.append, new_call_id=uuid7, clock=clock.boot_ms, log=self._log, ca_file=options.sip_ca_file,
+            contact_seed=self._contact_seed(), observer=self._stun.watch,
         )  # fmt: skip
+        rtp_ports = (options.rtp_port, min(options.rtp_port + RTP_PORTS + 1, _HIGHEST_PORT))
+        self._filter = FilterRequests(options.state, rtp_ports, self._log)
         self._targets: dict[str, list[str]] = {}
-        self._prober = Prober(options.bind, self._post)
+        self._prober = Prober(options.bind, self._post, options.sip_ca_file)
         self._link_watch = LinkWatch(self._post)
-        self._card = Card(options.card, audio, self._post, LineTrace(options.state).write, self._log)
+        self._announcer = Announcer(options.announcements or data_dir() / "announcements", self._log)
+        self._card = Card(options.card, audio, self._post, LineTrace(options.state).write, self._log, self._announcer)
         self._server = AgentServer(
             options.socket, allowed_uids=own_uids(options.agent_uid), log=self._log, received=self._post,
             connected=lambda: self._post(AgentUp()), lost=lambda: self._post(AgentDown()),
@@ -135,6 +162,22 @@ class Gateway:
             post=self._post, offer=self._card.offer, log=self._log,
         )  # fmt: skip
 
+    def _kept_services(self) -> tuple[Mapping[int, LineServices], str]:
+        """What users had set, and what is wrong with the file where it cannot be read."""
+        try:
+            return self._kept.services(), ""
+        except KeepError as error:
+            return {}, str(error)
+
+    def _contact_seed(self) -> bytes:
+        try:
+            return self._kept.contact_seed()
+        except KeepError as error:
+            self._lines.write(
+                Log(level="error", event="contact_seed_not_kept", at_ms=clock.boot_ms(), detail=str(error)[:1000])
+            )
+            return b""
+
     def _post(self, event: SwitchEvent) -> None:
         self._inbox.append(event)
         self._sip.wake()
@@ -143,6 +186,9 @@ class Gateway:
         record = Log(level=level, event=event, at_ms=clock.boot_ms(), detail=detail[:1000])
         self._lines.write(record)
         self._server.publish(record)
+
+    def _tell_agent(self, state: StunState) -> None:
+        self._server.publish(state)
 
     def run(self) -> int:
         """Be the telephone until SIGTERM or SIGINT; returns the exit code."""
@@ -153,6 +199,7 @@ class Gateway:
         try:
             self._server.start()
             self._control.start()
+            self._recall_capacity()
             self._use_kept()
             self._prober.start()
             self._link_watch.start()
@@ -163,15 +210,17 @@ class Gateway:
         finally:
             # Also after an error of ours: without an orderly end the library aborts the interpreter's own.
             self._card.stop()
+            self._announcer.stop()
             self._link_watch.stop()
             self._prober.stop()
+            self._stun.watch.stop()
             self._sip.close()
             self._drain()
             self._keep(clock.boot_ms())
             self._server.stop()
             self._control.stop()
             self._kept.release()
-        self._starts.ended(clock.boot_id())
+        self._starts.ended()
         return EXIT_OK
 
     def _loop(self) -> None:
@@ -185,6 +234,7 @@ class Gateway:
             if deadline is not None and deadline <= now:
                 self._handle(events.Tick())
             self._keep(now)
+            self._filter.tend(now, self._sip.ports)
             if now - watchdog >= _WATCHDOG_MS:
                 watchdog = now
                 notify("WATCHDOG=1")
@@ -202,6 +252,28 @@ class Gateway:
                 self._kept.keep_sip_port(self._port)
             except KeepError as error:
                 self._log("error", "sip_port_not_kept", str(error))
+
+    def _recall_capacity(self) -> None:
+        kept = self._kept.capacity(self._sip.library)
+        self._capacity_known = kept is not None
+        self._max_accounts = kept or UNPROBED_ACCOUNTS
+        self._sip.carry(self._max_accounts)
+
+    def _make_room(self, accounts: int) -> None:
+        """See that so many accounts are no more than the SIP library carries; they are tried out where that is unknown.
+
+        Once for each library, and only for more than any library is dared without: no other start waits for it.
+        """
+        if accounts <= self._max_accounts or self._capacity_known:
+            return
+        try:
+            self._max_accounts, self._capacity_known = probe(), True
+            self._kept.keep_capacity(self._sip.library, self._max_accounts)
+        except CapacityError as error:
+            self._log("error", "sip_capacity_unknown", f"{error}; at most {self._max_accounts} registrations")
+        except KeepError as error:
+            self._log("error", "sip_capacity_not_kept", str(error))
+        self._sip.carry(self._max_accounts)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         del number
@@ -245,6 +317,8 @@ class Gateway:
         return min(_LONGEST_WAIT_MS, max(0, deadline - clock.boot_ms()))
 
     def _use_kept(self) -> None:
+        if self._services_trouble:
+            self._log("error", "line_settings_unusable", self._services_trouble)
         try:
             configuration = self._kept.configuration()
         except KeepError as error:
@@ -261,6 +335,8 @@ class Gateway:
                 self._greet()
             elif isinstance(event, events.SipReady):
                 self._sip_ready = event
+            elif isinstance(event, events.OffHook):
+                self._stun.watch.look()
             self._handle(event)
 
     def _handle(self, event: SwitchEvent) -> None:
@@ -272,16 +348,17 @@ class Gateway:
         hello = Hello(
             protocol=PROTOCOL_VERSION, instance=self._instance, boot_id=clock.boot_id(), version=__version__,
             sip_version=ready.version if ready else "", max_calls=ready.max_calls if ready else 0,
-            configuration=self._revision,
+            configuration=self._revision, max_accounts=self._max_accounts if self._capacity_known else MAX_ACCOUNTS,
+            codecs=list(ready.codecs) if ready else list(G711),
         )  # fmt: skip
-        self._server.begin([hello, *self._switch.records()])
+        self._server.begin([hello, *self._switch.records(), *self._stun.records])
 
     def _perform(self, action: Action) -> None:
         if isinstance(action, _CARD_ACTIONS):
             self._card.perform(action)
         elif isinstance(action, _ADAPTER_ACTIONS):
             self._card.perform_for_adapter(action)
-        elif isinstance(action, events.ProbeTarget):
+        elif isinstance(action, actions.ProbeTarget):
             self._probe(action)
         elif isinstance(action, _SIP_ACTIONS):
             self._sip.perform(action)
@@ -292,20 +369,33 @@ class Gateway:
             self._control.publish(action.record)
         elif isinstance(action, UseConfiguration):
             self._use(action.configuration)
+        elif isinstance(action, KeepRests):
+            self._starts.rest(action.rests)
+        elif isinstance(action, KeepCallbacks):
+            self._starts.keep_callbacks(action.called_for_help)
+        elif isinstance(action, KeepServices):
+            self._unkept_services, self._keep_again_ms = action.settings, clock.boot_ms()
         elif isinstance(action, Finished):
             self._finished = True
 
-    def _probe(self, action: events.ProbeTarget) -> None:
+    def _probe(self, action: actions.ProbeTarget) -> None:
         targets = self._targets.get(action.account, [])
-        with contextlib.suppress(TargetError, IndexError):
-            target = parse_target(targets[action.target])
+        target = usable(targets[action.target]) if action.target < len(targets) else None
+        if target is not None:
             self._prober.probe(target, events.TargetAnswered(action.call_id, action.account, action.target))
 
     def _use(self, configuration: Configure) -> None:
         self._card.use(configuration)
+        self._make_room(len(configuration.accounts))
         self._sip.configure(configuration.accounts)
+        self._sip.use_ranges(Ranges(parse_ranges(configuration.signalling_ranges)))
+        texts = (text for account in configuration.accounts for text in account.targets)
+        targets = [target for target in map(usable, texts) if target is not None]
+        self._filter.use(configuration, (target.address for target in targets))
         self._targets = {account.id: account.targets for account in configuration.accounts}
-        self._link_watch.watch(_usable(text for texts in self._targets.values() for text in texts))
+        self._link_watch.watch(targets)
+        self._stun.use(configuration.stun_server, self._sip.out_of_reach)
+        self._sip.tell_quality(wanted=configuration.rtp_stat)
         self._sip.use_lines({entry.line: entry.profile for entry in configuration.lines})
         if configuration.revision != self._revision:
             self._revision = configuration.revision
@@ -314,28 +404,22 @@ class Gateway:
 
     def _keep(self, now: int) -> None:
         """Write what is not yet kept; a disk that fails is tried again."""
-        if self._unkept is None or now < self._keep_again_ms:
+        if now < self._keep_again_ms:
             return
         try:
-            self._kept.keep(self._unkept)
+            if self._unkept is not None:
+                self._kept.keep(self._unkept)
+                self._unkept = None
+            if self._unkept_services is not None:
+                self._kept.keep_services(self._unkept_services)
+                self._unkept_services = None
         except KeepError as error:
             self._keep_again_ms = now + _KEEP_AGAIN_MS
             self._log("error", "configuration_not_kept", str(error))
-        else:
-            self._unkept = None
-
-
-def _usable(texts: Iterable[str]) -> list[Target]:
-    found = []
-    for text in texts:
-        with contextlib.suppress(TargetError):
-            found.append(parse_target(text))
-    return found
 
 
 def _port_taken(bind: str, port: int) -> bool:
-    family = socket.AF_INET6 if ":" in bind else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+    with socket.socket(family_of(bind), socket.SOCK_DGRAM) as probe:
         try:
             probe.bind((bind, port))
         except OSError as error:

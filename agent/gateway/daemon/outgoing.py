@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
+import msgspec
+
+from agent.core.announcement import known
 from agent.core.call import Call, Lease
-from agent.core.events import CallKind, CallPhase, Cause, Direction, Party, Tone
+from agent.core.diversion import Diverted
+from agent.core.events import CallOver
 from agent.core.line import Dialled, Line
-from agent.core.numbers import normalise, render
+from agent.core.numbers import render
 from agent.core.race import Attempt
+from agent.core.redirect import ways_on
+from agent.core.target import usable
+from agent.core.terms import CallKind, CallPhase, Cause, Direction, Party, Tone
 from agent.gateway.daemon.exchange import Exchange
 from agent.gateway.protocol import MAX_UNRELEASED, Account, Configure, Decide, End
+from agent.gateway.protocol import Line as LineEntry
 
 SLOT_PATIENCE_MS: Final = 1_000
 """An emergency call waits this long for a pre-empted call's slot, then tries anyway."""
@@ -29,13 +37,13 @@ class Outgoing:
         self._x = exchange
         self._new_id = new_id
 
-    def dialled(self, dialled: Dialled) -> None:
-        """A line has dialled a whole number."""
+    def dialled(self, dialled: Dialled, prefix: str = "") -> None:
+        """A line has dialled a whole number; `prefix` goes before it to the platform."""
         line = self._x.lines[dialled.line]
         if dialled.emergency:
             self._emergency(line, dialled.number)
         else:
-            self._ordinary(line, dialled.number)
+            self._ordinary(line, dialled, prefix)
 
     def decide(self, decision: Decide) -> None:
         """The agent's answer to an asked call, or a new lease for a live one; too late for any other."""
@@ -47,7 +55,8 @@ class Outgoing:
         if decision.granted:
             self._x.carry_out(call, call.grant(_lease(decision), self._x.now))
         elif asked:
-            self._x.carry_out(call, call.refuse(decision.refusal, decision.tone, self._x.now))
+            said = known(decision.announcement)
+            self._x.carry_out(call, call.refuse(decision.refusal, decision.tone, self._x.now, said))
 
     def end(self, order: End) -> None:
         """The agent ends a call; never an emergency call."""
@@ -75,36 +84,93 @@ class Outgoing:
 
     # --- ordinary ----------------------------------------------------------------------------------------------------
 
-    def _ordinary(self, line: Line, dialled: str) -> None:
+    def _ordinary(self, line: Line, dialled: Dialled, prefix: str) -> None:
+        call = self._prepared(
+            line.index, self._x.number(dialled.number), (line.index,), withhold=dialled.withhold, prefix=prefix,
+            own_number=dialled.own_number,
+        )  # fmt: skip
+        if self._ask(call):
+            line.join(call.call_id)
+
+    def pass_on(self, line: Line, code: str) -> None:
+        """Call the operator's platform by a service code that it performs."""
+        call = self._prepared(line.index, code, (line.index,), withhold=None, prefix="")
+        if self._ask(call):
+            line.join(call.call_id)
+
+    def forward(self, index: int, number: str, diversions: Sequence[Diverted]) -> Call | None:
+        """Ask for a call of no handset, for a service of a line; None where it was refused at once."""
+        call = self._prepared(index, number, (), withhold=None, prefix="", diversions=diversions)
+        return call if self._ask(call) else None
+
+    def withholds(self, index: int) -> bool:
+        """Whether the line's number is not shown (CLIR): as its user has set it, else as the subscription says."""
+        entry, withhold = self._x.entry(index), self._x.settings_of(index).withhold
+        return withhold if withhold is not None else entry is not None and entry.clir
+
+    def _prepared(
+        self, index: int, number: str, lines: tuple[int, ...], *,
+        withhold: bool | None, prefix: str, own_number: str = "", diversions: Sequence[Diverted] = (),
+    ) -> Call:  # fmt: skip
+        x = self._x
+        configuration, entry = x.configuration, self._entry(index, own_number)
+        attempts: list[Attempt] = []
+        account = self._account(entry.account) if entry is not None else None
+        if configuration is not None and account is not None and self._known(account.id):
+            user = prefix + user_part(number, configuration)
+            attempts = [Attempt(account.id, target, user) for target in self._targets(account)]
+        if withhold is None:
+            withhold = self.withholds(index)
+        return self._call(
+            index, number, CallKind.ORDINARY, attempts, lines=lines, withhold=withhold, entry=entry,
+            diversions=diversions,
+        )  # fmt: skip
+
+    def _entry(self, index: int, own_number: str) -> LineEntry | None:
+        """The line's account and number; for this call those of another own number, where that is one."""
+        entry, configuration = self._x.entry(index), self._x.configuration
+        if entry is None or configuration is None or not own_number:
+            return entry
+        routes = [route for route in configuration.routes if route.number == own_number and not route.refused]
+        return msgspec.structs.replace(entry, account=routes[0].account, number=own_number) if routes else entry
+
+    def _ask(self, call: Call) -> bool:
+        """Ask the agent for the call; False where it was turned away at once."""
         x = self._x
         configuration = x.configuration
-        entry = x.entry(line.index)
-        numbers = configuration.numbers if configuration else None
-        number = (
-            normalise(dialled, country_code=numbers.country_code, international_prefix=numbers.international_prefix)
-            if numbers
-            else dialled
-        )
-        attempts: list[Attempt] = []
-        if configuration is not None and entry is not None and self._known(entry.account):
-            registration = x.registrations.get(entry.account)
-            target = registration.target if registration is not None else 0
-            attempts = [Attempt(entry.account, target, _user_part(number, configuration))]
-        call = self._call(line, number, CallKind.ORDINARY, attempts)
         if x.unreleased() >= MAX_UNRELEASED:
             x.turn_away(call, Cause.AGENT_UNAVAILABLE)
         elif x.stopping:
             x.turn_away(call, Cause.SHUTDOWN)
         elif not x.agent_up:
             x.turn_away(call, Cause.AGENT_UNAVAILABLE)
-        elif not attempts or configuration is None or not self._reachable(call.account):
+        elif not call.attempts or configuration is None or not self._reachable(call.account):
             x.turn_away(call, Cause.NETWORK_FAILURE)
         elif not x.has_slot(emergency=False):
             x.turn_away(call, Cause.NO_CALL_SLOT)
         else:
             x.calls[call.call_id] = call
-            line.join(call.call_id)
             call.ask(configuration.ask_timeout_ms)
+            return True
+        return False
+
+    def ways_on(self, call: Call, event: CallOver) -> tuple[Attempt, ...]:
+        """Where a redirected call may go on to; see `core.redirect`."""
+        if not event.contacts or not call.tried:
+            return ()
+        attempt = call.tried[-1]
+        account = self._account(attempt.account)
+        if account is None:
+            return ()
+        targets = [usable(target) for target in account.targets]
+        return ways_on(
+            event.contacts, attempt, call.tried, domain=account.domain, targets=targets, read=self._x.number
+        )  # fmt: skip
+
+    def _account(self, name: str) -> Account | None:
+        configuration = self._x.configuration
+        accounts = configuration.accounts if configuration is not None else []
+        return next((account for account in accounts if account.id == name), None)
 
     def _known(self, account: str) -> bool:
         return account in self._x.registrations or self._never_registers(account)
@@ -125,12 +191,16 @@ class Outgoing:
 
     def _emergency(self, line: Line, number: str) -> None:
         x = self._x
-        call = self._call(line, number, CallKind.EMERGENCY, self._every_way(line, number))
+        call = self._call(
+            line.index, number, CallKind.EMERGENCY, self._every_way(line, number), lines=(line.index,), withhold=False,
+            entry=x.entry(line.index),
+        )  # fmt: skip
         if x.closing:
             x.turn_away(call, Cause.SHUTDOWN)
             return
         self._make_room_for_record()
         x.calls[call.call_id] = call
+        x.callbacks.began(line.index)
         line.join(call.call_id)
         x.carry_out(call, call.race(x.now))
         if not x.sip_up:
@@ -168,7 +238,7 @@ class Outgoing:
         entry = self._x.entry(line.index)
         own = entry.account if entry else ""
         accounts = sorted(configuration.accounts, key=lambda account: (account.id != own, not self._live(account)))
-        user = _user_part(number, configuration)
+        user = user_part(number, configuration)
         return [Attempt(account.id, target, user) for account in accounts for target in self._targets(account)]
 
     def _live(self, account: Account) -> bool:
@@ -182,12 +252,31 @@ class Outgoing:
 
     # --- both --------------------------------------------------------------------------------------------------------
 
-    def _call(self, line: Line, number: str, kind: CallKind, attempts: list[Attempt]) -> Call:
-        entry = self._x.entry(line.index)
+    def _shown(self, entry: LineEntry | None, configuration: Configure | None, *, withhold: bool) -> str:
+        """The line's own number as a user part, where the account's address does not say it to the operator."""
+        if entry is None or configuration is None or not (withhold or _shares(entry, configuration)):
+            return ""
+        return user_part(entry.number, configuration)
+
+    def _call(
+        self, index: int, number: str, kind: CallKind, attempts: list[Attempt], *,
+        lines: tuple[int, ...], withhold: bool, entry: LineEntry | None, diversions: Sequence[Diverted] = (),
+    ) -> Call:  # fmt: skip
+        configuration = self._x.configuration
+        own_number = entry.number if entry else ""
         return Call(
             self._new_id(), Direction.OUTGOING, kind, account=entry.account if entry else "", number=number,
-            own_number=entry.number if entry else "", now=self._x.now, lines=(line.index,), attempts=attempts,
+            own_number=own_number, now=self._x.now, lines=lines, attempts=attempts, withhold=withhold,
+            own_user=self._shown(entry, configuration, withhold=withhold), for_line=index,
+            diversions=diversions,
         )  # fmt: skip
+
+
+def _shares(entry: LineEntry, configuration: Configure) -> bool:
+    """Whether the line's registration carries other numbers, too, so that the registration alone says nothing."""
+    lines = {one.number for one in configuration.lines if one.account == entry.account}
+    routes = {one.number for one in configuration.routes if one.account == entry.account}
+    return bool((lines | routes) - {entry.number})
 
 
 def _lease(decision: Decide) -> Lease:
@@ -197,7 +286,8 @@ def _lease(decision: Decide) -> Lease:
     )  # fmt: skip
 
 
-def _user_part(number: str, configuration: Configure) -> str:
+def user_part(number: str, configuration: Configure) -> str:
+    """A canonical number as the platform wants it in a Request-URI."""
     numbers = configuration.numbers
     return render(
         number, numbers.outgoing, country_code=numbers.country_code, international_prefix=numbers.international_prefix

@@ -1,7 +1,8 @@
 """Asks targets whether they live: an OPTIONS (RFC 3261 §11) from a socket of its own, many at once.
 
 The SIP library is not asked to: it would need an account's route for each target, and may be busy or gone just then.
-A thread reads the answers and posts them; nothing that is received is more than compared.
+A thread reads the answers and posts them; nothing that is received is more than compared. Over TCP and TLS each
+question has a connection and a thread of its own.
 """
 
 from __future__ import annotations
@@ -14,26 +15,32 @@ import selectors
 import socket
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 from agent.core.events import TargetAnswered
+from agent.core.place import uri_host
+from agent.core.target import Target
+from agent.core.transports import Transport
+from agent.gateway.daemon.binding import bound_address, family_of
 from agent.gateway.daemon.link_watch import own_address
-from agent.gateway.daemon.sip.uri import Target
+from agent.gateway.daemon.stream_probe import MAX_MESSAGE, SERVER_FAILURES, answers
 
 MAX_PENDING: Final = 64
 """Questions that an answer is still taken for; the oldest is given up for a new one."""
-_MAX_MESSAGE: Final = 4096
+MAX_STREAMS: Final = 16
+"""Questions by TCP and TLS at a time; each has a thread and a connection."""
 _STATUS: Final = re.compile(rb"SIP/2\.0 ([1-6]\d\d) ")
 _CALL_ID: Final = re.compile(rb"^(?:Call-ID|i)[ \t]*:[ \t]*([0-9a-f]{32})\r?$", re.IGNORECASE | re.MULTILINE)
-_SERVER_FAILURES: Final = range(500, 600)
-"""A server that says that it can't serve lives, but not for us (RFC 3261 §21.5)."""
 
 
 class Prober:
     """Sends OPTIONS and posts TargetAnswered. `probe` for any thread; it never blocks and never raises."""
 
-    def __init__(self, bind: str, post: Callable[[TargetAnswered], None]) -> None:
+    def __init__(self, bind: str, post: Callable[[TargetAnswered], None], ca_file: Path | None = None) -> None:
         self._bind = bind
+        self._ca_file = ca_file
+        self._streams = 0
         self._post = post
         self._lock = threading.Lock()
         self._pending: dict[bytes, tuple[str, TargetAnswered]] = {}
@@ -48,7 +55,7 @@ class Prober:
         selector = self._selector = selectors.DefaultSelector()
         bell, self._ringer = socket.socketpair()
         self._bell = bell
-        family = socket.AF_INET6 if ":" in self._bind else socket.AF_INET
+        family = family_of(self._bind)
         sock = self._open(family)
         if sock is not None:
             self._sockets[family] = sock
@@ -70,9 +77,12 @@ class Prober:
 
     def probe(self, target: Target, answer: TargetAnswered) -> None:
         """Ask; `answer` is posted if the target gives any response but a 5xx."""
-        family = socket.AF_INET6 if ":" in target.address else socket.AF_INET
+        family = family_of(target.address)
         sock = self._sockets.get(family)
         if sock is None:
+            return
+        if target.transport is not Transport.UDP:
+            self._probe_stream(target, answer)
             return
         call_id = secrets.token_hex(16).encode()
         with self._lock:
@@ -84,6 +94,21 @@ class Prober:
             port = sock.getsockname()[1]
             message = _options(target, own_address(target), port, call_id.decode())
             sock.sendto(message, (target.address, target.port))
+
+    def _probe_stream(self, target: Target, answer: TargetAnswered) -> None:
+        with self._lock:
+            if self._streams >= MAX_STREAMS:
+                return
+            self._streams += 1
+        threading.Thread(target=self._ask_stream, args=(target, answer), name="prober-stream", daemon=True).start()
+
+    def _ask_stream(self, target: Target, answer: TargetAnswered) -> None:
+        message = _options(target, own_address(target), 0, secrets.token_hex(16))
+        alive = answers(target, message, self._ca_file, bound_address(self._bind))
+        with self._lock:
+            self._streams -= 1
+        if alive:
+            self._post(answer)
 
     def _open(self, family: int) -> socket.socket | None:
         sock = None
@@ -107,11 +132,11 @@ class Prober:
 
     def _receive(self, sock: socket.socket) -> None:
         try:
-            message, source = sock.recvfrom(_MAX_MESSAGE)
+            message, source = sock.recvfrom(MAX_MESSAGE)
         except OSError:
             return  # an ICMP error of an earlier question: the silence says it
         status, call_id = _STATUS.match(message), _CALL_ID.search(message)
-        if status is None or call_id is None or int(status[1]) in _SERVER_FAILURES:
+        if status is None or call_id is None or int(status[1]) in SERVER_FAILURES:
             return
         with self._lock:
             address, answer = self._pending.get(call_id[1], ("", None))
@@ -122,17 +147,18 @@ class Prober:
 
 
 def _options(target: Target, address: str, port: int, call_id: str) -> bytes:
-    here = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
-    there = f"[{target.address}]:{target.port}" if ":" in target.address else f"{target.address}:{target.port}"
+    host = uri_host(address)
+    here = f"{host}:{port}" if port else host
+    there = f"{uri_host(target.address)}:{target.port}"
     lines = (
         f"OPTIONS sip:{there} SIP/2.0",
-        f"Via: SIP/2.0/UDP {here};rport;branch=z9hG4bK{call_id}",
+        f"Via: SIP/2.0/{target.transport.upper()} {here};rport;branch=z9hG4bK{call_id}",
         "Max-Forwards: 70",
         f"From: <sip:probe@{here}>;tag={call_id[:8]}",
         f"To: <sip:{there}>",
         f"Call-ID: {call_id}",
         "CSeq: 1 OPTIONS",
-        f"Contact: <sip:probe@{here}>",
+        f"Contact: <sip:probe@{here};transport={target.transport}>",
         "Accept: application/sdp",
         "Content-Length: 0",
     )

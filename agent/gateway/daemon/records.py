@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from agent.core.call import Call
-from agent.core.events import CallPhase, MediaStats, SpeechCounters, SpeechStats
+from agent.core.events import MediaStats, SpeechCounters, SpeechStats
 from agent.core.line import Line
 from agent.core.linetest_run import RunPhase
 from agent.core.registration import Registration
+from agent.core.terms import CallPhase
 from agent.core.update import UpdatePhase
 from agent.gateway.card_records import LineTestState, UpdateState
 from agent.gateway.daemon.actions import Publish
 from agent.gateway.daemon.exchange import Exchange
 from agent.gateway.daemon.lamps import Lamps
 from agent.gateway.daemon.paths import Paths
+from agent.gateway.daemon.quality import media_record, quality_record
 from agent.gateway.protocol import (
     AccountState,
+    CallQuality,
     CallSpeech,
     CallState,
     CallStats,
     CardState,
     GatewayRecord,
+    LineSettings,
     LineState,
     SpeechWay,
 )
@@ -45,11 +51,16 @@ class Records:
         return [
             x.card,
             *(line_state(line) for line in x.lines),
-            *(account_state(name, one, self._paths.alive_ms(name)) for name, one in x.registrations.items()),
+            *(LineSettings(line=line, services=one) for line, one in sorted(x.settings.items())),
+            *(self._account_state(name, one) for name, one in x.registrations.items()),
             *(call_state(call) for call in x.calls.values() if call.call_id not in x.released),
+            *(one for one in map(quality_record, x.calls.values()) if one is not None),
             *x.line_tests.values(),
             *((x.update,) if x.update is not None else ()),
         ]
+
+    def _account_state(self, name: str, registration: Registration) -> AccountState:
+        return account_state(name, registration, self._paths.alive_ms(name), self._paths.request_ms(name))
 
     def publish_changes(self) -> None:
         """Publish every record that differs from what was published last, and log what it means."""
@@ -72,6 +83,8 @@ class Records:
 
     def _forget(self, key: _Key) -> None:
         record = self._published.pop(key)
+        if isinstance(record, LineSettings):
+            self._x.act(Publish(LineSettings(line=record.line)))
         if isinstance(record, AccountState):
             gone = AccountState(account=record.account, registered=False, reason="removed", since_ms=self._x.now)
             self._x.act(Publish(gone))
@@ -121,18 +134,21 @@ class Records:
 def line_state(line: Line) -> LineState:
     """The record of a line."""
     return LineState(
-        line=line.index, off_hook=line.off_hook, ringing=line.ringing, tone=line.tone, digits=len(line.digits),
-        call_id=line.call_id,
+        line=line.index, off_hook=line.off_hook, ringing=line.ringing, tone=line.tone,
+        announcement=line.announcement or "", digits=len(line.digits), call_id=line.call_id,
     )  # fmt: skip
 
 
-def account_state(account: str, registration: Registration, alive_ms: int | None = None) -> AccountState:
+def account_state(
+    account: str, registration: Registration, alive_ms: int | None = None, request_ms: int | None = None
+) -> AccountState:
     """The record of a registration."""
     return AccountState(
         account=account, registered=registration.registered, code=registration.code,
         reason=registration.reason[:_TEXT], on_wire=registration.on_wire, since_ms=registration.since_ms,
         next_attempt_ms=registration.next_attempt_ms, attempts=registration.attempts,
         status=registration.status, target=registration.target, alive_ms=alive_ms,
+        request_ms=request_ms,
     )  # fmt: skip
 
 
@@ -142,20 +158,21 @@ def call_state(call: Call) -> CallState:
     return CallState(
         call_id=call.call_id, direction=call.direction, kind=call.kind, phase=call.phase, line=call.line,
         account=call.account[:_SHORT], number=call.number[:_SHORT], own_number=call.own_number,
+        diverted_from=call.diverted_from[:_SHORT],
         asked_ms=call.asked_ms, invited_ms=call.invited_ms, ringing_ms=call.ringing_ms, answered_ms=call.answered_ms,
-        until_ms=call.until_ms, ended_ms=call.ended_ms if ended else None, cause=call.cause if ended else None,
+        until_ms=call.until_ms, held=call.held,
+        ended_ms=call.ended_ms if ended else None, cause=call.cause if ended else None,
         released_by=call.released_by if ended else None, refusal=call.refusal,
         max_talk_ms=call.max_talk_ms, limit=call.limit if ended else "", sip_code=call.sip_code,
         stats=_stats(call.stats) if call.stats is not None else None,
+        one_way=call.one_way if call.phase is CallPhase.ANSWERED else None,
+        one_way_since_ms=call.one_way_ms if call.one_way is not None and call.phase is CallPhase.ANSWERED else None,
     )  # fmt: skip
 
 
 def _stats(stats: MediaStats) -> CallStats:
-    return CallStats(
-        rx_packets=stats.rx_packets, tx_packets=stats.tx_packets, rx_lost=stats.rx_lost, tx_lost=stats.tx_lost,
-        rx_jitter_ms=stats.rx_jitter_ms, rtt_ms=stats.rtt_ms, codec=stats.codec[:_SHORT],
-        speech=_speech(stats.speech) if stats.speech is not None else None,
-    )  # fmt: skip
+    record = media_record(stats)
+    return record if stats.speech is None else msgspec.structs.replace(record, speech=_speech(stats.speech))
 
 
 def _speech(speech: SpeechStats) -> CallSpeech:
@@ -174,9 +191,9 @@ def _way(way: SpeechCounters) -> SpeechWay:
 
 def _key(record: GatewayRecord) -> _Key:
     match record:
-        case CallState(call_id=name) | AccountState(account=name):
+        case CallState(call_id=name) | CallQuality(call_id=name) | AccountState(account=name):
             return type(record), name
-        case LineState(line=index) | LineTestState(line=index):
+        case LineState(line=index) | LineTestState(line=index) | LineSettings(line=index):
             return type(record), str(index)
         case _:
             return type(record), ""

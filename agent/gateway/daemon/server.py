@@ -27,6 +27,7 @@ from agent.gateway.protocol import (
     LineState,
     Log,
     ProtocolError,
+    Unlock,
     decode_agent_record,
     encode,
 )
@@ -41,6 +42,8 @@ def _slot(record: GatewayRecord, log_number: int) -> tuple[str, str]:
     match record:
         case CallState():
             return "call", record.call_id
+        case Unlock():
+            return "unlock", str(record.line)
         case LineState():
             return "line", str(record.line)
         case AccountState():

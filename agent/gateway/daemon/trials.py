@@ -6,7 +6,8 @@ from typing import Final
 
 import msgspec
 
-from agent.core.events import CardAction, LineTested
+from agent.core.actions import CardAction
+from agent.core.events import LineTested
 from agent.core.line import Line
 from agent.core.linetest import LineTestResult
 from agent.core.linetest_run import LineTestRun, RunPhase, RunState

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from agent.core.events import AbortUpdate, StartUpdate, UpdateProgressed
+from agent.core.actions import AbortUpdate, StartUpdate
+from agent.core.events import UpdateProgressed
 from agent.core.update import UpdatePhase
 from agent.gateway.card_records import UpdateState
 from agent.gateway.daemon.actions import Publish, UpdateAbandoned, UpdateOrdered

@@ -7,9 +7,9 @@ and which answers the other side gets to see.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
+from msgspec import Struct
 from sippy.CCEvents import CCEventConnect, CCEventDisconnect, CCEventFail, CCEventRing, CCEventTry, CCEventUpdate
 from sippy.SipAddress import SipAddress
 from sippy.SipFrom import SipFrom
@@ -30,8 +30,7 @@ _NO_ACK_S: Final = 32.0
 """How long an ended dialog still answers a late request: 64*T1 (RFC 3261 §17)."""
 
 
-@dataclass(frozen=True, slots=True)
-class RoutedCall:
+class RoutedCall(Struct, frozen=True):
     """A call the platform has accepted: numbers, where it goes, whether the caller is shown."""
 
     call: int

@@ -7,7 +7,8 @@ import hashlib
 import hmac
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 MAX_HEADER = 2048
 
@@ -32,8 +33,7 @@ class DigestError(ValueError):
     """An Authorization header that cannot be read."""
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
+class Credentials(Struct, frozen=True):
     """The parameters of an Authorization header. `qop` empty: the RFC 2069 form without counter."""
 
     username: str

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from agent.core.numbers import EMERGENCY, normalise
 from agent.lab.operator.config import LabConfig, LabUser
 
 
-@dataclass(frozen=True, slots=True)
-class Destination:
+class Destination(Struct, frozen=True):
     """Where a call goes: the canonical number, the user that answers it (None: nobody has it)."""
 
     number: str

@@ -6,17 +6,17 @@ import hashlib
 import re
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import msgspec
+from msgspec import Struct
 
 from agent.core.cdr import Cdr
-from agent.core.events import Direction
 from agent.core.numbers import NumberClass, classify
+from agent.core.terms import Direction
 from agent.operator.api import NumberUsage, PackSeconds, UsageCount, Verdict
 
 _OSLO = ZoneInfo("Europe/Oslo")
@@ -65,8 +65,7 @@ class LedgerError(Exception):
     """The ledger cannot be opened, read or written; nothing of the batch was kept."""
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(Struct, frozen=True):
     """A record as the ledger holds it."""
 
     device: str
@@ -75,8 +74,7 @@ class Received:
     record: Cdr
 
 
-@dataclass(frozen=True, slots=True)
-class Gap:
+class Gap(Struct, frozen=True):
     """Numbers of an epoch, `first` to `last`, that never came although later ones did: records that may be lost."""
 
     epoch: str
@@ -84,8 +82,7 @@ class Gap:
     last: int
 
 
-@dataclass(frozen=True, slots=True)
-class Unplaceable:
+class Unplaceable(Struct, frozen=True):
     """A record that no month can be given: `reason` names the field."""
 
     reason: str

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 MAX_CONTACTS = 10
 MAX_CONTACT = 512
 
 
-@dataclass(frozen=True, slots=True)
-class Contact:
+class Contact(Struct, frozen=True):
     """One contact of a REGISTER; `expires_s` None: the header's or the registrar's default. `q` in thousandths."""
 
     uri: str
@@ -18,8 +18,7 @@ class Contact:
     q: int = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Binding:
+class Binding(Struct, frozen=True):
     """A contact that can be called until `until` (ms), at the address its REGISTER came from."""
 
     uri: str
@@ -38,8 +37,7 @@ class RegistrarError(Exception):
         self.min_expires_s = min_expires_s
 
 
-@dataclass(slots=True)
-class _Record:
+class _Record(Struct):
     bindings: tuple[Binding, ...]
     call_id: str
     cseq: int

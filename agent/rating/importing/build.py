@@ -9,11 +9,12 @@ import enum
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
 from operator import attrgetter
 from typing import Final
+
+from msgspec import Struct
 
 from agent.rating import header
 from agent.rating.cells import COLUMNS, MORE_COLUMNS, CellError, RowReader
@@ -55,8 +56,7 @@ _FOOTNOTE = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(Struct, frozen=True):
     """How a sheet was read. `columns`: heading and field; `readings`: what was decided, and by what.
 
     `notes`: rows taken for words, as text with line numbers. `left_out`: rows for some callers, or of a status to skip.
@@ -71,8 +71,7 @@ class Account:
     superseded: int
 
 
-@dataclass(frozen=True, slots=True)
-class Built:
+class Built(Struct, frozen=True):
     """A deck, its canonical text, for each of its rows the line of the sheet it came from, and how that was read.
 
     `newest`: the latest first day that the sheet names.

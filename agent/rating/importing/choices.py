@@ -20,9 +20,11 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+
+import msgspec
+from msgspec import Struct
 
 from agent.core.civil import WindowError, parse_window
 from agent.rating import header
@@ -87,15 +89,14 @@ _EXAMPLES: Final = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Choices:
+class Choices(Struct, frozen=True):
     """Decisions about one sheet; empty where it speaks for itself."""
 
-    columns: Mapping[str, Field] = field(default_factory=dict)
+    columns: Mapping[str, Field] = msgspec.field(default_factory=dict)
     """Headings, as they stand in the sheet, and what they hold."""
-    made: Mapping[Choice, str] = field(default_factory=dict)
-    statuses: Mapping[str, Status] = field(default_factory=dict)
-    header: Mapping[str, str] = field(default_factory=dict)
+    made: Mapping[Choice, str] = msgspec.field(default_factory=dict)
+    statuses: Mapping[str, Status] = msgspec.field(default_factory=dict)
+    header: Mapping[str, str] = msgspec.field(default_factory=dict)
 
     def get(self, choice: Choice) -> str:
         """Return what was chosen; empty where nothing was."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import enum
 import re
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 
 class Field(enum.StrEnum):
@@ -127,8 +128,7 @@ _HUNDREDTHS = re.compile(r"\b(?:cents?|ct|cts|pence|øre|ore)\b|¢", re.IGNORECA
 _ATTACHED_SIGN = re.compile(r"[€£$¢]")
 
 
-@dataclass(frozen=True, slots=True)
-class Heading:
+class Heading(Struct, frozen=True):
     """One column. `currencies` and `unit_s` (seconds that a rate is for) are what the heading says, if anything.
 
     `hundredths`: amounts are in cents, pence or øre.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date
 from typing import Final
+
+from msgspec import Struct
 
 from agent.core.money import amount_text
 from agent.rating.cells import BLOCKED, CellError
@@ -45,8 +46,7 @@ _STATUS: Final = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """What a row says of one prefix. `offers`: window and prices, the exception first; `length` as in a deck.
 
     In force from `since` to `until`, both included; None where the sheet gives no day.

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from itertools import pairwise
+
+import msgspec
+from msgspec import Struct, structs
 
 from agent.rating.cells import CellError
 from agent.rating.importing.lines import SINCE_EVER, Entry
 
 
-@dataclass(slots=True)
-class Tidied:
+class Tidied(Struct):
     """What was left out on the way: rows said twice, and prices that are over before the list begins."""
 
     repeated: int = 0
     superseded: int = 0
-    rows: list[int] = field(default_factory=list)
+    rows: list[int] = msgspec.field(default_factory=list)
 
 
 class ConflictError(CellError):
@@ -53,7 +54,7 @@ def _without_repeats(entries: list[Entry], tidied: Tidied) -> list[Entry]:
         twin = next((other for other in unique if other.since == entry.since), None)
         if twin is None:
             unique.append(entry)
-        elif replace(twin, row=entry.row) == entry:
+        elif structs.replace(twin, row=entry.row) == entry:
             tidied.repeated += 1
         else:
             raise ConflictError(entry, _contradiction(twin, entry))
@@ -76,7 +77,7 @@ def _periods(entries: list[Entry], begins: date, tidied: Tidied) -> list[Entry]:
             tidied.rows.append(entry.row)
             continue
         same = (since, until) == (entry.since, entry.until)
-        kept.append(entry if same else replace(entry, since=since, until=until))
+        kept.append(entry if same else structs.replace(entry, since=since, until=until))
     return kept
 
 

@@ -11,9 +11,10 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import Final
+
+from msgspec import Struct
 
 from agent.rating.errors import MAX_PROBLEMS, DeckError, Problem
 from agent.rating.importing.choices import Choice, Choices, advise
@@ -48,8 +49,7 @@ Row = tuple[int, list[str]]
 """Line number of a row, and its cells without space around them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sheet:
+class Sheet(Struct, frozen=True):
     """A rate sheet whose headings were found. `preamble`: what stood above them, as text with line numbers."""
 
     name: str

@@ -27,13 +27,15 @@ static void hal_ring(void *context, uint8_t line, bool on)
     (void)context, (void)line, (void)on;
 }
 
-static void hal_caller(void *context, uint8_t line, const char *number, uint8_t length, uint8_t after_ring)
+static void hal_fsk(void *context, uint8_t line, const lc_cid_send *order, bool off_hook)
 {
-    phone *p = &((board *)context)->phones[line];
+    modem_send(&((board *)context)->phones[line].modem, order, off_hook);
+}
 
-    (void)after_ring;
-    memcpy(p->caller, number, length);
-    p->caller_length = length;
+static bool hal_linefeed(void *context, uint8_t line, uint8_t feed)
+{
+    ((board *)context)->phones[line].reversed = feed == LC_LINEFEED_REVERSE_ACTIVE;
+    return true;
 }
 
 static void hal_oscillators(void *context, uint8_t line, const uint16_t *hz, uint8_t count, int8_t level_dbm0)
@@ -95,6 +97,9 @@ static void hal_restart(void *context)
 
 static void hal_note(void *context, uint8_t line, const char *what)
 {
+    if (strcmp(what, "ringing begins") == 0) {
+        ((board *)context)->phones[line].wires_count = 0; /* The last caller is not shown any more. */
+    }
     if (!((board *)context)->quiet) {
         control_event(line, what);
     }
@@ -130,7 +135,8 @@ void board_start(board *b)
 
     hal.context = b;
     hal.ring = hal_ring;
-    hal.caller = hal_caller;
+    hal.fsk = hal_fsk;
+    hal.linefeed = hal_linefeed;
     hal.oscillators = hal_oscillators;
     hal.speech = hal_speech;
     hal.play = hal_play;
@@ -152,6 +158,8 @@ void board_start(board *b)
         p->talking = false;
         p->tx_cdb = p->rx_cdb = 0;
         p->played = NULL;
+        p->reversed = false;
+        modem_send(&p->modem, NULL, false);
         lc_device_hook(&b->device, line, p->off_hook, boot_ms() * 1000u);
     }
     b->quiet = false;

@@ -10,6 +10,7 @@
 #define WORDS 24
 #define DIGITS "0123456789*#ABCD"
 #define BABBLE_LIMIT 4096
+#define HAND_MS 100 /* from the hook to the keys, and from one act to the next */
 #define NOT_WHOLE (-1L)
 
 static uint64_t happened_ms;
@@ -155,8 +156,29 @@ static void flash(phone *p, const words *w)
 {
     long ms = w->count > 2 ? whole(w, 2, "") : 120;
 
-    act_on(p, ACT_FLASH_BEGIN, ms, 0);
-    act_on(p, ACT_FLASH_END, ms, 0);
+    act_on(p, ACT_BREAK, ms, 0);
+    act_on(p, ACT_MAKE, HAND_MS, 0);
+}
+
+static void pulse(phone *p, const words *w)
+{
+    long break_ms = w->count > 3 ? whole(w, 3, "") : 60;
+    long make_ms = w->count > 4 ? whole(w, 4, "") : 40;
+    long gap_ms = w->count > 5 ? whole(w, 5, "") : 600;
+    const char *digit;
+    int left;
+
+    if (w->count < 3 || strspn(w->word[2], "0123456789") != strlen(w->word[2])) {
+        control_error("digits of a dial are 0 to 9");
+        return;
+    }
+    for (digit = w->word[2]; *digit != 0; digit++) {
+        for (left = *digit == '0' ? 10 : *digit - '0'; left > 0; left--) {
+            act_on(p, ACT_BREAK, break_ms, 0);
+            act_on(p, ACT_MAKE, make_ms, 0);
+        }
+        act_on(p, ACT_WAIT, gap_ms, 0);
+    }
 }
 
 static void speak(phone *p, const words *w)
@@ -179,6 +201,45 @@ static void hears(const phone *p, const words *w)
                      phone_hears(p, (unsigned)hz, (unsigned)ms));
         end_line();
     }
+}
+
+static void say_samples(const int16_t *pcm, size_t count)
+{
+    size_t n;
+
+    for (n = 0; n < count; n++) {
+        uint16_t sample = (uint16_t)pcm[n];
+
+        (void)printf("%02x%02x", sample & 255u, sample >> 8);
+    }
+}
+
+/* The last milliseconds of what was heard, as 16-bit little-endian samples in hexadecimal digits. */
+static void record(const phone *p, const words *w)
+{
+    long ms = whole(w, 2, "milliseconds");
+    size_t back;
+
+    if (ms == NOT_WHOLE) {
+        return;
+    }
+    back = (size_t)ms / LC_TICK_MS;
+    back = back > PHONE_HEARD_TICKS ? PHONE_HEARD_TICKS : back;
+    (void)printf("{\"type\": \"recorded\", \"line\": %u, \"pcm\": \"", p->line);
+    while (back-- > 0) {
+        say_samples(phone_heard(p, back), LC_AUDIO_BYTES);
+    }
+    (void)putchar('"');
+    end_line();
+}
+
+/* What was on the wires as data, see phone.h. */
+static void wires(const phone *p)
+{
+    (void)printf("{\"type\": \"wires\", \"line\": %u, \"pcm\": \"", p->line);
+    say_samples(p->wires, p->wires_count);
+    (void)putchar('"');
+    end_line();
 }
 
 static const char *truth(bool value)
@@ -215,9 +276,8 @@ static void say_phone(const board *b, const phone *p)
     static const char *const COLOUR[] = {"green", "amber", "red"};
     const lc_line *line = &b->device.line[p->line];
 
-    (void)printf("{\"line\": %u, \"off_hook\": %s, \"ringing\": %s, \"display\": ", p->line, truth(p->off_hook),
-                 truth(line->ringer.ringing));
-    quoted(p->caller, p->caller_length);
+    (void)printf("{\"line\": %u, \"off_hook\": %s, \"ringing\": %s, \"reversed\": %s, \"wires\": %zu", p->line, truth(line->off_hook),
+                 truth(line->ringer.ringing), truth(p->reversed), p->wires_count);
     (void)printf(", \"tone\": %s, \"audio\": %s, \"frames\": [%u, %u], \"lamp\": \"%s\", \"colour\": \"%s\", ",
                  truth(line->tone.playing), truth(line->talking), (unsigned)line->heard, (unsigned)p->frames_out,
                  PATTERN[b->lamps[p->line].pattern & 3u], COLOUR[b->lamps[p->line].colour % 3u]);
@@ -297,7 +357,7 @@ static void raw(const board *b, const char *hex)
 
 static bool do_phone(board *b, const words *w)
 {
-    static const char *const NAMES[] = {"off", "on", "dial", "flash", "pause", "speak", "hears"};
+    static const char *const NAMES[] = {"off", "on", "dial", "flash", "pause", "speak", "pulse", "record", "wires", "in_calls", "hears"};
     phone *p;
     size_t which = 0;
 
@@ -313,7 +373,7 @@ static bool do_phone(board *b, const words *w)
     }
     switch (which) {
     case 0:
-        act_on(p, ACT_LIFT, 0, 0);
+        act_on(p, ACT_LIFT, HAND_MS, 0);
         break;
     case 1:
         act_on(p, ACT_REPLACE, 0, 0);
@@ -329,6 +389,18 @@ static bool do_phone(board *b, const words *w)
         break;
     case 5:
         speak(p, w);
+        break;
+    case 6:
+        pulse(p, w);
+        break;
+    case 7:
+        record(p, w);
+        break;
+    case 8:
+        wires(p);
+        break;
+    case 9:
+        p->not_in_calls = w->count > 2 && strcmp(w->word[2], "no") == 0;
         break;
     default:
         hears(p, w);

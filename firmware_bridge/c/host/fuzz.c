@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../lc_device.h"
+#include "../lc_line.h"
 
 static lc_device device;
 static uint64_t chance;
@@ -22,6 +22,11 @@ static uint32_t draw(void)
     chance ^= chance >> 7;
     chance ^= chance << 17;
     return (uint32_t)(chance >> 16);
+}
+
+static void no_fsk(void *context, uint8_t line, const lc_cid_send *order, bool off_hook)
+{
+    (void)context, (void)line, (void)order, (void)off_hook;
 }
 
 static void no_ring(void *context, uint8_t line, bool on)
@@ -124,7 +129,7 @@ static void give_nonsense(uint64_t now_ms)
 }
 
 /* What must hold whatever arrives. */
-static bool sound(void)
+static bool sound(uint64_t now_ms)
 {
     const lc_sender *sender = &device.session.sender;
     bool right = sender->flying <= sender->count && sender->count <= LC_QUEUE_FRAMES && sender->again <= sender->flying
@@ -134,9 +139,31 @@ static bool sound(void)
     uint8_t i;
 
     for (i = 0; i < device.lines; i++) {
-        right = right && device.line[i].playout.count <= LC_PLAYOUT_LIMIT;
+        const lc_caller *caller = &device.line[i].caller;
+
+        right = right && device.line[i].playout.count <= LC_PLAYOUT_LIMIT && caller->phase <= LC_CALLER_TAIL
+                && caller->order.message_length <= sizeof caller->order.message
+                && (!device.line[i].tone.playing || device.line[i].tone.segment_ms <= now_ms)
+                && (caller->phase == LC_CALLER_IDLE || !caller->off_hook || device.line[i].off_hook);
     }
     return right;
+}
+
+/* A tick that is late for what was ordered in the meantime must neither end a ringing nor run away with a rhythm. */
+static bool late_tick(void)
+{
+    static const lc_tone_program BUSY = {-10, 2, {{1, {425, 0, 0, 0}, 500}, {0, {0, 0, 0, 0}, 500}}, false};
+    lc_ring_start ring;
+
+    memset(&ring, 0, sizeof ring);
+    ring.cadence_ms_count = 2;
+    ring.cadence_ms[0] = 1000;
+    ring.cadence_ms[1] = 4000;
+    ring.max_ms = 2000;
+    (void)lc_line_play(&device, 0, &BUSY, 0, 1000);
+    (void)lc_line_ring(&device, 1, &ring, 1000);
+    lc_device_tick(&device, 950);
+    return device.line[0].tone.segment_ms == 1000 && device.line[1].ringer.ringing;
 }
 
 int main(int argc, char **argv)
@@ -154,8 +181,14 @@ int main(int argc, char **argv)
     hal.speech = no_speech;
     hal.play = no_play;
     hal.record = no_record;
+    hal.fsk = no_fsk;
     hal.test = no_test;
     hal.test_abort = no_test_abort;
+    lc_device_init(&device, &identity, &hal, 0);
+    if (!late_tick()) {
+        (void)fprintf(stderr, "a late tick spoils a tone or a ringing\n");
+        return 1;
+    }
     lc_device_init(&device, &identity, &hal, 0);
     for (number = 0; number < frames; number++) {
         now_ms += draw() % 2;
@@ -163,12 +196,13 @@ int main(int argc, char **argv)
             give_hello((uint32_t)number + 1, now_ms);
         }
         give_nonsense(now_ms);
-        if (!sound()) {
+        if (!sound(now_ms)) {
             (void)fprintf(stderr, "after frame %lu the device is not sound\n", number);
             return 1;
         }
         if (number % 8 == 0) {
-            lc_device_tick(&device, now_ms);
+            /* A tick may be late for what was ordered in the meantime. */
+            lc_device_tick(&device, now_ms - draw() % (now_ms < 64 ? now_ms + 1 : 64));
             while (lc_device_send(&device, out, now_ms) > 0) {
             }
             lc_device_hook(&device, (uint8_t)(draw() % 2), draw() % 2 == 0, now_ms * 1000u);

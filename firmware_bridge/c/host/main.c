@@ -83,7 +83,8 @@ int main(int argc, char **argv)
     int i;
 
     b->identity.lines = LC_LINES > 2 ? 2 : LC_LINES;
-    b->identity.capabilities = LC_CAPABILITY_DTMF_DECODER | LC_CAPABILITY_CALLER_ID | LC_CAPABILITY_LAMPS
+    b->identity.capabilities = LC_CAPABILITY_DTMF_DECODER | LC_CAPABILITY_PULSE_DECODER | LC_CAPABILITY_CALLER_ID
+                               | LC_CAPABILITY_POLARITY | LC_CAPABILITY_VMWI | LC_CAPABILITY_LAMPS
                                | LC_CAPABILITY_BUTTON | LC_CAPABILITY_BAUD_SWITCH;
     b->identity.reset_cause = LC_RESET_CAUSE_POWER_ON;
     b->identity.bauds = BAUDS;

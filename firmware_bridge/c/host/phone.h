@@ -8,21 +8,25 @@
 #include <stdint.h>
 
 #include "../lc_device.h"
+#include "modem.h"
 
-#define PHONE_SCRIPT 512
-#define PHONE_HEARD_TICKS 40
+#define PHONE_SCRIPT 1024
+#define PHONE_HEARD_TICKS 1500 /* 15 s of what was heard are kept */
+#define PHONE_MEASURED_TICKS 40
+#define PHONE_WIRES_SAMPLES 80000
 
-typedef enum act { ACT_LIFT, ACT_REPLACE, ACT_PRESS, ACT_RELEASE, ACT_FLASH_BEGIN, ACT_FLASH_END, ACT_WAIT } act;
+typedef enum act { ACT_LIFT, ACT_REPLACE, ACT_PRESS, ACT_RELEASE, ACT_BREAK, ACT_MAKE, ACT_WAIT } act;
 
 typedef struct step {
     act what;
-    uint16_t ms; /* the next step follows so much later; of a flash that ends: how long it was */
+    uint16_t ms; /* the next step follows so much later */
     char digit;
 } step;
 
 typedef struct phone {
     uint8_t line;
     bool off_hook;
+    bool broken; /* the loop is open although the handset is up: the dial, the recall key or a finger on the hook */
     char key; /* the one that is pressed, 0: none */
     uint64_t pressed_ms;
     bool detected; /* the decoder believes the key */
@@ -33,8 +37,16 @@ typedef struct phone {
     step script[PHONE_SCRIPT];
     uint16_t voice_hz; /* 0: silent */
     uint64_t voice_at;
-    char caller[32];
-    uint8_t caller_length;
+    modem modem;
+    bool reversed;       /* the wires have changed places */
+    bool not_in_calls;   /* it does not answer when data is offered in a conversation */
+    unsigned alert_ticks;
+    bool alerted;
+    bool wires_sounded;
+    unsigned listens_ticks; /* so long it takes what is in the ear for data */
+    uint64_t answer_ends_ms; /* 0: it does not answer */
+    size_t wires_count;
+    int16_t wires[PHONE_WIRES_SAMPLES]; /* what sounded with the handset down since ringing began, or as data */
     bool talking;
     uint32_t frames_out;
     uint16_t oscillators[4];
@@ -57,6 +69,9 @@ void phone_listen(phone *p);
 
 /* What goes into the microphone in these 10 ms. */
 void phone_speak(phone *p, uint8_t *codes);
+
+/* The samples of tick `back` before the latest one (0); `back` is below PHONE_HEARD_TICKS. */
+const int16_t *phone_heard(const phone *p, size_t back);
 
 /* The level at `hz` over the last `ms` of what came out of the earpiece. */
 double phone_hears(const phone *p, unsigned hz, unsigned ms);

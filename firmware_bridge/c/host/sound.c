@@ -63,9 +63,14 @@ int16_t clipped_sum(int16_t one, int16_t other)
     return clipped((double)one + (double)other);
 }
 
+double peak_of(double dbm0)
+{
+    return FULL_SCALE * pow(10.0, (dbm0 - FULL_SCALE_DBM0) / 20.0);
+}
+
 int16_t sines(const uint16_t *hz, uint8_t count, double level_dbm0, uint64_t n)
 {
-    double peak = FULL_SCALE * pow(10.0, (level_dbm0 - FULL_SCALE_DBM0) / 20.0);
+    double peak = peak_of(level_dbm0);
     double sum = 0.0;
     uint8_t i;
 

@@ -13,6 +13,9 @@
 int16_t alaw_expand(uint8_t code);
 uint8_t alaw_compress(int16_t value);
 
+/* The peak sample value of a sine of this level. */
+double peak_of(double dbm0);
+
 /* One sample of the sum of `count` sines of `level_dbm0` each, `n` samples after their begin; clipped. */
 int16_t sines(const uint16_t *hz, uint8_t count, double level_dbm0, uint64_t n);
 

@@ -13,22 +13,27 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from agent.core.events import CallPhase, Tone
+from agent.core.srtp import Srtp
+from agent.core.terms import CallPhase, Tone
 from agent.data import load_numbering, load_tones
+from agent.gateway import sip_trace
 from agent.gateway.client import GatewayClient
 from agent.gateway.protocol import (
     Account,
     AccountState,
+    CallQuality,
     CallState,
     Configure,
     Decide,
+    End,
     GatewayRecord,
     Hello,
     Line,
@@ -47,12 +52,18 @@ TONE_HZ = 425
 _POLL_S = 0.02
 
 _serial = itertools.count(1)
-_ports = itertools.count(30_000 + os.getpid() % 100 * 100, 4)
+# A range for each of the processes that share the tests, of ports that neither the kernel gives to whoever wants any,
+# nor the gateway draws (20000 to 29999), nor the lab and the integration tests have for speech.
+_EACH = 520
+_first = 12_100 + _EACH * int(os.environ.get("PYTEST_XDIST_WORKER", "gw7").removeprefix("gw"))
+_ports = itertools.cycle(range(_first, _first + _EACH, 4))
 
 
 def free_port(span: int = 1) -> int:
     """The first of `span` UDP ports of loopback that nobody uses; even, as RTP wants it."""
     for port in _ports:
+        if port + span > _first + _EACH:
+            continue
         with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
             for at in range(span):
                 probe = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
@@ -113,24 +124,66 @@ def end(process: subprocess.Popen[Any], timeout: float = PATIENCE_S) -> int:
 
 
 class Kamailio:
-    """The operator: a registrar with digest, and a proxy whose tables are written by RPC."""
+    """The operator: a registrar with digest, and a proxy whose tables are written by RPC.
 
-    def __init__(self, folder: Path) -> None:
+    `inside`: the words before a command that let it run in another network namespace. With a `certificate` (and its
+    key, in one file) it speaks TCP and TLS as well. `algorithm`: of its digest (RFC 7616), in place of MD5.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        address: str = "127.0.0.1",
+        inside: Sequence[str] = (),
+        certificate: Path | None = None,
+        algorithm: str = "",
+    ) -> None:
         self.folder = folder
-        self.port = free_port()
-        self.target = f"127.0.0.1:{self.port};transport=udp"
+        self.tls_port = free_port()
+        self._more = ["-A", f'ALGORITHM="{algorithm}"'] if algorithm else []
+        if certificate is not None:
+            self._more += [
+                "-l", f"tcp:{address}:{{port}}", "-l", f"tls:{address}:{self.tls_port}",
+                "-A", f'CERTIFICATE="{certificate}"',
+            ]  # fmt: skip
+        self.address = address
+        self.port, self.other_port = free_port(), free_port()
+        self.target, self.other_target = (
+            f"{address}:{port};transport=udp" for port in (self.port, self.other_port)
+        )  # fmt: skip
+        self._inside = inside
         self._rpc = folder / "rpc.sock"
         self._client = folder / "client.sock"
+        self.start()
+
+    def start(self) -> None:
+        """Begin, without any binding or table; also again after `kill`.
+
+        One process for each port: two would turn the order of messages round.
+        """
         self._process = subprocess.Popen(
-            ["kamailio", "-DD", "-E", "-f", str(HERE / "kamailio.cfg"), "-l", f"udp:127.0.0.1:{self.port}",
-             "-A", f'DOMAIN="{DOMAIN}"', "-A", f'RPC_SOCKET="{self._rpc}"', "-Y", str(folder), "-w", str(folder),
-             "-n", "2", "-m", "16", "-M", "4"],
+            [*self._inside, "kamailio", "-DD", "-E", "-f", str(HERE / "kamailio.cfg"),
+             "-l", f"udp:{self.address}:{self.port}", "-l", f"udp:{self.address}:{self.other_port}",
+             "-A", f'DOMAIN="{DOMAIN}"', "-A", f'RPC_SOCKET="{self._rpc}"',
+             "-Y", str(self.folder), "-w", str(self.folder), "-n", "1", "-m", "16", "-M", "4",
+             *(word.format(port=self.port) for word in self._more)],
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
         )  # fmt: skip
         self.log = Lines(self._process.stderr)
         if not eventually(self._answers):
             self.close()
             raise AssertionError("\n".join(self.log.lines))
+
+    @property
+    def lives(self) -> bool:
+        """Whether it has not been killed."""
+        return self._process.poll() is None
+
+    def kill(self) -> None:
+        """Let it die with all its processes, so that even its port is silent or refuses."""
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self.log.close()
 
     def _answers(self) -> bool:
         assert self._process.poll() is None, self.log.lines
@@ -155,6 +208,22 @@ class Kamailio:
     def route(self, number: str, hop: str) -> None:
         """Send calls to `number` to a SIP URI, to `aor:USER`, or nowhere (`drop`)."""
         self.call("htable.sets", "routes", number, hop)
+
+    def feels(self, mood: str | None, port: int | None = None) -> None:
+        """What one of its two ports does with new calls (see kamailio.cfg); None: puts them through again."""
+        name = str(self.port if port is None else port)
+        if mood is None:
+            self.call("htable.delete", "moods", name)
+        else:
+            self.call("htable.sets", "moods", name, mood)
+
+    def offers(self, *, before: str = "", after: str = "", nonces: str = "") -> None:
+        """Challenge a REGISTER in two ways: also by an algorithm that it cannot check, before or after its own."""
+        for name, value in (("before", before), ("after", after), ("nonces", nonces)):
+            if value:
+                self.call("htable.sets", "offers", name, value)
+            else:
+                self.call("htable.delete", "offers", name)
 
     def contacts(self, user: str) -> list[str]:
         """The bindings of an AOR that have not expired."""
@@ -184,13 +253,22 @@ class Kamailio:
 class Sipp:
     """One SIPp process that plays one scenario once; its exit code says whether the scenario went as written."""
 
-    def __init__(self, folder: Path, scenario: str, *arguments: str, address: str = "127.0.0.1") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        scenario: str,
+        *arguments: str,
+        address: str = "127.0.0.1",
+        inside: Sequence[str] = (),
+        echo: bool = True,
+    ) -> None:
         self.address, self.port, self.media_port = address, free_port(), free_port(4)
         self._messages = folder / f"{scenario}-{self.port}-messages.log"
         self._errors = folder / f"{scenario}-{self.port}-errors.log"
         self._process = subprocess.Popen(
-            ["sipp", "-sf", str(HERE / "sipp" / f"{scenario}.xml"), "-m", "1", "-nostdin", "-skip_rlimit",
-             "-i", address, "-mi", address, "-p", str(self.port), "-mp", str(self.media_port), "-rtp_echo",
+            [*inside, "sipp", "-sf", str(HERE / "sipp" / f"{scenario}.xml"), "-m", "1", "-nostdin", "-skip_rlimit",
+             "-i", address, "-mi", address, "-p", str(self.port), "-mp", str(self.media_port),
+             *(["-rtp_echo"] if echo else []),
              "-cp", str(free_port()), "-timeout", "30s", "-timeout_error",
              "-trace_msg", "-message_file", str(self._messages), "-trace_err", "-error_file", str(self._errors),
              *arguments],
@@ -206,7 +284,9 @@ class Sipp:
 
     def _listens(self) -> bool:
         octets = bytes(reversed(socket.inet_aton(self.address))).hex().upper()
-        return f"{octets}:{self.port:04X}" in Path("/proc/net/udp").read_text()
+        with contextlib.suppress(OSError):
+            return f"{octets}:{self.port:04X}" in Path(f"/proc/{self._process.pid}/net/udp").read_text()
+        return False
 
     def messages(self) -> str:
         """Everything sent and received so far."""
@@ -242,6 +322,7 @@ class ConsentingAgent:
         self.accounts: dict[str, AccountState] = {}
         self.lines: dict[int, LineState] = {}
         self.calls: dict[str, CallState] = {}
+        self.quality: dict[str, CallQuality] = {}
         self.logs: list[Log] = []
         self._news = threading.Condition()
         self._client = GatewayClient(socket_path, on_record=self._hear, on_lost=lambda _reason: None)
@@ -274,6 +355,8 @@ class ConsentingAgent:
                     self.lines[record.line] = record
                 case CallState():
                     self._hear_call(record)
+                case CallQuality():
+                    self.quality[record.call_id] = record
                 case Log():
                     self.logs.append(record)
             self._news.notify_all()
@@ -300,6 +383,10 @@ class ConsentingAgent:
         self.configuration = configuration
         self._loop.call_soon_threadsafe(self._client.send, configuration)
 
+    def end(self, call_id: str) -> None:
+        """End a call."""
+        self._loop.call_soon_threadsafe(self._client.send, End(call_id=call_id))
+
     def call(self, timeout: float = PATIENCE_S, **fields: Any) -> CallState:
         """A call whose record has these fields, as soon as there is one."""
 
@@ -324,28 +411,52 @@ class Subscriber:
 
 
 class Adapter:
-    """The gateway process, the card with two telephones, and the agent."""
+    """The gateway process, the card with two telephones, and the agent. `fields`: of its configuration."""
 
-    def __init__(self, folder: Path, operator: Kamailio, subscribers: list[Subscriber]) -> None:
+    def __init__(
+        self, folder: Path, operator: Kamailio, subscribers: list[Subscriber], *,
+        bind: str = "127.0.0.1", inside: Sequence[str] = (), options: Sequence[str] = (), target: str = "",
+        srtp: Srtp = Srtp.OFF, **fields: int,
+    ) -> None:  # fmt: skip
+        self._options = options
         self.subscribers = subscribers
-        self._folder = folder
+        self._bind, self._inside = bind, inside
+        self.folder = folder
         self._errors = (folder / "gateway.log").open("w")
         self._rtp_port = free_port(64)
         self.card = PtyCard(lines=2, link_path=folder / "card").start()
         self.process = self._start()
-        self.agent = ConsentingAgent(folder / "agent.sock", configuration(operator, subscribers))
+        wanted = configuration(operator, subscribers, **fields)
+        accounts = [
+            msgspec.structs.replace(one, srtp=srtp, targets=[target or operator.target]) for one in wanted.accounts
+        ]
+        wanted = msgspec.structs.replace(wanted, accounts=accounts)
+        self.agent = ConsentingAgent(folder / "agent.sock", wanted)
 
     def _start(self) -> subprocess.Popen[Any]:
         return subprocess.Popen(
-            [sys.executable, "-m", "agent", "gateway", "--socket", str(self._folder / "agent.sock"),
-             "--card", self.card.path, "--state", str(self._folder / "state"), "--bind", "127.0.0.1",
-             "--rtp-port", str(self._rtp_port)],
+            [*self._inside, sys.executable, "-m", "agent", "gateway", "--socket", str(self.folder / "agent.sock"),
+             "--card", self.card.path, "--state", str(self.folder / "state"), "--bind", self._bind,
+             "--rtp-port", str(self._rtp_port), *self._options],
             stdout=subprocess.DEVNULL, stderr=self._errors, start_new_session=True,
         )  # fmt: skip
 
     @property
     def phones(self) -> list[SimulatedPhone]:
         return self.card.phones
+
+    @property
+    def rtp_ports(self) -> tuple[int, int]:
+        """The first and the last port that speech may use."""
+        return self._rtp_port, self._rtp_port + 63
+
+    def messages(self) -> list[sip_trace.Message]:
+        """The last SIP messages, as `iplink-agent sip trace` has them."""
+        trace = self.folder / "state" / sip_trace.FILE
+        trace.unlink(missing_ok=True)
+        self.process.send_signal(signal.SIGUSR1)
+        assert eventually(trace.exists)
+        return msgspec.json.decode(trace.read_bytes(), type=sip_trace.Trace).messages
 
     def crash_and_restart(self) -> None:
         """`kill -9`, and what an init system does about it."""
@@ -358,11 +469,11 @@ class Adapter:
 
     def forget_port(self) -> None:
         """Let the next start draw another SIP port."""
-        (self._folder / "state" / "sip-port").unlink()
+        (self.folder / "state" / "sip-port").unlink()
 
     def story(self) -> str:
         self._errors.flush()
-        return (self._folder / "gateway.log").read_text()
+        return (self.folder / "gateway.log").read_text()
 
     def ready(self) -> Adapter:
         """Wait until both telephones have dial tone to give and both registrations stand."""
@@ -419,20 +530,22 @@ class Adapter:
         assert code == 0, self.story()
 
 
-def configuration(operator: Kamailio, subscribers: list[Subscriber]) -> Configure:
+def configuration(
+    operator: Kamailio, subscribers: list[Subscriber], *, expires_s: int = 60, options_s: int = 0
+) -> Configure:
     """Each subscriber on a line of its own, with the shipped numbering and tones."""
     numbering, tones = load_numbering(), load_tones()
     return Configure(
-        revision="peers",
+        revision="peers", options_s=options_s,
         accounts=[
             Account(id=one.user, user=one.user, domain=DOMAIN, auth_user=one.user, password=one.password,
-                    targets=[operator.target], expires_s=60)
+                    targets=[operator.target], expires_s=expires_s)
             for one in subscribers
         ],
         lines=[Line(line=at, account=one.user, number=one.number) for at, one in enumerate(subscribers)],
         routes=[Route(number=one.number, account=one.user, lines=[at]) for at, one in enumerate(subscribers)],
         digit_map=numbering.digit_map, numbers=numbering.numbers,
-        tones=tones.tones, ring_cadence_ms=list(tones.ring_cadence_ms),
+        tones=tones.tones, ring_cadence_ms=list(tones.ring_cadence_ms), analogue=tones.analogue,
     )  # fmt: skip
 
 
@@ -467,7 +580,9 @@ def new_adapter(
     made: list[Adapter] = []
 
     def start(subscribers: list[Subscriber] | None = None) -> Adapter:
-        made.append(Adapter(tmp_path, operator, subscribers or household()))
+        folder = tmp_path / f"adapter-{len(made)}"
+        folder.mkdir()
+        made.append(Adapter(folder, operator, subscribers or household()))
         return made[-1]
 
     yield start
@@ -498,8 +613,8 @@ def sipp(tmp_path: Path) -> Iterator[Callable[..., Sipp]]:
     """Start a SIPp with a scenario."""
     made: list[Sipp] = []
 
-    def start(scenario: str, *arguments: str, address: str = "127.0.0.1") -> Sipp:
-        made.append(Sipp(tmp_path, scenario, *arguments, address=address))
+    def start(scenario: str, *arguments: str, address: str = "127.0.0.1", echo: bool = True) -> Sipp:
+        made.append(Sipp(tmp_path, scenario, *arguments, address=address, echo=echo))
         return made[-1]
 
     yield start
@@ -520,6 +635,8 @@ def callee(operator: Kamailio, sipp: Callable[..., Sipp]) -> Callable[[str, str]
 
 
 @pytest.fixture
-def caller(operator: Kamailio, sipp: Callable[..., Sipp]) -> Callable[[str, str], Sipp]:
+def caller(operator: Kamailio, sipp: Callable[..., Sipp]) -> Callable[..., Sipp]:
     """A SIPp that calls a number through the operator."""
-    return lambda scenario, number: sipp(scenario, "-s", number, f"127.0.0.1:{operator.port}")
+    return lambda scenario, number, *arguments: sipp(
+        scenario, "-s", number, *arguments, f"127.0.0.1:{operator.port}"
+    )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.core.events import CallPhase, Cause, Party, Tone
+from agent.core.terms import CallPhase, Cause, Party, Tone
 
 pytestmark = [pytest.mark.e2e, pytest.mark.peer("kamailio", "sipp")]
 
@@ -48,12 +48,13 @@ def test_a_busy_callee_gives_the_busy_tone(adapter, callee):
     assert (ended.cause, ended.sip_code, ended.answered_ms) == (Cause.BUSY, 486, None)
     peer.finish()
     assert adapter.plays(Tone.BUSY)
-    assert phone.wait_for(lambda: phone.tone and [part.ms for part in phone.tone.segments] == [500, 500], 5)
+    assert phone.wait_for(lambda: phone.tone and [part.ms for part in phone.tone.segments] == [500, 500], 10)
     assert adapter.hears(TONE_HZ)
 
 
 def test_the_caller_hangs_up_while_it_rings_and_the_callee_gets_a_cancel(adapter, callee):
     peer = callee("ring", "22000004")
+    before = len(adapter.story())
     phone = adapter.dial("22000004")
     adapter.agent.call(phase=CallPhase.RINGING)
     assert adapter.plays(Tone.RINGBACK)
@@ -61,6 +62,7 @@ def test_the_caller_hangs_up_while_it_rings_and_the_callee_gets_a_cancel(adapter
     peer.finish()
     ended = adapter.agent.call(phase=CallPhase.ENDED)
     assert (ended.cause, ended.released_by, ended.answered_ms) == (Cause.CANCELLED, Party.LOCAL, None)
+    assert "sip_library" not in adapter.story()[before:]
 
 
 def test_a_number_that_the_operator_does_not_know_gives_the_special_tone(adapter):
@@ -121,6 +123,6 @@ def test_a_redirection_to_another_number_is_not_followed(operator, adapter, call
     adapter.dial("22000007")
     ended = adapter.agent.call(phase=CallPhase.ENDED)
     peer.finish()
-    assert (ended.released_by, ended.answered_ms) == (Party.REMOTE, None)
+    assert (ended.cause, ended.released_by, ended.answered_ms) == (Cause.REDIRECTED, Party.REMOTE, None)
     assert adapter.plays(Tone.CONGESTION)
     assert not operator.log.holding("INVITE", "to=+4782000000")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.core.events import CallKind, CallPhase, Cause, Tone
+from agent.core.terms import CallKind, CallPhase, Cause, Tone
 
 pytestmark = [pytest.mark.e2e, pytest.mark.peer("kamailio", "sipp")]
 
@@ -60,6 +60,28 @@ def test_an_operator_that_says_nothing_costs_slots_but_never_the_emergency_call(
     assert eventually_answered(adapter, "22000058")
     adapter.replace()
     answering.finish()
+
+
+def test_with_all_four_slots_held_by_the_dead_112_leaves_as_soon_as_one_is_given_back(adapter, operator, callee):
+    first, second, third = (f"2200006{number}" for number in range(SLOTS_FOR_ORDINARY_CALLS))
+    for number in (f"+47{first}", f"+47{second}", f"+47{third}", "113"):
+        operator.route(number, "drop")
+    # Two at once, so that they still hold their slots when the last has left.
+    adapter.dial(first, 0)
+    adapter.dial(second, 1)
+    assert all(operator.log.wait("INVITE", f"to=+47{number} ") for number in (first, second))
+    adapter.replace(0)
+    adapter.replace(1)
+    adapter.dial(third, 0)
+    assert operator.log.wait("INVITE", f"to=+47{third} ")
+    adapter.replace(0)
+    adapter.dial("113", 1)
+    assert operator.log.wait("INVITE", "to=113 ")
+    adapter.replace(1)
+    adapter.agent.calls.clear()
+    # No transaction of a silent server lives longer than six seconds.
+    assert emergency_call(adapter, operator, callee) < 7000
+    assert adapter.agent.call(kind=CallKind.EMERGENCY, number="112").cause in (None, Cause.NORMAL)
 
 
 def eventually_answered(adapter, number):

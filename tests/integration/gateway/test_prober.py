@@ -9,8 +9,8 @@ import socket
 import pytest
 
 from agent.core.events import TargetAnswered
+from agent.core.target import Target
 from agent.gateway.daemon.prober import MAX_PENDING, Prober
-from agent.gateway.daemon.sip.uri import Target
 
 ANSWER = TargetAnswered("call", "home", 1)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import agent.gateway.client as client_module
-from agent.core.events import CallKind, CallPhase, Direction
+from agent.core.terms import CallKind, CallPhase, Direction
 from agent.gateway.client import GatewayClient, GatewayUnavailableError
 from agent.gateway.daemon import server as server_module
 from agent.gateway.daemon.server import AgentServer
@@ -197,7 +197,7 @@ async def test_the_agent_comes_back_when_the_gateway_does(path: Path) -> None:
         assert isinstance(hello, Hello)
         assert hello.instance == instance
         await asyncio.to_thread(gateway.server.stop)
-        assert "closed" in await asyncio.wait_for(agent.lost.get(), 5)
+        assert "closed" in await asyncio.wait_for(agent.lost.get(), 10)
     await agent.stop()
 
 
@@ -300,6 +300,6 @@ async def test_a_gateway_that_talks_nonsense_after_its_hello_is_seldom_asked(
 
 
 async def test_a_gateway_that_goes_as_soon_as_it_has_come_is_asked_ever_slower(path: Path) -> None:
-    first, second, third, fourth = await gaps(path, 5, encode(HELLO))
-    assert first < second < third < fourth
-    assert fourth >= 0.45
+    # A busy machine makes a pause longer, and none shorter.
+    pauses = await gaps(path, 5, encode(HELLO))
+    assert all(pause >= least for pause, least in zip(pauses, (0.09, 0.19, 0.39, 0.49), strict=True)), pauses

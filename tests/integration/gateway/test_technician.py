@@ -64,7 +64,7 @@ class House:
     def wire(self, line: int, loop: Loop) -> None:
         phone = self.card.phones[line]
         phone.wire(loop)
-        assert phone.wait_for(lambda: phone.wired(loop), 2)
+        assert phone.wait_for(lambda: phone.wired(loop), 10)
 
     def image(self, version: str = "1.1.0", body: bytes = BODY, maker: Maker = MAKER) -> Path:
         path = self.folder / f"{version}.img"
@@ -116,7 +116,7 @@ def test_each_fault_is_found_and_explained(house: House) -> None:
 
 def test_a_telephone_in_use_is_not_tested_and_the_answer_is_data_on_wish(house: House) -> None:
     house.card.phones[0].off_hook()
-    assert house.card.phones[0].wait_for(lambda: house.card.phones[0].tone is not None, 5)
+    assert house.card.phones[0].wait_for(lambda: house.card.phones[0].tone is not None, 10)
     code, out, _ = house.run("test", "1", "--json")
     told = json.loads(out)
     assert code == 1
@@ -131,7 +131,7 @@ def test_a_lifted_handset_ends_the_test_and_has_its_dial_tone(house: House) -> N
     phone.off_hook()
     last = next(answer for answer in answers if answer.phase.value != "running")
     assert (last.phase.value, last.reason) == ("aborted", "aborted_line_needed")
-    assert phone.wait_for(lambda: phone.tone is not None, 3)
+    assert phone.wait_for(lambda: phone.tone is not None, 10)
 
 
 def test_new_firmware_is_written_tried_and_kept(house: House) -> None:
@@ -198,7 +198,7 @@ def test_a_lifted_handset_ends_the_update_and_the_next_one_goes_on_there(house: 
     assert phone.wait_for(lambda: phone.tone is not None, 3), "dial tone comes first"
     assert house.run("update", house.image())[0] == 1, "and the handset is still up"
     phone.on_hook()
-    assert phone.wait_for(lambda: phone.tone is None, 3)
+    assert phone.wait_for(lambda: phone.tone is None, 10)
     answers = _sending(house, "again")
     assert _end(answers).phase.value == "done"
     assert house.card.firmware == "sim-1.1.0"

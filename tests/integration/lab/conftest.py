@@ -349,12 +349,16 @@ class Dialog:
         self.phone.send(self.phone.request(method, self.target, *headers, to=self.to, call_id=self.call_id, body=body))
 
 
+def _lab(folder: Path) -> LabConfig:
+    price_list = folder / "list.csv"
+    price_list.write_bytes(PRICE_LIST)
+    return lab_config(folder, product="lab", lines=2, price_list=price_list)
+
+
 @pytest.fixture
 def lab(tmp_path: Path) -> LabConfig:
     """A lab with the adapter, two people and an emergency centre."""
-    price_list = tmp_path / "list.csv"
-    price_list.write_bytes(PRICE_LIST)
-    return lab_config(tmp_path, product="lab", lines=2, price_list=price_list)
+    return _lab(tmp_path)
 
 
 @pytest.fixture
@@ -378,6 +382,17 @@ def start(tmp_path: Path, lab: LabConfig) -> Iterator[Callable[..., OperatorProc
 def operator(start: Callable[..., OperatorProcess]) -> OperatorProcess:
     """A running operator."""
     return start()
+
+
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorProcess]:
+    """A running operator for all tests of a module that change nothing that another one sees."""
+    folder = tmp_path_factory.mktemp("standing")
+    config = _lab(folder)
+    save(config, folder / "lab.json")
+    running = OperatorProcess(folder / "lab.json", config)
+    yield running
+    running.kill()
 
 
 @pytest.fixture

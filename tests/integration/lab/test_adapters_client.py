@@ -7,7 +7,7 @@ import uuid
 import pytest
 
 from agent.core.cdr import Cdr
-from agent.core.events import CallKind, Cause, Direction, Party
+from agent.core.terms import CallKind, Cause, Direction, Party
 from agent.operator.api import CdrBatch, Verdict
 from agent.operator.client import OperatorClient
 from agent.operator.errors import Busy, OperatorError, Refused

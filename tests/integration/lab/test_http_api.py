@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from agent.core.cdr import Cdr, Price
-from agent.core.events import CallKind, Cause, Direction, Party
+from agent.core.terms import CallKind, Cause, Direction, Party
 from agent.operator.api import MAX_BATCH, MAX_BODY, CdrBatch, CdrBatchResult, FileInfo, Health, Subscription, Usage
 
 
@@ -84,8 +84,8 @@ def order(operator, **faults) -> None:
 # --- identity ------------------------------------------------------------------------------------------
 
 
-def test_health_needs_no_identity_and_tells_the_time(operator):
-    status, _, body = operator.request("GET", "/v1/health", identity=False)
+def test_health_needs_no_identity_and_tells_the_time(standing):
+    status, _, body = standing.request("GET", "/v1/health", identity=False)
     assert status == 200
     health = msgspec.json.decode(body, type=Health)
     assert health.status == "ok"
@@ -104,12 +104,12 @@ def test_health_needs_no_identity_and_tells_the_time(operator):
     ],
 )
 @pytest.mark.parametrize("path", ["/v1/subscription", "/v1/usage?month=2026-03", "/lab/cdrs", "/v1/nothing", "/"])
-def test_without_the_right_identity_nothing_is_told(operator, headers, path):
-    filled = {name: value.replace("{secret}", operator.config.device.secret) for name, value in headers.items()}
-    status, answered, body = operator.request("GET", path, identity=False, **filled)
+def test_without_the_right_identity_nothing_is_told(standing, headers, path):
+    filled = {name: value.replace("{secret}", standing.config.device.secret) for name, value in headers.items()}
+    status, answered, body = standing.request("GET", path, identity=False, **filled)
     assert status == 401
     assert answered["WWW-Authenticate"] == "Bearer"
-    assert operator.config.device.secret not in body.decode()
+    assert standing.config.device.secret not in body.decode()
 
 
 def test_a_blocked_device_is_forbidden_but_health_stays(operator):
@@ -129,34 +129,34 @@ def subscription(operator) -> Subscription:
     return msgspec.json.decode(body, type=Subscription)
 
 
-def test_the_subscription_leads_to_the_sip_platform_and_the_price_list(operator):
-    had = subscription(operator)
+def test_the_subscription_leads_to_the_sip_platform_and_the_price_list(standing):
+    had = subscription(standing)
     (registration,) = had.registrations
-    adapter = operator.config.users[0]
-    assert registration.targets == ["{}:{};transport=udp".format(*operator.sip)]
+    adapter = standing.config.users[0]
+    assert registration.targets == ["{}:{};transport=udp".format(*standing.sip)]
     assert (registration.user, registration.password) == ("adapter", adapter.password)
     assert [number.number for number in had.numbers] == ["+4721000001", "+4721000002"]
-    data = operator.request("GET", f"/v1/files/{had.price_list.name}/{had.price_list.sha256}")[2]
+    data = standing.request("GET", f"/v1/files/{had.price_list.name}/{had.price_list.sha256}")[2]
     assert hashlib.sha256(data).hexdigest() == had.price_list.sha256
     assert (len(data), had.price_list.version) == (had.price_list.length, "2026-01")
 
 
-def test_a_file_is_immutable_and_revalidated_by_its_digest(operator):
-    info = subscription(operator).price_list
+def test_a_file_is_immutable_and_revalidated_by_its_digest(standing):
+    info = subscription(standing).price_list
     path = f"/v1/files/{info.name}/{info.sha256}"
-    status, headers, _ = operator.request("GET", path)
+    status, headers, _ = standing.request("GET", path)
     assert status == 200
     assert headers["ETag"] == f'"{info.sha256}"'
     assert "immutable" in headers["Cache-Control"]
-    assert operator.request("GET", path, If_None_Match=headers["ETag"])[0] == 304
-    assert operator.request("GET", f"/v1/files/{info.name}", If_None_Match=headers["ETag"])[0] == 304
+    assert standing.request("GET", path, If_None_Match=headers["ETag"])[0] == 304
+    assert standing.request("GET", f"/v1/files/{info.name}", If_None_Match=headers["ETag"])[0] == 304
 
 
 @pytest.mark.parametrize(
     "path", ["/v1/files/none.csv", "/v1/files/lab.csv/" + "0" * 64, "/v1/files/lab.csv/nonsense", "/v1/nothing"]
 )
-def test_what_is_not_there_is_not_found(operator, path):
-    assert operator.request("GET", path)[0] == 404
+def test_what_is_not_there_is_not_found(standing, path):
+    assert standing.request("GET", path)[0] == 404
 
 
 def test_a_new_price_list_becomes_current_and_the_old_one_stays(operator):
@@ -189,17 +189,17 @@ def test_a_changed_subscription_has_another_revision(operator):
         (b"", 400, ""),
     ],
 )
-def test_a_change_that_does_not_fit_is_named_and_not_made(operator, change, status, sentence):
-    before = subscription(operator)
-    got, _, body = operator.request("POST", "/lab/subscription", change)
+def test_a_change_that_does_not_fit_is_named_and_not_made(standing, change, status, sentence):
+    before = subscription(standing)
+    got, _, body = standing.request("POST", "/lab/subscription", change)
     assert got == status
     assert sentence in detail(body)
-    assert subscription(operator) == before
+    assert subscription(standing) == before
 
 
-def test_files_of_impossible_name_or_size_are_refused(operator):
-    assert operator.request("POST", "/lab/files/Lab.csv", b"x")[0] == 422
-    assert operator.request("POST", "/lab/files/lab.csv", b"")[0] == 422
+def test_files_of_impossible_name_or_size_are_refused(standing):
+    assert standing.request("POST", "/lab/files/Lab.csv", b"x")[0] == 422
+    assert standing.request("POST", "/lab/files/lab.csv", b"")[0] == 422
 
 
 # --- records ------------------------------------------------------------------------------------------
@@ -220,19 +220,19 @@ def test_the_same_id_with_other_content_is_a_conflict_and_the_first_stands(opera
     assert [record["record"]["duration_ms"] for record in kept] == [61_200]
 
 
-def test_order_of_fields_and_whitespace_make_no_conflict(operator):
+def test_order_of_fields_and_whitespace_make_no_conflict(standing):
     one = cdr()
-    assert verdicts(operator, one) == ["accepted"]
+    assert verdicts(standing, one) == ["accepted"]
     turned = dict(reversed(msgspec.to_builtins(one).items()))
-    status, answer = upload(operator, json.dumps({"records": [turned], "epoch": "e1"}, indent=4).encode())
+    status, answer = upload(standing, json.dumps({"records": [turned], "epoch": "e1"}, indent=4).encode())
     assert (status, json.loads(answer)["results"][0]["verdict"]) == (200, "duplicate")
 
 
-def test_a_poisoned_record_is_rejected_alone(operator):
+def test_a_poisoned_record_is_rejected_alone(standing):
     good, poisoned = cdr(), msgspec.to_builtins(cdr())
     poisoned["duration_ms"] = -5
     body = json.dumps({"epoch": "e1", "records": [msgspec.to_builtins(good), poisoned]}).encode()
-    status, answer = upload(operator, body)
+    status, answer = upload(standing, body)
     first, second = json.loads(answer)["results"]
     assert status == 200
     assert first["verdict"] == "accepted"
@@ -241,14 +241,14 @@ def test_a_poisoned_record_is_rejected_alone(operator):
 
 
 @pytest.mark.parametrize("began_at", ["", "yesterday", "2026-03-15T12:00:00", "0001-01-01T00:00:00+14:00"])
-def test_a_call_without_a_time_is_rejected(operator, began_at):
-    assert verdicts(operator, cdr(began_at=began_at)) == ["rejected"]
+def test_a_call_without_a_time_is_rejected(standing, began_at):
+    assert verdicts(standing, cdr(began_at=began_at)) == ["rejected"]
 
 
-def test_reasons_hold_no_numbers(operator):
+def test_reasons_hold_no_numbers(standing):
     poisoned = msgspec.to_builtins(cdr())
     poisoned["cause"] = "+4722345678"
-    _, answer = upload(operator, json.dumps({"epoch": "e", "records": [poisoned]}).encode())
+    _, answer = upload(standing, json.dumps({"epoch": "e", "records": [poisoned]}).encode())
     assert json.loads(answer)["results"][0]["verdict"] == "rejected"
     assert b"22345678" not in answer
 
@@ -270,15 +270,15 @@ def test_reasons_hold_no_numbers(operator):
         (b"[" * 100_000, ""),
     ],
 )
-def test_a_body_that_is_no_batch_is_refused_with_the_field(operator, body, sentence):
-    status, answer = upload(operator, body)
+def test_a_body_that_is_no_batch_is_refused_with_the_field(standing, body, sentence):
+    status, answer = upload(standing, body)
     assert status == 400
     assert sentence in detail(answer)
-    assert operator.request("GET", "/v1/health")[0] == 200
+    assert standing.request("GET", "/v1/health")[0] == 200
 
 
-def test_gzip_is_accepted(operator):
-    status, answer = upload(operator, gzip.compress(batch(cdr())), Content_Encoding="gzip")
+def test_gzip_is_accepted(standing):
+    status, answer = upload(standing, gzip.compress(batch(cdr())), Content_Encoding="gzip")
     assert (status, json.loads(answer)["results"][0]["verdict"]) == (200, "accepted")
 
 
@@ -293,9 +293,9 @@ def test_a_gzip_bomb_is_too_large_and_costs_nothing(operator):
     assert int(peak.split()[1]) < 150_000
 
 
-def test_a_large_body_is_refused_before_it_is_whole(operator):
+def test_a_large_body_is_refused_before_it_is_whole(standing):
     try:
-        status, _ = upload(operator, b" " * (4 * MAX_BODY))
+        status, _ = upload(standing, b" " * (4 * MAX_BODY))
     except (urllib.error.URLError, ConnectionError):
         return  # the server closed while we were still sending
     assert status == 413
@@ -307,8 +307,8 @@ def test_a_large_body_is_refused_before_it_is_whole(operator):
      (b"{}", "zstd", 415)],
     ids=["foreign", "cut", "twice", "zstd"],
 )  # fmt: skip
-def test_other_packings_are_refused(operator, body, encoding, status):
-    assert upload(operator, body, Content_Encoding=encoding)[0] == status
+def test_other_packings_are_refused(standing, body, encoding, status):
+    assert upload(standing, body, Content_Encoding=encoding)[0] == status
 
 
 def test_a_lost_acknowledgement_costs_nothing(operator):
@@ -392,8 +392,8 @@ def test_usage_tells_this_adapter_from_others_and_what_is_left_of_prepaid_money(
 @pytest.mark.parametrize(
     "query", ["", "?month=", "?month=2026", "?month=2026-13", "?month=2026-3", "?month=2026-03-01"]
 )
-def test_a_month_that_is_none_is_refused(operator, query):
-    status, _, body = operator.request("GET", f"/v1/usage{query}")
+def test_a_month_that_is_none_is_refused(standing, query):
+    status, _, body = standing.request("GET", f"/v1/usage{query}")
     assert (status, detail(body)) == (400, "month must be YYYY-MM")
 
 
@@ -407,16 +407,16 @@ def test_records_survive_a_restart(start):
     assert usage(second, "2026-03").calls == 1
 
 
-def test_a_wrong_method_names_the_right_one(operator):
-    status, headers, _ = operator.request("DELETE", "/v1/cdr")
+def test_a_wrong_method_names_the_right_one(standing):
+    status, headers, _ = standing.request("DELETE", "/v1/cdr")
     assert (status, headers["Allow"]) == (405, "POST")
 
 
-def test_half_a_request_hinders_nobody(operator):
-    host, port = operator.http.removeprefix("http://").split(":")
+def test_half_a_request_hinders_nobody(standing):
+    host, port = standing.http.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=10) as half:
         half.sendall(b"POST /v1/cdr HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
-        assert operator.request("GET", "/v1/health")[0] == 200
+        assert standing.request("GET", "/v1/health")[0] == 200
 
 
 # --- corrections and gaps ------------------------------------------------------------------------------
@@ -452,7 +452,7 @@ def test_numbers_that_never_came_are_told(operator):
     ]
 
 
-def test_numbers_without_records_are_refused(operator):
-    status, answer = upload(operator, msgspec.json.encode(CdrBatch(epoch="e1", records=[cdr()], numbers=[1, 2])))
+def test_numbers_without_records_are_refused(standing):
+    status, answer = upload(standing, msgspec.json.encode(CdrBatch(epoch="e1", records=[cdr()], numbers=[1, 2])))
     assert status == 400
     assert "$.numbers" in detail(answer)

@@ -28,10 +28,15 @@ class Zone(asyncio.DatagramProtocol):
         self.records[name, kind] = texts
 
     async def start(self):
+        """On a port that is free for datagrams and for connections: the one says nothing of the other."""
         loop = asyncio.get_running_loop()
-        self.transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=("127.0.0.1", 0))
-        port = self.transport.get_extra_info("sockname")[1]
-        self.tcp = await asyncio.start_server(self._serve_tcp, "127.0.0.1", port)
+        while self.tcp is None:
+            self.transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=("127.0.0.1", 0))
+            port = self.transport.get_extra_info("sockname")[1]
+            try:
+                self.tcp = await asyncio.start_server(self._serve_tcp, "127.0.0.1", port)
+            except OSError:
+                self.transport.close()
         self.server = Server("127.0.0.1", port)
         return self
 

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from agent.core.cdr import Cdr, Price, Step
-from agent.core.events import CallKind, Cause, Direction, Party
+from agent.core.terms import CallKind, Cause, Direction, Party
 from agent.operator.api import MAX_BODY, CdrBatch, CdrBatchResult, CdrResult, FileInfo, Verdict
 from agent.operator.client import OperatorClient, Timeouts
 from agent.operator.errors import Broken, Busy, CutOff, Misconfigured, OperatorError, Refused, Rejected, Unreachable

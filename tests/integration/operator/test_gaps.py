@@ -9,7 +9,7 @@ import pytest
 
 from agent.clock import Moment
 from agent.core.cdr import Cdr
-from agent.core.events import CallKind, Cause, Direction, Party
+from agent.core.terms import CallKind, Cause, Direction, Party
 from agent.lab.operator.ledger import Gap, Ledger
 from agent.operator.api import CdrBatchResult, CdrResult
 from agent.operator.uploader import Uploader

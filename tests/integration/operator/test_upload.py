@@ -16,7 +16,7 @@ from aiohttp import web
 
 from agent.clock import Moment
 from agent.core.cdr import Cdr
-from agent.core.events import CallKind, Cause, Direction, Party
+from agent.core.terms import CallKind, Cause, Direction, Party
 from agent.operator.api import CdrBatch, CdrBatchResult, CdrResult, Verdict
 from agent.operator.client import OperatorClient, Timeouts
 from agent.operator.uploader import Uploader

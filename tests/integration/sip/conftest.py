@@ -149,18 +149,22 @@ class Endpoint:
 
     def wait(self, event, timeout=10, **fields):
         """The next line of this event with these fields; earlier ones go to `past`."""
+        return self.wait_any((event,), timeout, **fields)
+
+    def wait_any(self, wanted, timeout=10, **fields):
+        """The same for whichever of several events comes first."""
         deadline = time.monotonic() + timeout
         while True:
             try:
                 line = self.lines.get(timeout=max(0.01, deadline - time.monotonic()))
             except queue.Empty:
                 raise AssertionError(
-                    f"no {event} {fields} within {timeout} s; seen {self.past}, {self.errors}"
+                    f"no {wanted} {fields} within {timeout} s; seen {self.past}, {self.errors}"
                 ) from None
             if line is None:
-                raise AssertionError(f"ended without {event} {fields}; seen {self.past}, {self.errors}")
+                raise AssertionError(f"ended without {wanted} {fields}; seen {self.past}, {self.errors}")
             self.past.append(line)
-            if line["event"] == event and all(line[name] == value for name, value in fields.items()):
+            if line["event"] in wanted and all(line[name] == value for name, value in fields.items()):
                 return line
 
     def send(self, **command):
@@ -214,7 +218,7 @@ def endpoint(tmp_path, registrar):
         made.append(Endpoint(arguments))
         return made[-1]
 
-    start.process = process
+    start.process, start.made = process, made
     yield start
     for process in made:
         process.ask_to_end()
@@ -232,14 +236,16 @@ def pair(endpoint):
 
 
 HARNESS = """
-import gc, itertools, json, os, re, resource, socket, sys
+import gc, itertools, json, os, re, resource, socket, struct, sys
 from agent.clock import boot_ms, boot_us
-from agent.core import events
+from agent.core import actions, events, terms
 from agent.gateway import protocol
 from agent.gateway.daemon.audio import LineAudio
 from agent.gateway.daemon.sip import SipStack
 
 TARGET = sys.argv[1]
+# Others run the same tests at the same time.
+RTP_PORT = 10_000 + 200 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw9").removeprefix("gw"))
 ids = itertools.count(1)
 
 def say(event, **fields):
@@ -250,12 +256,12 @@ def account(name="1001", **fields):
     return protocol.Account(**{**given, **fields})
 
 class Driver:
-    def __init__(self, bind="127.0.0.1"):
+    def __init__(self, bind="127.0.0.1", audio=None, **fields):
         self.seen, self.logs = [], []
         self.stack = SipStack(
-            bind=bind, port=0, rtp_port=40000, audio=[LineAudio(boot_us) for _ in range(2)],
+            bind=bind, port=0, rtp_port=RTP_PORT, audio=audio or [LineAudio(boot_us) for _ in range(2)],
             post=self.seen.append, new_call_id=lambda: f"in-{next(ids)}",
-            clock=boot_ms, log=lambda *line: self.logs.append(line),
+            clock=boot_ms, log=lambda *line: self.logs.append(line), **fields,
         )
         self.stack.start()
 
@@ -270,14 +276,14 @@ class Driver:
         raise SystemExit(f"no {kind.__name__}; seen {self.seen}, {self.logs}")
 
     def register(self, name="1001", target=0):
-        self.stack.perform(events.Register(name, target))
+        self.stack.perform(actions.Register(name, target))
         return self.wait(events.Registered)
 
     def call(self, user="1002"):
         call_id = f"out-{next(ids)}"
-        self.stack.perform(events.Invite(call_id, "1001", user, 0))
+        self.stack.perform(actions.Invite(call_id, "1001", user, 0))
         self.wait(events.CallAnswered)
-        self.stack.perform(events.HangUp(call_id))
+        self.stack.perform(actions.HangUp(call_id))
         return self.wait(events.CallOver)
 
 def usage():
@@ -324,32 +330,56 @@ class Peer:
         port = self.driver.port
         self.socket.sendto(message, ("127.0.0.1", port))
 
-    def answer(self, request, status, sdp=b""):
+    def answer(self, request, status, sdp=b"", more=b"", tag=b"zz"):
         keep = b"".join(
             name + b": " + head(request, name) + b"\\r\\n" for name in (b"Via", b"From", b"Call-ID", b"CSeq")
         )
-        self.send(
-            b"SIP/2.0 " + status + b"\\r\\n" + keep + b"To: " + head(request, b"To") + b";tag=zz\\r\\n"
-            + self.rest(sdp)
-        )
+        to = head(request, b"To")
+        if b"tag=" not in to:
+            to += b";tag=" + tag
+        self.send(b"SIP/2.0 " + status + b"\\r\\n" + keep + b"To: " + to + b"\\r\\n" + more + self.rest(sdp))
 
-    def request(self, line, sender, receiver, call_id, more=b"", sdp=b"", number=1):
+    def inside(self, invite, method, more=b"", sdp=b"", number=1, kind=b"", tag=b"zz"):
+        # A request in the dialog of an INVITE that this peer has answered.
+        contact = re.search(rb"<([^>]+)>", head(invite, b"Contact"))[1]
+        self.request(method + b" " + contact, head(invite, b"To").split(b";tag=")[0] + b";tag=" + tag,
+                     head(invite, b"From"), head(invite, b"Call-ID"), more, sdp, number, kind)
+
+    def final(self, timeout_ms=3000):
+        # The next response that is not provisional.
+        found = self.receive(b"SIP/2.0", timeout_ms)
+        while found and found.startswith(b"SIP/2.0 1"):
+            found = self.receive(b"SIP/2.0", timeout_ms)
+        return found
+
+    def request(self, line, sender, receiver, call_id, more=b"", sdp=b"", number=1, kind=b""):
         method = line.split()[0]
         branch = b"%s%d%s" % (method, number, call_id.replace(b"@", b""))
         self.send(
             line + b" SIP/2.0\\r\\nVia: SIP/2.0/UDP " + self.place.encode() + b";branch=z9hG4bK" + branch
             + b"\\r\\nMax-Forwards: 70\\r\\nFrom: " + sender + b"\\r\\nTo: " + receiver + b"\\r\\nCall-ID: "
-            + call_id + b"\\r\\nCSeq: %d " % number + method + b"\\r\\n" + more + self.rest(sdp)
+            + call_id + b"\\r\\nCSeq: %d " % number + method + b"\\r\\n" + more + self.rest(sdp, kind)
         )
 
-    def rest(self, sdp):
-        kind = b"Content-Type: application/sdp\\r\\n" if sdp else b""
+    def rest(self, sdp, kind=b""):
+        kind = b"Content-Type: " + (kind or b"application/sdp") + b"\\r\\n" if sdp else b""
         contact = b"Contact: <sip:x@" + self.place.encode() + b">\\r\\n"
         return contact + kind + b"Content-Length: %d\\r\\n\\r\\n" % len(sdp) + sdp
 
     def invite(self, call_id, sender=b"<sip:+4790000000@lab.example>", more=b"", sdp=SDP):
         self.request(b"INVITE sip:1001@127.0.0.1:%d" % self.driver.port, sender + b";tag=s", b"<sip:1001@lab.example>",
                      call_id, more, sdp)
+
+def way(message):
+    # Which way speech may flow, in the words of the SDP (RFC 3264 §5.1).
+    words = (b"sendonly", b"recvonly", b"inactive", b"sendrecv")
+    return next((word.decode() for word in words if b"a=" + word in message), "sendrecv")
+
+def way_of_sdp(word, address=b"127.0.0.1", version=2):
+    return (
+        SDP.replace(b"o=- 1 1", b"o=- 1 %d" % version).replace(b"c=IN IP4 127.0.0.1", b"c=IN IP4 " + address)
+        + (b"a=" + word + b"\\r\\n" if word else b"")
+    )
 
 def with_peer(**fields):
     # A started stack whose only account has a peer for its target.
@@ -361,12 +391,100 @@ def with_peer(**fields):
 
 def talk(driver, peer, call_id="out"):
     # A call that the peer has answered; our INVITE.
-    driver.stack.perform(events.Invite(call_id, "1001", "112", 0, True))
+    driver.stack.perform(actions.Invite(call_id, "1001", "112", 0, True))
     invite = peer.receive(b"INVITE")
     peer.answer(invite, b"200 OK", SDP)
     driver.wait(events.CallAnswered)
     return invite
+
+class FarEnd:
+    # RTP and RTCP on two sockets of their own.
+
+    def __init__(self, driver, codec=b"8 PCMA/8000"):
+        self.driver, self.codec = driver, codec
+        self.rtp, self.rtcp = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+        for one in (self.rtp, self.rtcp):
+            one.bind(("127.0.0.1", 0))
+            one.setblocking(False)
+        self.sequence, self.heard = 0, []
+
+    def sdp(self, version=1, way=b"sendrecv", more=b""):
+        number, name = self.codec.split()
+        return (
+            b"v=0\\r\\no=- 1 %d IN IP4 127.0.0.1\\r\\ns=-\\r\\nc=IN IP4 127.0.0.1\\r\\nt=0 0\\r\\n" % version
+            + b"m=audio %d RTP/AVP " % self.rtp.getsockname()[1] + number + b"\\r\\na=rtpmap:" + number + b" " + name
+            + b"\\r\\na=rtcp:%d\\r\\na=" % self.rtcp.getsockname()[1] + way + b"\\r\\n" + more
+        )
+
+    def hear(self, offer):
+        # Where the stack wants its media, from its SDP.
+        self.port = int(re.search(rb"m=audio (\\d+)", offer)[1])
+
+    def send(self, count, kind=8, skip=0, payload=b"\\xd5" * 160):
+        self.sequence += skip
+        for _ in range(count):
+            head = struct.pack("!BBHI4s", 0x80, kind, self.sequence & 0xffff, self.sequence * 160, b"peer")
+            self.rtp.sendto(head + payload, ("127.0.0.1", self.port))
+            self.sequence += 1
+            self.driver.stack.poll(20)
+            self.take()
+
+    def take(self):
+        try:
+            while True:
+                self.heard.append(self.rtp.recv(2000))
+        except BlockingIOError:
+            pass
+
+    def report(self, lost, jitter=80):
+        # A receiver report (RFC 3550 section 6.4.2) about what the stack has sent.
+        self.take()
+        block = struct.pack("!4sIIIII", self.heard[0][8:12], lost, 0, jitter, 0, 0)
+        self.rtcp.sendto(struct.pack("!BBH4s", 0x81, 201, 7, b"peer") + block, ("127.0.0.1", self.port + 1))
+
+    def empty_report(self):
+        self.rtcp.sendto(struct.pack("!BBH4s", 0x80, 201, 1, b"peer"), ("127.0.0.1", self.port + 1))
+
+def call_far_end(driver, peer, **codec):
+    far = FarEnd(driver, **codec)
+    driver.stack.perform(actions.Invite("out", "1001", "112", 0, True))
+    far.invite = peer.receive(b"INVITE")
+    far.hear(far.invite)
+    peer.answer(far.invite, b"200 OK", far.sdp())
+    driver.wait(events.CallAnswered)
+    return far
+
+def again(peer, far, sdp, number):
+    # A request of the far end in the dialog, and its final answer.
+    contact = re.search(rb"<([^>]+)>", head(far.invite, b"Contact"))[1]
+    ends = head(far.invite, b"To") + b";tag=zz", head(far.invite, b"From"), head(far.invite, b"Call-ID")
+    peer.request(b"INVITE " + contact, *ends, sdp=sdp, number=number)
+    answer = peer.receive(b"SIP/2.0 ")
+    while answer.startswith(b"SIP/2.0 1"):
+        answer = peer.receive(b"SIP/2.0 ")
+    peer.request(b"ACK " + contact, *ends, number=number)
+    return answer
+
+def samples(driver, count):
+    return [driver.wait(events.CallSampled).figures for _ in range(count)]
+
+def alarms(driver):
+    found = [event for event in driver.seen if isinstance(event, events.OneWayAudio)]
+    driver.seen[:] = [event for event in driver.seen if not isinstance(event, events.OneWayAudio)]
+    return [event.way for event in found]
+
+def end(driver):
+    driver.stack.perform(actions.HangUp("out"))
+    over = driver.wait(events.CallOver)
+    driver.stack.close()
+    return over.stats
 """
+
+
+@pytest.fixture
+def harness():
+    """What a script runs on: a `Driver` of the stack, and a `Peer` that talks SIP to it by hand."""
+    return HARNESS
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ def test_a_wrong_password_makes_no_storm(endpoint, registrar):
     ola = endpoint({"1001": {"password": "wrong"}})
     failed = ola.wait("registration_failed")
     assert (failed["code"], failed["on_wire"]) == (401, True)
-    with pytest.raises(AssertionError, match="no registration_failed"):
+    with pytest.raises(AssertionError, match=r"no .*registration_failed"):
         ola.wait("registration_failed", timeout=3)
     assert len(registrar.registers) <= 4
     assert "wrong" not in "".join(ola.errors) + json.dumps(ola.past)
@@ -50,14 +50,14 @@ driver, peer = with_peer(expires_s=60)
 def expires(request):
     found = re.search(rb"^Expires: (\\d+)", request, re.MULTILINE)
     return int(found[1])
-driver.stack.perform(events.Register("1001"))
+driver.stack.perform(actions.Register("1001"))
 first = peer.receive(b"REGISTER")
 peer.answer(first, b"423 Interval Too Brief\\r\\nMin-Expires: 120")
 second = peer.receive(b"REGISTER")
 contact = head(second, b"Contact")
 peer.answer(second, b"200 OK\\r\\nX-Bound: " + contact + b"\\r\\nExpires: 120")
 granted = driver.wait((events.Registered, events.Unregistered))
-driver.stack.perform(events.Register("1001"))
+driver.stack.perform(actions.Register("1001"))
 third = peer.receive(b"REGISTER")
 answers = 0
 while third and answers < 9:

@@ -26,16 +26,16 @@ def test_a_machines_line_has_a_jitter_buffer_that_stands_still(script, endpoint)
     endpoint({"1002": {"tone_ms": 0}}).wait("ready")
     result = script("""
 found = {}
-for profile in (events.LineProfile.PHONE, events.LineProfile.FAX):
+for profile in (terms.LineProfile.PHONE, terms.LineProfile.FAX):
     driver = Driver()
     driver.stack.configure([account()])
     driver.stack.use_lines({0: profile})
-    driver.stack.perform(events.Invite("one", "1001", "1002", 0))
+    driver.stack.perform(actions.Invite("one", "1001", "1002", 0))
     driver.wait(events.CallAnswered)
     end = boot_ms() + 1500
     while boot_ms() < end:
         driver.stack.poll(50)
-    state = driver.stack._calls["one"].getStreamStat(0).jbuf
+    state = driver.stack._calls._calls["one"].getStreamStat(0).jbuf
     found[profile.value] = [state.prefetch, state.minPrefetch, state.maxPrefetch, state.avgDelayMsec]
     driver.stack.close()
 say("done", found=found)

@@ -22,10 +22,10 @@ from agent.core.budget import (
     is_exempt,
 )
 from agent.core.charge import HORIZON_MS, Terms
-from agent.core.events import CallKind, Direction
 from agent.core.money import Rounding
 from agent.core.numbers import NumberClass
 from agent.core.tariff import Interval, PriceRules, Rate, Tariff, Vat
+from agent.core.terms import CallKind, Direction
 
 RULES = PriceRules("privat", "1", "NOK", Vat.NOT_STATED, Rounding.HALF_UP, 6)
 MONTH = "2026-11"

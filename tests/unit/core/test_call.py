@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.core.actions import Answer, HangUp, Invite, Reject, Ringing
+from agent.core.announcement import Announcement
 from agent.core.call import (
     EARLY_HANG_UP_MS,
     SILENT_TARGET_MS,
@@ -21,21 +23,8 @@ from agent.core.call import (
     Warn,
     unanswered,
 )
-from agent.core.events import (
-    Answer,
-    CallKind,
-    CallOver,
-    CallPhase,
-    Cause,
-    Direction,
-    HangUp,
-    Invite,
-    MediaStats,
-    Party,
-    Reject,
-    Ringing,
-    Tone,
-)
+from agent.core.events import CallOver, MediaStats
+from agent.core.terms import CallKind, CallPhase, Cause, Direction, Party, Tone
 
 STATS = MediaStats(rx_packets=7)
 GONE = CallOver("c", 200, "", remote=False, on_wire=True, stats=STATS)
@@ -66,7 +55,7 @@ def test_asked_granted_rung_answered_warned_limited():
     assert call.tick(40_000) == [Warn()]
     assert call.tick(41_000) == []
     assert call.deadline() == 60_000 - EARLY_HANG_UP_MS
-    assert call.tick(60_000 - EARLY_HANG_UP_MS) == [HangUp("c"), Leave(Tone.CONGESTION)]
+    assert call.tick(60_000 - EARLY_HANG_UP_MS) == [HangUp("c"), Leave(Tone.CONGESTION, Announcement.TIME_UP)]
     assert not call.finished
     call.over(GONE, 60_000)
     assert (call.phase, call.cause, call.ended_ms, call.stats) == (
@@ -81,6 +70,19 @@ def test_a_warning_that_was_due_while_it_rang_comes_with_the_answer():
     call.answered(5000)
 
     assert call.tick(5000) == [Warn()]
+
+
+def test_nobody_is_warned_on_hold_and_who_comes_back_is():
+    call = _outgoing()
+    call.grant(Lease(60_000, 20_000), 100)
+    call.answered(5000)
+    call.hold(held=True)
+    assert call.deadline() == 60_000 - EARLY_HANG_UP_MS
+    assert call.tick(20_000) == []
+
+    call.hold(held=False)
+    assert call.tick(30_000) == [Warn()]
+    assert call.tick(30_001) == []
 
 
 def test_the_record_waits_for_statistics_but_not_for_ever_and_the_slot_longer():
@@ -256,7 +258,7 @@ def talking(lease: Lease, answered: int = 10_000) -> Call:
 def test_granted_speech_counts_from_the_answer_and_says_what_it_came_from():
     call = talking(Lease(3_600_000, 3_000_000, 60_000, 40_000, "month"))
     assert (call.until_ms, call.deadline()) == (70_000, 50_000)
-    assert call.tick(50_000) == [Warn()]
+    assert call.tick(50_000) == [Warn("month")]
     assert call.tick(69_799) == []
     assert HangUp("c") in call.tick(69_800)
     assert (call.cause, call.limit) == (Cause.LIMIT_REACHED, "month")
@@ -279,12 +281,12 @@ def test_ringing_uses_no_speech_up():
 
 def test_a_renewed_lease_lengthens_the_call_and_the_same_end_is_warned_of_once():
     call = talking(Lease(max_talk_ms=60_000, warn_talk_ms=30_000, limit="day"))
-    assert call.tick(40_000) == [Warn()]
+    assert call.tick(40_000) == [Warn("day")]
     call.grant(Lease(max_talk_ms=60_000, warn_talk_ms=30_000, limit="day"), 41_000)
     assert call.tick(41_000) == []
     call.grant(Lease(max_talk_ms=90_000, warn_talk_ms=60_000, limit="day"), 42_000)
     assert call.tick(69_999) == []
-    assert call.tick(70_000) == [Warn()]
+    assert call.tick(70_000) == [Warn("day")]
     assert call.live
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from itertools import pairwise
@@ -12,6 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from agent.core.charge import HORIZON_MS, Charge, NoPriceFrom, Terms, max_duration, price, price_by
 from agent.core.civil import parse_days, parse_window
@@ -373,7 +373,7 @@ def test_first_increment_and_connect_fee_must_fit(tariff: Tariff, budget: int, m
     ],
 )  # fmt: skip
 def test_a_sum_lasts_as_many_milliseconds_as_count_as_its_seconds(rule: Rounding, seconds: int, ms: int) -> None:
-    rules = replace(RULES, seconds=rule)
+    rules = structs.replace(RULES, seconds=rule)
     assert max_duration(Terms((row(tariff_of((0, 1, 1, 1))),), rules), seconds) == ms
 
 

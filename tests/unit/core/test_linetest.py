@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.core.events import AbortLineTest, StartLineTest
+from agent.core.actions import AbortLineTest, StartLineTest
 from agent.core.linetest import (
     LIMITS,
     Conductors,
@@ -155,5 +155,5 @@ def test_a_line_that_is_needed_ends_the_run_and_keeps_what_was_found(ending):
     [first] = run.begin(0)
     [second] = run.heard(first.test, LineTestEnding.DONE, (GOOD[first.test],), 5)
     assert run.heard(second.test, ending, (), 9) == []
-    assert run.state.phase is RunPhase.ABORTED
+    assert (run.state.phase, run.state.reason) == (RunPhase.ABORTED, "aborted_line_needed")
     assert len(run.state.results) == 1

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from agent.core.charge import Charge, Terms, max_duration, price_by
 from agent.core.civil import parse_window
@@ -60,7 +60,7 @@ def test_a_pack_is_not_spent_on_what_is_free() -> None:
 
 
 def test_a_pack_may_have_a_connect_fee_in_place_of_the_lists() -> None:
-    packs = PackBalance(replace(PACK, connect_fee_micro=10_000))
+    packs = PackBalance(structs.replace(PACK, connect_fee_micro=10_000))
     assert call(10, packs).amount_micro == 10_000
     # The list has a price per call here; what the pack takes is no such price.
     per_call = call(10, packs, tariff=Tariff(500_000, (Interval(0, 0, 60, 1),)))
@@ -90,7 +90,7 @@ def test_the_month_is_the_civil_one() -> None:
 
 
 def test_a_pack_that_has_ended_or_not_begun_gives_nothing() -> None:
-    ended, later = replace(PACK, last_month="2026-10"), replace(PACK, first_month="2026-12")
+    ended, later = structs.replace(PACK, last_month="2026-10"), structs.replace(PACK, first_month="2026-12")
     for pack in (ended, later):
         assert call(60, PackBalance(pack)).pack_s == 0
     assert call(120, PackBalance(later), start="2026-11-30 23:59:00").pack_uses == (PackUse("nordic", "2026-12", 60),)
@@ -127,7 +127,7 @@ def test_a_pack_needs_to_know_the_month() -> None:
 
 
 def test_what_was_used_is_counted() -> None:
-    balances = (PackBalance(PACK, (("2026-10", 5),)), PackBalance(replace(PACK, id="other")))
+    balances = (PackBalance(PACK, (("2026-10", 5),)), PackBalance(structs.replace(PACK, id="other")))
     counted = after(balances, [PackUse("nordic", "2026-11", 60), PackUse("nordic", "2026-11", 60)])
     assert counted[0].left_s("2026-11") == 480
     assert counted[0].left_s("2026-10") == 595
@@ -145,7 +145,7 @@ def test_what_was_used_is_counted() -> None:
 )  # fmt: skip
 def test_a_pack_that_contradicts_itself_is_refused(changes: dict[str, object], field: str) -> None:
     with pytest.raises(PackError, match=field):
-        validate_pack(replace(PACK, **changes))  # type: ignore[arg-type]
+        validate_pack(structs.replace(PACK, **changes))
 
 
 def test_the_shipped_shape_of_a_pack_is_right() -> None:
@@ -164,7 +164,7 @@ def test_packs_never_make_a_call_dearer_and_no_second_is_lost(
     rates = (Rate("46", "x", free, 1, parse_window(when)),) if when else ()
     rates = (*rates, Rate("46", "x", TARIFF, 2))
     balance = PackBalance(
-        replace(PACK, seconds=600 // increment * increment, increment_s=increment), (("2026-11", used),)
+        structs.replace(PACK, seconds=600 // increment * increment, increment_s=increment), (("2026-11", used),)
     )
     bare = price_by(Terms(rates, RULES, start, OSLO), seconds * 1000, explain=False)
     packed = price_by(Terms(rates, RULES, start, OSLO, (balance,)), seconds * 1000, explain=False)

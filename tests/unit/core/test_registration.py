@@ -20,6 +20,7 @@ from agent.core.registration import (
     Registration,
     Status,
 )
+from agent.core.transports import Transport
 
 
 def _registration(uniform: float = 0.5, targets: int = 2) -> Registration:
@@ -271,6 +272,33 @@ def test_a_lifted_handset_hastens_nothing_but_courtesy():
     assert registration.next_attempt_ms == waits
 
 
+def _hurried_after(minutes, uniform):
+    """A registration that has failed for so long, and whose network comes back at that moment."""
+    chance, now = [0.999999], minutes * 60_000
+    registration = Registration(1, lambda: chance[0], 0)
+    for count in range(10):
+        at = count * (now - 20_000) // 9
+        registration.begin(at)
+        registration.failed(408, "", at, on_wire=False)
+    chance[0] = uniform
+    registration.hurry(now)
+    return registration, now
+
+
+@pytest.mark.parametrize(("minutes", "longest_ms"), [(1, 1000), (5, 5000), (10, 10_000), (600, 10_000)])
+def test_who_waited_for_minutes_comes_back_within_seconds_and_not_all_in_the_same_one(minutes, longest_ms):
+    for uniform, after_ms in ((0.0, 0), (0.999999, longest_ms - 1)):
+        registration, now = _hurried_after(minutes, uniform)
+        assert registration.next_attempt_ms - now == after_ms
+
+
+def test_a_lifted_handset_does_not_wait_for_the_street():
+    registration, now = _hurried_after(10, 0.9)
+    assert registration.next_attempt_ms == now + 9000
+    registration.lifted(now + 1000)
+    assert registration.next_attempt_ms == now + 1000
+
+
 def test_other_targets_leave_a_binding_alone_that_still_has_its_own():
     registration = _registration(targets=2)
     registration.begin(1000)
@@ -338,7 +366,7 @@ class Machine(RuleBasedStateMachine):
     def start(self, data):
         self.now = 0
         self.draw = random.Random(data.draw(st.integers(0, 2**32))).random
-        self.refused = RefusedCredentials()
+        self.refused = RefusedCredentials({})
         shared, own = Credential("d", "a", "x"), Credential("d", "b", "y")
         self.lines = [(Registration(2, self.draw, 0), shared), (Registration(3, self.draw, 0), shared),
                       (Registration(1, self.draw, 0), own)]  # fmt: skip
@@ -445,3 +473,62 @@ class Machine(RuleBasedStateMachine):
 
 TestMachine = Machine.TestCase
 TestMachine.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+
+
+UDP, TCP, TLS = Transport
+
+
+def _lost(transports, *, lost=True):
+    """A registration that stood at its first target, whose way has then died; the targets that are tried after that."""
+    registration = Registration(len(transports), lambda: 0.5, 0, transports=transports)
+    registration.begin(0)
+    registration.accepted(300, 0)
+    now = 10_000
+    (registration.lost if lost else registration.hurry)(now)
+    tried = []
+    for _ in range(len(transports) + 1):
+        now = max(now, registration.next_attempt_ms)
+        tried.append(registration.begin(now))
+        registration.failed(408, "no answer", now, on_wire=False)
+    return tried
+
+
+@pytest.mark.parametrize(
+    ("transports", "tried"),
+    [
+        ([UDP, UDP, TCP, TLS], [0, 2, 3, 0, 1]),
+        ([UDP, TLS, TCP], [0, 2, 1, 2]),
+        ([UDP, TLS], [0, 1, 0]),
+        ([UDP, UDP], [0, 1, 0]),
+        ([TCP, UDP, TLS], [0, 2, 0, 1]),
+        ([TLS, UDP], [0, 1, 0]),
+    ],
+)
+def test_a_lost_way_is_followed_by_another_port_and_then_by_a_safer_transport(transports, tried):
+    assert _lost(transports) == tried
+
+
+def test_a_server_that_only_fails_is_followed_by_the_next_one_whatever_its_transport():
+    assert _lost([UDP, UDP, TCP, TLS], lost=False) == [0, 1, 2, 3, 0]
+
+
+def test_what_was_lost_is_forgotten_when_the_registrar_accepts_again():
+    registration = Registration(3, lambda: 0.5, 0, transports=[UDP, UDP, TCP])
+    registration.begin(0)
+    registration.accepted(300, 0)
+    registration.lost(1000)
+    registration.begin(registration.next_attempt_ms)
+    registration.accepted(300, 10_000)
+    registration.begin(20_000)
+    registration.failed(408, "no answer", 26_000, on_wire=False)
+    assert registration.target == 1
+
+
+def test_an_answer_from_the_wire_says_that_the_way_is_good():
+    registration = Registration(3, lambda: 0.5, 0, transports=[UDP, UDP, TCP])
+    registration.begin(0)
+    registration.accepted(300, 0)
+    registration.lost(1000)
+    registration.begin(5000)
+    registration.failed(503, "overload", 5000, on_wire=True)
+    assert registration.target == 1

@@ -21,6 +21,7 @@ def fuzz(program, frames, seed, timeout):
     return dict(zip(run.stdout.split()[::2], map(int, run.stdout.split()[1::2]), strict=True))
 
 
+@pytest.mark.thorough
 def test_the_device_survives_nonsense(reference_device):
     met = fuzz(reference_device("fuzz"), 20_000, 1, 60)
     assert met["sessions"] > 20

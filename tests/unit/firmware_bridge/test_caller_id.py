@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from array import array
 
 import pytest
 from hypothesis import given, settings
@@ -18,7 +19,7 @@ from firmware_bridge.caller_id import (
     plain,
     read_message,
 )
-from firmware_bridge.v23 import BIT_RATE, RATE, Modem, demodulate, modulate
+from firmware_bridge.v23 import BIT_RATE, RATE, Modem, Receiver, demodulate, modulate
 
 _BODY = bytes.fromhex("80 20 01 08 3033323430393032 07 08 4A4F484E20444F45 02 0A 38303035353531323132")
 PUBLISHED = _BODY + b"\x84"
@@ -121,6 +122,33 @@ def test_a_burst_is_found_in_silence_and_noise():
         for at in range(0, len(burst), 2)
     ) + noise  # fmt: skip
     assert demodulate(mixed) == PUBLISHED
+
+
+@pytest.mark.parametrize("modem", list(Modem))
+@pytest.mark.parametrize("off_hook", [False, True])
+@pytest.mark.parametrize("piece", [1, 80, 5000])
+def test_a_burst_is_understood_as_it_arrives(modem, off_hook, piece):
+    receiver = Receiver(modem)
+    sound = bytes(801 * 2) + modulate(PUBLISHED, off_hook=off_hook, modem=modem, level=-30) + bytes(200)
+    samples = array("h", sound)
+    found = b"".join(receiver.feed(samples[at : at + piece]) for at in range(0, len(samples), piece))
+    assert found == PUBLISHED
+    assert not receiver.carrier
+
+
+def test_two_bursts_are_told_apart_by_the_silence_between_them():
+    receiver = Receiver()
+    first, second = (array("h", modulate(bytes([byte] * 4))) for byte in (0x80, 0x41))
+    assert receiver.feed(first) == b"\x80" * 4
+    assert receiver.carrier
+    receiver.feed(array("h", bytes(400)))
+    assert not receiver.carrier
+    assert receiver.feed(second) == b"\x41" * 4
+
+
+@given(st.lists(st.integers(-32768, 32767), max_size=2000))
+def test_any_sound_is_heard_without_harm(samples):
+    assert len(Receiver().feed(samples)) <= len(samples) / 66
 
 
 def test_silence_and_half_a_burst_are_no_message():

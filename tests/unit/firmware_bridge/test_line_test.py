@@ -55,7 +55,7 @@ class Bench:
 
     def measure(self, test, loop):
         self.phones[0].wire(loop)
-        self.run(10)
+        self.run(800)
         assert self.order(m.LineTestStart(test, closed_loop=True)) is Status.OK
         self.run(1000)
         return {(value.between.name, value.unit): value.value for value in self.results()[-1].values}
@@ -84,12 +84,12 @@ def test_each_fault_is_measured_where_it_is(bench):
 
 def test_a_short_circuit_looks_like_a_lifted_handset_and_is_tested_on_demand_only(bench):
     bench.phones[0].wire(LOOPS["short"])
-    bench.run(10)
+    bench.run(20)
     assert bench.card.lines[0].off_hook
     assert bench.order(m.LineTestStart(LineTest.RESISTIVE_FAULT)) is Status.OFF_HOOK
     assert bench.order(m.LineTestStart(LineTest.RESISTIVE_FAULT, closed_loop=True)) is Status.OK
     bench.phones[0].wire(Loop())
-    bench.run(10)
+    bench.run(800)
     assert not bench.card.lines[0].off_hook
     assert bench.results()[-1].status is LineTestStatus.ABORTED
 
@@ -101,7 +101,7 @@ def test_a_hand_on_the_hook_ends_the_test(bench):
     assert [one.status for one in bench.results()] == [LineTestStatus.ABORTED]
     bench.order(m.LineTestStart(LineTest.RINGER_LOAD, closed_loop=True))
     bench.phones[0].on_hook()
-    bench.run(20)
+    bench.run(900)
     assert [one.status for one in bench.results()] == [LineTestStatus.ABORTED] * 2
 
 

@@ -1,10 +1,9 @@
 """Two ends of the link, joined in memory: sessions, commands, events and speech over good and bad wires."""
 
-import dataclasses
-
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from firmware_bridge import messages as m
 from firmware_bridge.framing import Decoder, Frame, encode_frame
@@ -265,7 +264,7 @@ def test_a_flood_of_commands_never_fills_the_answers(wire):
 def test_a_card_of_another_kind_is_refused_with_a_sentence(change, sentence):
     host = HostLink(session=1, software="test")
     host.start(0)
-    ack = dataclasses.replace(CardLink(CardIdentity(7, 2, "f1"))._ack(1), **change)
+    ack = structs.replace(CardLink(CardIdentity(7, 2, "f1"))._ack(1), **change)
     for now in (0, 100):
         host.receive(encode_frame(Frame(Kind.LINK, 0, 0, 0, 0, 2, m.pack(ack))), now)
     event = host.next_event()
@@ -278,7 +277,7 @@ def test_a_card_of_another_kind_is_refused_with_a_sentence(change, sentence):
 def test_a_newer_minor_version_is_welcome():
     host = HostLink(session=1, software="test")
     host.start(0)
-    ack = dataclasses.replace(CardLink(CardIdentity(7, 2, "f1"))._ack(1), minor=1, schema=1)
+    ack = structs.replace(CardLink(CardIdentity(7, 2, "f1"))._ack(1), minor=1, schema=1)
     host.receive(encode_frame(Frame(Kind.LINK, 0, 0, 0, 0, 2, m.pack(ack) + b"new field")), 0)
     assert host.up
 

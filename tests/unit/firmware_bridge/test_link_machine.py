@@ -174,6 +174,7 @@ def live(make_wire, examples, steps):
     )  # fmt: skip
 
 
+@pytest.mark.thorough
 def test_nothing_is_done_twice_nothing_is_lost_and_the_link_always_recovers(rough_wire):
     live(rough_wire, examples=50, steps=25)
 
@@ -181,4 +182,4 @@ def test_nothing_is_done_twice_nothing_is_lost_and_the_link_always_recovers(roug
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_same_for_a_long_time(rough_wire):
-    live(rough_wire, examples=600, steps=50)
+    live(rough_wire, examples=300, steps=50)

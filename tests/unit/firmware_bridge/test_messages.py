@@ -1,13 +1,13 @@
 """The message table: fixed ids and layouts, bounds on every length, errors that name the field."""
 
 import contextlib
-import dataclasses
 import enum
 import typing
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Struct
 
 from firmware_bridge import messages as m
 from firmware_bridge.vocabulary import AudioCodec, Kind
@@ -29,14 +29,14 @@ def values_of(hint):
         ).map(tuple)  # fmt: skip
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
         return st.sampled_from(hint)
-    if dataclasses.is_dataclass(hint):
+    if isinstance(hint, type) and issubclass(hint, Struct):
         return instances(hint)
     return {int: st.integers(0, 200), bool: st.booleans()}[hint]
 
 
 def instances(record):
     hints = typing.get_type_hints(record, include_extras=True)
-    return st.builds(record, **{field.name: values_of(hints[field.name]) for field in dataclasses.fields(record)})
+    return st.builds(record, **{name: values_of(hints[name]) for name in record.__struct_fields__})
 
 
 @pytest.mark.parametrize("spec", m.TABLE, ids=lambda spec: spec.name)

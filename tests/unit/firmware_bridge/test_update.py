@@ -217,6 +217,7 @@ def test_a_lifted_handset_ends_it_at_once_and_the_same_order_goes_on_there():
     assert (over.phase, over.reason) == (Phase.ABORTED, "aborted_line_needed")
     assert bench.running == OLD
     bench.card.lines[0].script.append(Step(Act.REPLACE))
+    assert bench.run_until(lambda: not bench.card.lines[0].off_hook)
     bench.run(100)
     bench.told.clear()
     bench.order()
@@ -224,10 +225,16 @@ def test_a_lifted_handset_ends_it_at_once_and_the_same_order_goes_on_there():
     assert min(step.sent for step in bench.told if step.phase is Phase.SENDING) >= 4500
 
 
+def _lifted(line):
+    line.handset_up = True
+    for now in (0, 10):
+        line.tick(now)
+
+
 @pytest.mark.parametrize(
     ("use", "status"),
     [
-        (lambda line: setattr(line, "handset_up", True) or line._look_at_loop(0), Status.OFF_HOOK),
+        (_lifted, Status.OFF_HOOK),
         (lambda line: line.ring(m.RingStart((1000, 4000)), 0), Status.BUSY),
         (lambda line: line.start_test(m.LineTestStart(LineTest.RINGER_LOAD), 0), Status.BUSY),
     ],

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from agent.data import load_tones
+from agent.data import load_services, load_tones
 from agent.gateway.fake import FakeGateway
 from agent.gateway.protocol import Account, Configure, DigitMap, Line, NumberFormat, Route
 from agent.paths import data_dir
@@ -44,6 +44,8 @@ def configuration() -> Configure:
         digit_map=msgspec.convert(numbering["digit_map"], DigitMap),
         tones=tones.tones,
         ring_cadence_ms=list(tones.ring_cadence_ms),
+        analogue=tones.analogue,
+        services=load_services(),
         numbers=msgspec.convert(numbering["numbers"], NumberFormat),
     )
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.core.events import LineProfile
+from agent.core.terms import LineProfile
 from agent.gateway.daemon.audio import LineAudio
 from agent.gateway.daemon.buffer_plan import CARD_FRAME, DATA, MEDIA_FRAME, SPEECH
 from agent.gateway.daemon.conceal import SILENT_FRAME, is_silent

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from agent.core.cdr import Cdr
-from agent.core.events import CallPhase, Tone
+from agent.core.terms import CallPhase, Tone
 from agent.gateway.fake import FakeGateway, RegistrarMood
 from agent.gateway.protocol import (
     AccountState,

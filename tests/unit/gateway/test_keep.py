@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from agent.core.services import LineServices
 from agent.gateway.daemon.keep import KeepError, Kept
 from agent.gateway.protocol import Configure
 
@@ -25,14 +26,24 @@ def test_what_was_kept_comes_back(tmp_path: Path, configuration: Configure) -> N
     assert Kept(tmp_path).configuration() == configuration
 
 
+def test_the_operators_ranges_come_back(tmp_path: Path, configuration: Configure) -> None:
+    with_ranges = msgspec.structs.replace(
+        configuration, signalling_ranges=["192.0.2.0/24"], media_ranges=["2001:db8::/32"]
+    )
+    Kept(tmp_path).keep(with_ranges)
+    assert Kept(tmp_path).configuration() == with_ranges
+
+
 def test_what_a_newer_version_added_is_passed_over(tmp_path: Path, configuration: Configure) -> None:
     kept = Kept(tmp_path)
     body = msgspec.to_builtins(configuration)
     body["hold_music"] = True
-    body["accounts"][0]["srtp"] = "required"
+    body["accounts"][0]["pigeons"] = "required"
     body["tones"]["lullaby"] = body["tones"]["dial"]
     body["tones"]["dial"]["segments"][0]["fade_ms"] = 5
     body["numbers"]["clir"] = "31"
+    body["services"]["codes"]["hold_music"] = {"on": ["*99#"]}
+    body["services"]["codes"]["hotline"]["announced"] = True
     (tmp_path / FILE).write_text(json.dumps(body))
     assert kept.configuration() == configuration
 
@@ -95,3 +106,51 @@ def test_on_a_full_disk_a_trace_goes_for_the_configuration_with_which_112_is_rea
     kept.keep(configuration)
     assert kept.configuration() == configuration
     assert not trace.exists()
+
+
+def test_what_users_set_comes_back_and_is_replaced_whole(tmp_path: Path) -> None:
+    kept = Kept(tmp_path)
+    assert kept.services() == {}
+    first = {0: LineServices(forward_all="+4722334455"), 1: LineServices(call_waiting=False, withhold=True)}
+    kept.keep_services(first)
+    assert Kept(tmp_path).services() == first
+    kept.keep_services({1: LineServices(do_not_disturb=True)})
+    assert Kept(tmp_path).services() == {1: LineServices(do_not_disturb=True)}
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b'{"x": {}}', b'{"0": {"forward_all": 1}}', b"\xff", b'{"0":'])
+def test_damaged_settings_are_refused_by_name(tmp_path: Path, body: bytes) -> None:
+    (tmp_path / "services.json").write_bytes(body)
+    with pytest.raises(KeepError, match=r"services\.json"):
+        Kept(tmp_path).services()
+
+
+def test_settings_of_a_newer_version_are_read_without_what_is_new(tmp_path: Path) -> None:
+    (tmp_path / "services.json").write_text('{"0": {"hotline": "+4791234567", "hold_music": true}}')
+    assert Kept(tmp_path).services() == {0: LineServices(hotline="+4791234567")}
+
+
+def test_what_a_library_carries_is_kept_for_that_library_only(tmp_path: Path) -> None:
+    kept = Kept(tmp_path)
+    assert kept.capacity("2.15.1 4000") is None
+    kept.keep_capacity("2.15.1 4000", 8)
+    assert Kept(tmp_path).capacity("2.15.1 4000") == 8
+    assert Kept(tmp_path).capacity("2.17 4000") is None
+    assert Kept(tmp_path).capacity("2.15.1 4001") is None
+
+
+@pytest.mark.parametrize("body", [b"", b"8", b"{}", b"\xff", b'{"library":"2.17 1","accounts":0}'])
+def test_a_damaged_word_of_it_is_none(tmp_path: Path, body: bytes) -> None:
+    (tmp_path / "sip-capacity.json").write_bytes(body)
+    assert Kept(tmp_path).capacity("2.17 1") is None
+
+
+def test_the_contacts_seed_is_drawn_once_and_another_adapter_has_another(tmp_path):
+    seed = Kept(tmp_path / "one").contact_seed()
+    assert len(seed) == 16
+    assert Kept(tmp_path / "one").contact_seed() == seed
+    assert Kept(tmp_path / "two").contact_seed() != seed
+    (tmp_path / "one" / "contact-seed").write_text("damaged")
+    drawn = Kept(tmp_path / "one").contact_seed()
+    assert drawn != seed
+    assert Kept(tmp_path / "one").contact_seed() == drawn

@@ -3,7 +3,7 @@
 import stat
 
 import pytest
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 from agent import cli
 from agent.gateway.daemon.line_trace import DUMPS, FILE, LINES, LineTrace

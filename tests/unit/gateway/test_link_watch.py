@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from agent.core.events import NetworkChange
+from agent.core.target import Target
+from agent.core.terms import NetworkChange
 from agent.gateway.daemon.link_watch import Seen
-from agent.gateway.daemon.sip.uri import Target
 
 HOME, AWAY = Target("192.0.2.1", 5060), Target("192.0.2.2", 5060)
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.core.events import CallKind, CallPhase, Cause, Direction
+from agent.core.terms import CallKind, CallPhase, Cause, Direction
 from agent.gateway import protocol
 
 CALL = protocol.CallState(
@@ -43,6 +43,24 @@ def test_a_length_out_of_bounds_is_refused() -> None:
     packet = msgspec.json.encode({"type": "release", "call_id": "a" * 129})
     with pytest.raises(protocol.ProtocolError, match="128"):
         protocol.decode_agent_record(packet)
+
+
+def test_a_range_that_is_none_is_named(configuration: protocol.Configure) -> None:
+    packet = protocol.encode(
+        msgspec.structs.replace(configuration, signalling_ranges=["192.0.2.0/24", "2001:db8::/32"])
+    )
+    assert isinstance(protocol.decode_agent_record(packet), protocol.Configure)
+    with pytest.raises(protocol.ProtocolError, match=r"'0\.0\.0\.0/24' is no range that anybody sends from"):
+        protocol.decode_agent_record(packet.replace(b"192.0.2.0/24", b"0.0.0.0/24"))
+    with pytest.raises(protocol.ProtocolError, match="length <= 32"):
+        protocol.decode_agent_record(packet.replace(b'"192.0.2.0/24"', b",".join([b'"192.0.2.0/24"'] * 32)))
+
+
+def test_a_stun_server_that_is_none_is_named(configuration: protocol.Configure) -> None:
+    packet = protocol.encode(msgspec.structs.replace(configuration, stun_server="192.0.2.1:3478"))
+    assert isinstance(protocol.decode_agent_record(packet), protocol.Configure)
+    with pytest.raises(protocol.ProtocolError, match=r"stun_server '192\.0\.2\.1:0' has port 0"):
+        protocol.decode_agent_record(packet.replace(b"192.0.2.1:3478", b"192.0.2.1:0"))
 
 
 def test_a_record_larger_than_a_packet_is_not_sent() -> None:

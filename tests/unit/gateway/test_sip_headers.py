@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.gateway.daemon.sip.headers import MAX_HEADER, MAX_LEFTOVERS, addressed, called_party, header, leftovers
+from agent.core.redirect import Elsewhere
+from agent.gateway.daemon.sip.headers import (
+    MAX_CONTACTS,
+    MAX_HEADER,
+    addressed,
+    called_party,
+    header,
+    redirections,
+)
 
 
 def _invite(*lines: str) -> str:
@@ -39,18 +47,27 @@ def test_no_text_breaks_the_reader(text):
     assert len(addressed(f"INVITE x\r\nTo: {text}\r\n\r\n")) <= 128
 
 
-def test_a_binding_of_ours_from_another_port_is_left_over_and_no_other():
-    message = (
-        "SIP/2.0 200 OK\r\nContact: <sip:u@192.0.2.9:5;line=00c0ffee;p=20001;ob>;expires=60,"
-        " <sip:u@192.0.2.9:7;line=00c0ffee;p=20002;ob>;expires=9\r\n"
-        "m: <sip:u@198.51.100.7:1;line=00c0ffee>\r\nContact: <sip:softphone@192.0.2.8:5060>;expires=60\r\n"
-        "Contact: <sip:u@192.0.2.9:7;line=deadbeef;p=20002>\r\n\r\nContact: <sip:u@x;line=00c0ffee;p=1>"
-    )
-    assert leftovers(message, "00c0ffee", 20001) == (
-        "sip:u@192.0.2.9:7;line=00c0ffee;p=20002;ob", "sip:u@198.51.100.7:1;line=00c0ffee",
-    )  # fmt: skip
+@pytest.mark.parametrize(
+    ("contact", "places"),
+    [
+        ("Contact: <sip:+4722000001@192.0.2.2:5062;transport=udp>", [("+4722000001", "192.0.2.2", 5062)]),
+        ("Contact: sip:22000001@lab.example", [("22000001", "lab.example", 0)]),
+        ("m: <sips:%2B4722@[2001:db8::1]:5061;x=y?Subject=z>;expires=60", [("+4722", "2001:db8::1", 5061)]),
+        ('Contact: "a <sip:1@evil>, b" <sip:2@host>;q=0.1, <sip:3@host>;q=0.9', [("3", "host", 0), ("2", "host", 0)]),
+        ("Contact: <sip:1@a>;q=0.5\r\nContact: <sip:2@b>", [("2", "b", 0), ("1", "a", 0)]),
+        ("Contact: <tel:+4722000001>, <sip:host>, *, <http://x@y>, <sip:1@>", []),
+        ("Contact:", []),
+        ("X-Contact: <sip:1@a>", []),
+    ],
+)
+def test_a_redirection_leads_where_its_contacts_say_the_preferred_one_first(contact, places):
+    message = f"SIP/2.0 302 Moved\r\n{contact}\r\nContent-Length: 0\r\n\r\nContact: <sip:body@x>"
+    assert redirections(message) == tuple(Elsewhere(*place) for place in places)
 
 
-@given(st.text(max_size=2000))
-def test_no_contact_breaks_the_reader(text):
-    assert len(leftovers(f"SIP/2.0 200 OK\r\nContact: {text}\r\n\r\n", "00c0ffee", 1)) <= MAX_LEFTOVERS
+@given(st.text(alphabet='<>sip:@;q=0.15, "[]\\\r\n4722m*%2', max_size=400))
+def test_whatever_a_contact_says_there_are_few_and_they_can_be_told(text):
+    found = redirections(f"SIP/2.0 302 Moved\r\nContact: {text}\r\n\r\n")
+    assert len(found) <= MAX_CONTACTS
+    assert all(one.user.isprintable() or not one.user for one in found)
+    assert all(0 <= one.port <= 99_999 and one.host for one in found)

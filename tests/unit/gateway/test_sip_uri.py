@@ -6,21 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.gateway.daemon.sip.uri import (
-    Target,
-    TargetError,
-    address_of,
-    called_user,
-    line_token,
-    mask_numbers,
-    one_line,
-    parse_target,
-    phrase,
-    retry_after_s,
-    sip_uri,
-    text_of,
-    user_of,
-)
+from agent.core.foreign_text import mask_numbers, one_line, phrase
+from agent.core.target import Target, TargetError, parse_target
+from agent.core.transports import Transport
+from agent.gateway.daemon.sip.uri import address_of, called_user, line_token, retry_after_s, sip_uri, text_of, user_of
 
 
 @pytest.mark.parametrize(
@@ -28,6 +17,13 @@ from agent.gateway.daemon.sip.uri import (
     [
         ("192.0.2.1:5070;transport=udp", Target("192.0.2.1", 5070), "<sip:192.0.2.1:5070;transport=udp;lr>"),
         ("192.0.2.1", Target("192.0.2.1", 5060), "<sip:192.0.2.1:5060;transport=udp;lr>"),
+        ("192.0.2.1;transport=tcp", Target("192.0.2.1", 5060, Transport.TCP), "<sip:192.0.2.1:5060;transport=tcp;lr>"),
+        ("192.0.2.1;transport=TLS", Target("192.0.2.1", 5061, Transport.TLS), "<sip:192.0.2.1:5061;transport=tls;lr>"),
+        (
+            "Sip.Example.no@192.0.2.1:5063;transport=tls",
+            Target("192.0.2.1", 5063, Transport.TLS, "sip.example.no"),
+            "<sip:sip.example.no:5063;transport=tls;lr>",
+        ),
         ("[2001:db8::1]:5062", Target("2001:db8::1", 5062), "<sip:[2001:db8::1]:5062;transport=udp;lr>"),
     ],
 )
@@ -43,7 +39,13 @@ def test_a_target_becomes_a_route(text, target, route):
         "sip.example.no:5060",
         "192.0.2.1:0",
         "192.0.2.1:99999",
-        "192.0.2.1;transport=tls",
+        "192.0.2.1;transport=sctp",
+        "sip.example.no@192.0.2.1",
+        "sip.example.no@192.0.2.1;transport=tcp",
+        "sip.example.no@;transport=tls",
+        "@192.0.2.1;transport=tls",
+        "a@b@192.0.2.1;transport=tls",
+        "a b@192.0.2.1;transport=tls",
         "192.0.2.1:5060>;x=",
         "192.0.2.1:5060\r\nX: y",
     ],
@@ -74,7 +76,7 @@ def test_an_address_that_cannot_be_written_is_refused(user, domain):
 @pytest.mark.parametrize(
     ("line", "user", "token"),
     [
-        ("INVITE sip:+4722334455@192.0.2.9:20001;line=00c0ffee;ob SIP/2.0", "+4722334455", "00c0ffee"),
+        ("INVITE sip:+4722334455@192.0.2.9:20001;line=00c0ffee00c0ffee;ob SIP/2.0", "+4722334455", "00c0ffee00c0ffee"),
         ("INVITE sip:1001;cpc=ordinary@192.0.2.9 SIP/2.0", "1001", ""),
         ("INVITE sip:%2A21%23@192.0.2.9;line=short SIP/2.0", "*21#", ""),
         ("INVITE sip:192.0.2.9 SIP/2.0", "", ""),
@@ -82,7 +84,7 @@ def test_an_address_that_cannot_be_written_is_refused(user, domain):
     ],
 )
 def test_the_called_number_and_our_own_mark_come_from_the_request_uri(line, user, token):
-    message = f"{line}\r\nTo: <sip:other@x;line=deadbeef>\r\n\r\n"
+    message = f"{line}\r\nTo: <sip:other@x;line=deadbeefdeadbeef>\r\n\r\n"
     assert (called_user(message), line_token(message)) == (user, token)
 
 

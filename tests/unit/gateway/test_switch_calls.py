@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from agent.core.events import CallPhase, Cause, Lamp, LineProfile, MediaStats, Party, SpeechCounters, SpeechStats, Tone
+from agent.core.events import MediaStats, SpeechCounters, SpeechStats
+from agent.core.terms import CallPhase, Cause, Lamp, LineProfile, Party, Tone
 from agent.gateway.fake import FakeGateway, RegistrarMood
 from agent.gateway.protocol import (
     MAX_UNRELEASED,
@@ -32,6 +33,15 @@ def _ended(gateway: FakeGateway, call_id: str) -> tuple[Cause | None, Party | No
     call = gateway.call(call_id)
     assert call.phase is CallPhase.ENDED
     return call.cause, call.released_by
+
+
+def test_callers_who_leave_no_record_leave_nothing_behind(gateway):
+    gateway.lift(0)
+    for _ in range(3 * MAX_UNRELEASED):
+        gateway.incoming("+4722000001")
+    switch = gateway._process.switch
+    assert set(switch._x.callers) <= set(switch._x.calls)
+    assert len(switch._x.calls) <= MAX_UNRELEASED
 
 
 # --- outgoing --------------------------------------------------------------------------------------------------------
@@ -105,10 +115,12 @@ def test_sound_from_the_far_end_replaces_our_ringback(gateway):
         (403, Cause.REMOTE_REFUSED, Party.REMOTE, Tone.CONGESTION),
         (500, Cause.NETWORK_FAILURE, Party.SYSTEM, Tone.CONGESTION),
         (503, Cause.NETWORK_FAILURE, Party.SYSTEM, Tone.CONGESTION),
+        (302, Cause.REDIRECTED, Party.REMOTE, Tone.CONGESTION),
     ],
 )
 def test_each_refusal_has_its_tone_and_cause(gateway, code, cause, party, tone):
     call_id = _granted(gateway)
+    gateway.peer_rings(call_id)
     gateway.peer_refuses(call_id, code)
 
     assert _ended(gateway, call_id) == (cause, party)
@@ -118,6 +130,7 @@ def test_each_refusal_has_its_tone_and_cause(gateway, code, cause, party, tone):
 
 def test_a_platform_that_does_not_answer_is_congestion(gateway):
     call_id = _granted(gateway)
+    gateway.peer_is_silent(call_id)
     gateway.peer_is_silent(call_id)
 
     assert _ended(gateway, call_id) == (Cause.NETWORK_FAILURE, Party.SYSTEM)
@@ -165,7 +178,7 @@ def test_digits_in_a_call_travel_as_dtmf(gateway):
     assert gateway.leg(call_id).digits == "12#*"
 
 
-@pytest.mark.parametrize("dialled", ["01", "22#", "*21*22334455#", "#21#"])
+@pytest.mark.parametrize("dialled", ["01", "22#", "*99*22334455#", "#22#"])
 def test_impossible_numbers_and_service_codes_get_the_special_tone(gateway, dialled):
     gateway.lift()
     gateway.dial(dialled)
@@ -183,6 +196,18 @@ def test_whoever_stops_dialling_hears_congestion_and_then_the_howler(gateway, di
 
     gateway.advance(60_000)
 
+    assert gateway.phones[0].tone is Tone.HOWLER
+
+
+def test_the_howler_comes_when_the_country_wants_it_also_behind_a_lost_card(gateway, configuration):
+    analogue = msgspec.structs.replace(configuration.analogue, howler_s=20)
+    gateway.send(msgspec.structs.replace(configuration, revision="2", analogue=analogue))
+    gateway.card_down()
+    gateway.card_up()
+    gateway.lift()
+    gateway.advance(15_000 + 19_999)
+    assert gateway.phones[0].tone is Tone.CONGESTION
+    gateway.advance(1)
     assert gateway.phones[0].tone is Tone.HOWLER
 
 
@@ -241,6 +266,7 @@ def test_a_silent_agent_is_congestion_and_its_late_answer_is_ignored(gateway):
 
 def test_granted_speech_ends_200_ms_early_after_a_warning_even_with_the_agent_gone(gateway):
     call_id = _granted(gateway, max_talk_ms=60_000, warn_talk_ms=30_000, limit="month")
+    gateway.peer_rings(call_id)
     gateway.advance(20_000)
     gateway.peer_answers(call_id)
     gateway.disconnect()
@@ -349,7 +375,7 @@ def test_all_free_lines_of_the_route_ring_however_the_number_is_written(gateway,
 
 
 def test_a_contact_user_that_is_no_number_rings_the_lines_of_the_account(gateway):
-    gateway.incoming("u1-a8f3", account="home")
+    gateway.incoming("u1-a8f3", account="home", bound=True)
 
     assert [phone.ringing for phone in gateway.phones] == [True, True]
 
@@ -387,6 +413,23 @@ def test_a_call_that_came_to_no_contact_of_ours_is_judged_by_its_number_alone(ga
 
     assert gateway.call(call_id).own_number == "+4722000003"
     assert [phone.ringing for phone in gateway.phones] == [False, True]
+
+
+@pytest.mark.parametrize("to", ["home", "100", "", "+4799887766"])
+def test_what_came_to_no_contact_of_ours_and_names_no_number_of_ours_rings_nowhere(gateway, to):
+    call_id = gateway.incoming("home", addressed=to, account="home")
+
+    assert not any(phone.ringing for phone in gateway.phones)
+    assert _ended(gateway, call_id) == (Cause.NO_SUCH_NUMBER, Party.SYSTEM)
+    assert gateway.call(call_id).sip_code == 404
+
+
+def test_without_numbers_a_registration_is_called_by_whatever_its_provider_writes(gateway, configuration):
+    gateway.send(msgspec.structs.replace(configuration, revision="no numbers", routes=[]))
+
+    gateway.incoming("home", account="home")
+
+    assert any(phone.ringing for phone in gateway.phones)
 
 
 def test_the_first_handset_takes_the_call_and_the_other_falls_silent(gateway):

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from agent.core.beginning import Beginning
-from agent.core.events import NetworkChange
 from agent.core.registration import REFUSED_DELAY_MS, Status
+from agent.core.terms import NetworkChange
 from agent.gateway.fake import FakeGateway, RegistrarMood
 from agent.gateway.protocol import AccountState, Configure, Decide, NetworkNews
 
@@ -149,6 +149,42 @@ def test_where_another_port_does_not_help_another_target_has_its_turn(gateway, c
     assert (_state(gateway).target, _state(gateway).status) == (1, Status.UP)
 
 
+def test_a_way_that_has_moved_is_registered_at_once_though_it_answers(gateway, configuration):
+    gateway.seen_as = "192.0.2.9:4711"
+    _watched(gateway, configuration)
+    gateway.send(NetworkNews(change=NetworkChange.LINK_UP))
+    gateway.advance(60_000)
+    before = len(gateway.registers)
+    gateway.seen_as = "192.0.2.9:4712"
+    gateway.advance(32_000)
+    assert sorted(account for _, account in gateway.registers[before:]) == ["home", "other"]
+    assert (gateway.new_ports, gateway.moves) == ([], 0)
+
+
+def test_a_way_that_never_said_where_it_saw_us_has_not_moved(gateway, configuration):
+    _watched(gateway, configuration)
+    gateway.advance(60_000)
+    before = len(gateway.registers)
+    gateway.seen_as = "192.0.2.9:4712"
+    gateway.advance(32_000)
+    assert len(gateway.registers) == before
+
+
+def test_a_call_is_moved_along_to_another_public_address_once_for_all_accounts(gateway, configuration):
+    gateway.seen_as = "192.0.2.9:4711"
+    _watched(gateway, configuration)
+    gateway.send(NetworkNews(change=NetworkChange.LINK_UP))
+    call_id = gateway.call_number("22334455")
+    gateway.send(Decide(call_id=call_id, granted=True))
+    gateway.peer_answers(call_id)
+    gateway.advance(60_000)
+    before = len(gateway.registers)
+    gateway.seen_as = "192.0.2.10:4711"
+    gateway.advance(32_000)
+    assert sorted(account for _, account in gateway.registers[before:]) == ["home", "other"]
+    assert gateway.moves == 1
+
+
 def test_no_options_are_sent_unless_they_are_asked_for(gateway):
     gateway.advance(600_000)
     assert _state(gateway).alive_ms is None
@@ -173,3 +209,31 @@ def test_the_first_target_is_gone_back_to_when_it_answers_again(gateway, configu
 def test_another_address_of_our_own_is_moved_to(gateway):
     gateway.send(NetworkNews(change=NetworkChange.ADDRESS))
     assert gateway.moves == 1
+
+
+def test_a_restart_does_not_ask_again_with_a_refused_credential(gateway):
+    gateway.refused = {"home"}
+    gateway.advance(300_000)
+    refused_at = [at for at, name in gateway.registers if name == "home"][-1]
+    for _ in range(5):
+        gateway.crash()
+        gateway.connect()
+        gateway.advance(60_000)
+    assert [at for at, name in gateway.registers if name == "home"][-1] == refused_at
+    assert _state(gateway, "other").registered
+    assert _state(gateway).next_attempt_ms >= refused_at + REFUSED_DELAY_MS
+    gateway.refused = set()
+    gateway.advance(REFUSED_DELAY_MS)
+    assert _state(gateway).registered
+    gateway.crash()
+    gateway.connect()
+    assert _state(gateway).registered
+
+
+def test_a_registration_says_when_the_operator_last_reached_us(gateway):
+    assert _state(gateway).request_ms is None
+    gateway.advance(5_000)
+    gateway.operator_asks("home")
+    assert _state(gateway).request_ms == gateway.now
+    gateway.operator_asks("nobody of ours")
+    assert _state(gateway, "other").request_ms is None

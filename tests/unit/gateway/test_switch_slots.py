@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent.core.events import CallPhase, Cause, Tone
+from agent.core.terms import CallPhase, Cause, Tone
 
 MAX_CALLS = 4
 

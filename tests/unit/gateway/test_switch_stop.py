@@ -5,7 +5,7 @@ from __future__ import annotations
 import configparser
 from pathlib import Path
 
-from agent.core.events import CallPhase, Cause
+from agent.core.terms import CallPhase, Cause
 from agent.gateway.daemon.switch import EMERGENCY_PATIENCE_MS, STOP_PATIENCE_MS
 from agent.gateway.protocol import Decide, Log
 

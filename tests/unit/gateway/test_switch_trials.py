@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from agent.core.events import AbortUpdate, Lamp, StartUpdate, Tone
+from agent.core.actions import AbortUpdate, StartUpdate
 from agent.core.line import HOWLER_AFTER_MS
 from agent.core.linetest import Conductors, LineTestEnding, LineTestKind, Measure, MeasureUnit
 from agent.core.linetest_run import TEST_PATIENCE_MS, RunPhase
+from agent.core.terms import Lamp, Tone
 from agent.core.update import UpdatePhase
 from agent.gateway.card_records import LineTestState, UpdateState
 from agent.gateway.fake import RegistrarMood

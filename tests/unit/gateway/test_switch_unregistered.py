@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from agent.core.events import CallPhase, Cause, Tone
+from agent.core.terms import CallPhase, Cause, Tone
 from agent.gateway.fake import FakeGateway
 from agent.gateway.protocol import AccountState, Configure, Decide
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from agent.lab.operator.digest import (
     MAX_HEADER,
@@ -59,8 +59,8 @@ def credentials_for(challenge: str, password: str, **changes: str) -> Credential
     unsigned = Credentials(
         username="kari", realm="lab", nonce=nonce, uri="sip:lab", response="", qop="auth", nc="00000001", cnonce="c"
     )
-    unsigned = dataclasses.replace(unsigned, **changes)
-    return dataclasses.replace(unsigned, response=response_for(unsigned, "REGISTER", password))
+    unsigned = structs.replace(unsigned, **changes)
+    return structs.replace(unsigned, response=response_for(unsigned, "REGISTER", password))
 
 
 def judge(who: Authenticator, credentials: Credentials, now: int, *algorithms: Algorithm) -> Outcome:

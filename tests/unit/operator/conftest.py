@@ -8,7 +8,7 @@ import pytest
 
 from agent.clock import Moment
 from agent.core.cdr import Cdr
-from agent.core.events import CallKind, Cause, Direction, Party
+from agent.core.terms import CallKind, Cause, Direction, Party
 
 
 class FakeClock:

@@ -14,6 +14,8 @@ from agent.rating.deck import Deck, parse
 from agent.rating.packing import encode
 from agent.rating.table import RateTable
 
+pytestmark = pytest.mark.thorough  # some ten seconds to build
+
 BENCH = Path(__file__).parents[2] / "bench"
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from agent.core.events import Cause, Direction
+from agent.core.terms import Cause, Direction
 from agent.status.snapshot import CapView, CdrUpload, CdrView, PackView
 from agent.status.view import Wording
 from agent.texts import Texts

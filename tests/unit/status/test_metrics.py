@@ -5,9 +5,10 @@ import re
 from prometheus_client.parser import text_string_to_metric_families
 
 from agent.core.cdr import Quality
-from agent.core.events import Cause, Direction
+from agent.core.quality import Way
+from agent.core.terms import Cause, Direction
 from agent.status.metrics import Metrics
-from agent.status.sample import sample_snapshot
+from agent.status.sample import healthy_snapshot, sample_snapshot
 
 
 def values(body: bytes) -> dict[tuple, float]:
@@ -45,6 +46,27 @@ def test_counters_and_gauges_say_what_happened():
     assert found["iplink_price_list_age_seconds",] == 9 * 86_400
     assert found["iplink_page_watchers",] == 2
     assert found["iplink_page_refused_connections",] == 5
+
+
+def test_how_calls_sounded_is_counted_and_how_they_sound_is_told():
+    metrics = Metrics()
+    metrics.count_quality(
+        Quality(rx_packets=1000, rx_lost=20, tx_packets=990, tx_lost=5, heard_mos_centi=350, one_way=Way.SENT)
+    )
+    found = values(metrics.render(sample_snapshot()))
+    assert found["iplink_rtp_packets_total", ("way", "heard")] == 1000
+    assert found["iplink_rtp_lost_packets_total", ("way", "heard")] == 20
+    assert found["iplink_rtp_lost_packets_total", ("way", "sent")] == 5
+    assert found["iplink_call_mos_bucket", ("le", "3.1"), ("way", "heard")] == 0
+    assert found["iplink_call_mos_bucket", ("le", "3.6"), ("way", "heard")] == 1
+    # What nobody told is no bad call.
+    assert ("iplink_call_mos_count", ("way", "sent")) not in found
+    assert found["iplink_one_way_calls_total", ("way", "sent")] == 1
+    assert found["iplink_live_mos", ("way", "heard")] == 4.37
+    assert found["iplink_live_one_way_calls",] == 1
+    quiet = values(metrics.render(healthy_snapshot()))
+    assert ("iplink_live_mos", ("way", "heard")) not in quiet
+    assert quiet["iplink_live_one_way_calls",] == 0
 
 
 def test_no_label_holds_a_number():

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 
 import pytest
 from msgspec import structs
 
-from agent.core.events import CallKind, CallPhase, Cause, Direction, Tone
+from agent.core.announcement import Announcement
+from agent.core.terms import CallKind, CallPhase, Cause, Direction, Tone
 from agent.status.masking import masked
 from agent.status.page import SECTIONS
 from agent.status.sample import ABROAD, FIRST, OTHER, SECOND, healthy_snapshot, sample_snapshot
@@ -19,14 +21,37 @@ from agent.status.snapshot import (
     LineTestView,
     LiveCallView,
     Notice,
+    ServiceView,
     Snapshot,
     StoreView,
+    UnlockView,
     UpdateView,
 )
+
+WHEN = datetime(2026, 11, 29, 12, tzinfo=UTC)
 
 
 def text(html: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", html))
+
+
+@pytest.mark.parametrize(
+    ("unlock", "fact"),
+    [
+        (UnlockView(unlock_code="271828", code_until=WHEN), "*99*271828"),
+        (UnlockView(locked_until=WHEN), "Too many wrong codes: none is accepted before"),
+        (UnlockView(unlock_code="1", code_until=WHEN, unlocked_until=WHEN), "The technician is admitted until"),
+    ],
+)
+def test_the_technicians_code_is_shown_to_be_dialled(page, unlock, fact):
+    assert fact in text(page.whole(masked(structs.replace(sample_snapshot(), unlock=unlock)), "en"))
+
+
+def test_what_a_caller_is_told_stands_beside_the_line(page):
+    snapshot = sample_snapshot()
+    lines = [structs.replace(line, announcement=Announcement.NO_SUCH_NUMBER) for line in snapshot.lines]
+    seen = text(page.whole(masked(structs.replace(snapshot, lines=lines)), "en"))
+    assert "«The number is not in use.»" in seen
 
 
 def test_norwegian_page_tells_everything_a_technician_asks(page):
@@ -305,3 +330,24 @@ def test_a_plain_adapter_shows_no_price_and_no_upload(page, lang, sentence, uplo
     assert "data-sum" not in seen
     assert upload not in text(seen)
     assert "data-pending" in page.whole(masked(sample_snapshot()), lang)
+
+
+@pytest.mark.parametrize(
+    ("lang", "words"),
+    [
+        ("nb", ["Alle anrop viderekobles til +47 2•• •• •55", "Ikke forstyrr: telefonen ringer ikke"]),
+        ("en", ["All calls are forwarded to +47 2•• •• •55", "Do not disturb: the telephone does not ring"]),
+    ],
+)
+def test_what_a_user_has_set_is_told_with_its_number_masked(page, lang, words):
+    services = [ServiceView(key="forward_all", number="+4722334455"), ServiceView(key="do_not_disturb")]
+    lines = [structs.replace(sample_snapshot().lines[0], services=services)]
+    html = page.fragments(masked(structs.replace(sample_snapshot(), lines=lines)), lang)["lines"]
+    for sentence in words:
+        assert sentence in text(html)
+    assert "22334455" not in html
+
+
+def test_a_call_on_hold_says_so(page):
+    call = LiveCallView(id="h", direction=Direction.OUTGOING, phase=CallPhase.ANSWERED, line=0, held=True)
+    assert "På vent" in page.fragments(masked(structs.replace(sample_snapshot(), calls=[call])), "nb")["calls"]

@@ -5,7 +5,7 @@ import uuid
 import pytest
 
 from agent.core.cdr import Cdr, OpenCall, Price, Step
-from agent.core.events import CallKind, Cause, Direction, Party
+from agent.core.terms import CallKind, Cause, Direction, Party
 
 
 def call_id(number):

@@ -323,6 +323,7 @@ async def _awaited(awaitable):
     return await awaitable
 
 
+@pytest.mark.thorough
 def test_nothing_is_lost_and_nothing_is_counted_twice_whatever_happens(records):
     class WithRecords(Household):
         make = records

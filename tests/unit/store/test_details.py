@@ -9,7 +9,7 @@ import pytest
 
 from agent import records as making
 from agent.core.cdr import PackTake
-from agent.core.events import Direction
+from agent.core.terms import Direction
 from agent.store import Store
 from agent.store.journal import segments
 from agent.store.records import UsageDetails

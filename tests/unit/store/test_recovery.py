@@ -390,6 +390,7 @@ async def test_a_lying_card_harms_one_copy_after_the_other_and_the_totals_stay(f
     await store.close()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("where", ["header", "anywhere"])
 async def test_whatever_byte_of_the_database_is_wrong_the_store_opens_with_the_same_totals(
     folder, records, where, tmp_path
@@ -414,6 +415,7 @@ async def test_whatever_byte_of_the_database_is_wrong_the_store_opens_with_the_s
         shutil.rmtree(place)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("seed", range(3))
 async def test_whatever_bytes_of_the_journal_are_wrong_the_store_opens_with_the_same_totals(
     folder, records, seed, tmp_path

@@ -5,7 +5,7 @@ import sqlite3
 
 import pytest
 
-from agent.core.events import Direction
+from agent.core.terms import Direction
 from agent.store import (
     OutboxState,
     Store,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from agent.gateway.daemon.sip.native import SipError
 from agent.gateway.daemon.sip.port import Speech
-from agent.gateway.daemon.sip.stack import MAX_ACCOUNTS, SipStack
+from agent.gateway.daemon.sip.roster import MAX_ACCOUNTS
+from agent.gateway.daemon.sip.stack import SipStack
 
 __all__ = ["MAX_ACCOUNTS", "SipError", "SipStack", "Speech"]

@@ -7,30 +7,49 @@ target is: unregister, wait for the answer, register there; never both at once, 
 from __future__ import annotations
 
 import contextlib
-import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
 import pjsua2 as pj
+from msgspec import Struct
 
+from agent.core.contact import parse_place
+from agent.core.foreign_text import one_line, phrase
+from agent.core.message_summary import Summary, parse_summary
+from agent.core.place import Place
+from agent.core.srtp import Srtp
+from agent.core.target import Target, parse_target
+from agent.core.transports import Transport
 from agent.gateway import protocol
+from agent.gateway.daemon.sip.added import add_header
+from agent.gateway.daemon.sip.bindings import place_in, seen_as
 from agent.gateway.daemon.sip.guard import guarded
-from agent.gateway.daemon.sip.headers import leftovers
-from agent.gateway.daemon.sip.uri import Target, one_line, parse_target, phrase, retry_after_s, sip_uri, text_of
+from agent.gateway.daemon.sip.native import SipError
+from agent.gateway.daemon.sip.own_contact import OwnContact
+from agent.gateway.daemon.sip.reasons import reason_of
+from agent.gateway.daemon.sip.uri import retry_after_s, sip_uri, text_of
 
 _BUSY = 171_001
 """PJSIP_EBUSY: another REGISTER of this account is still unanswered."""
 _RTP_PORT_RANGE = 64
 _REFRESH_MARGIN_S = 10
-"""The Switch refreshes earlier; this is the library's own refresh, in case the Switch does not."""
+"""The library's own refresh comes so long before the end, in case that of the Switch (at 90 % at the latest) does not;
+
+of a short registration in its last tenth, so that the two never meet.
+"""
+MIN_SESSION_S = 90
+"""The shortest session interval (RFC 4028 §4); the library takes none below."""
+_MAILBOX_S = 3600
+"""How long a subscription to the mailbox lasts before it is renewed (RFC 3842 §3.4)."""
 _SC_REFUSED = 300
+_REWRITE_OFF = 0
+_SECURED_BY_TLS = 1
+"""Keys are not sent, and not taken, in anything but SIP over TLS to the next hop."""
 _SC_DECLINE = 603
 
 
-@dataclass(frozen=True, slots=True)
-class RegisterResult:
+class RegisterResult(Struct, frozen=True):
     """The outcome of one REGISTER. `granted_s` 0: the binding is gone. `on_wire`: a response was received."""
 
     code: int
@@ -38,6 +57,7 @@ class RegisterResult:
     on_wire: bool
     granted_s: int
     retry_after_s: int | None
+    seen_as: str = ""
 
     @property
     def accepted(self) -> bool:
@@ -45,8 +65,7 @@ class RegisterResult:
         return 0 < self.code < _SC_REFUSED and self.on_wire
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(Struct, frozen=True):
     """What an INVITE said, copied out of the callback."""
 
     library_id: int
@@ -63,14 +82,47 @@ class AccountOwner(Protocol):
     def call_arrived(self, account: SipAccount, arrival: Arrival) -> None:
         """An INVITE arrived; a call must be made of it at once and acted upon later."""
 
-    def path_probed(self, account: SipAccount, *, alive: bool) -> None:
+    def path_probed(self, account: SipAccount, *, alive: bool, seen_as: str) -> None:
         """An OPTIONS of `ask` was answered, or timed out."""
+
+    def mailbox_told(self, account: SipAccount, summary: Summary) -> None:
+        """The operator has told of waiting messages."""
 
     def callback_failed(self, callback: str, error: BaseException) -> None:
         """A callback raised."""
 
     def later(self, job: Callable[[], None]) -> None:
         """Run `job` when the library is not in a callback."""
+
+    def contact_changed(self, account: SipAccount) -> None:
+        """What calls have told as our Contact after a change of address was not yet what it is now. In no callback."""
+
+
+class Network(Protocol):
+    """What an account sends by."""
+
+    def transport(self, kind: Transport) -> int:
+        """The library's transport that new accounts send by. Raises pj.Error, OSError where none can be opened."""
+        ...
+
+    def port_of(self, transport: int) -> int:
+        """The local port of a transport of the library."""
+        ...
+
+    def address_to(self, target: Target) -> str:
+        """The address of this machine that a target sees, a router apart; '' where there is no way to it."""
+        ...
+
+    def own_contact(self, account: int) -> str:
+        """The Contact that the library would write for an account, '' where it does not say. Opens a connection."""
+        ...
+
+    def unverified(self) -> int:
+        """A TLS transport that takes any certificate. Raises pj.Error, OSError."""
+        ...
+
+    def lead(self, target: Target) -> None:
+        """Let the name in this target's route lead to its address from now on. Raises SipError."""
 
 
 class SipAccount(pj.Account):
@@ -81,8 +133,8 @@ class SipAccount(pj.Account):
         owner: AccountOwner,
         record: protocol.Account,
         media: pj.TransportConfig,
-        transport: int,
-        port_of: Callable[[int], int],
+        network: Network,
+        seed: bytes,
     ) -> None:
         super().__init__()
         self.record = record
@@ -90,24 +142,33 @@ class SipAccount(pj.Account):
         self.retiring = False
         self._owner = owner
         self._media = media
-        self._transport = transport
-        self._port_of = port_of
+        self._network = network
+        self._own: dict[Transport, int] = {}
+        self._unverified = self._urgent = False
         self._remove: tuple[str, ...] = ()
-        self._removed: set[str] = set()
         self._route = self.targets[0]
         self._engaged: Target | None = None
+        self.contact = OwnContact(record.id, f"{record.user}@{record.domain}", seed)
+        self._written = ""
+        """The Contact that the library has been told to write."""
+        self._told: str | None = None
+        """What calls have told after a change of address, until it is known to be right."""
+        self._arrived = False
+        """Whether the registration stands where we are: a mailbox that were asked before would answer elsewhere."""
         self._stale = False
         self._busy = False
         self.asking = False
         """Whether an OPTIONS is under way: the library would abort if its account were gone when it ends."""
+        self._asked = self._route
         self._moving = False
         self._next: Callable[[], None] | None = None
+        self._look(self._route)
         self.create(self._configuration())
 
     @property
-    def token(self) -> str:
-        """The Contact's `line` parameter: tells which account an INVITE was sent to, whatever number it asks for."""
-        return f"{zlib.crc32(self.record.id.encode()):08x}"
+    def users(self) -> tuple[str, str]:
+        """What in a Request-URI is no number that was called: the Contact's user part, and the AOR's."""
+        return self.contact.user, self.record.user
 
     @property
     def aor(self) -> tuple[str, str]:
@@ -115,19 +176,47 @@ class SipAccount(pj.Account):
         return self.record.user, self.record.domain
 
     @property
+    def route(self) -> Target:
+        """Where its next request goes."""
+        return self._route
+
+    @property
+    def kind(self) -> Transport:
+        """How its requests travel."""
+        return self._route.transport
+
+    @property
     def transport(self) -> int:
-        """The transport that its requests leave by."""
-        return self._transport
+        """The library's transport that its requests leave by. Raises pj.Error, OSError where none can be opened."""
+        return self._transport_of(self.kind)
+
+    def _transport_of(self, kind: Transport) -> int:
+        if kind is Transport.TLS and self._unverified:
+            return self._network.unverified()
+        if kind not in self._own:
+            self._own[kind] = self._network.transport(kind)
+        return self._own[kind]
+
+    def uses(self, transport: int) -> bool:
+        """Whether its requests may still leave by this transport of the library."""
+        return transport in self._own.values()
 
     def use_transport(self, transport: int) -> None:
-        """Send by another transport from now on; a binding moves with the next REGISTER. Raises pj.Error."""
-        self._transport = transport
+        """Send by another transport of the kind in use from now on; a binding moves with the next REGISTER.
+
+        Raises pj.Error.
+        """
+        self._own[self.kind] = transport
         self._stale = True
+        self._look(self._route)
         self.modify(self._configuration())
 
     def renew_contact(self) -> None:
-        """Let the next REGISTER make a binding anew: the library keeps the address in the one that there is."""
+        """Let the next REGISTER make a binding anew, and what is sent before tell our address now. Raises pj.Error."""
         self._stale = True
+        self._look(self._route)
+        self.modify(self._configuration())
+        self._told = self._written
 
     def ask(self) -> None:
         """Send one OPTIONS (RFC 3261 §11) the way of the REGISTERs; its end is told to the owner. Raises pj.Error."""
@@ -135,13 +224,18 @@ class SipAccount(pj.Account):
         request.method = "OPTIONS"
         request.txOption.targetUri = f"sip:{self.record.domain}"
         if not self.asking:
+            self._network.lead(self._route)
             self.sendRequest(request)
-            self.asking = True
+            self.asking, self._asked = True, self._route
 
     @property
     def registering(self) -> bool:
         """Whether a REGISTER is unanswered."""
         return self._busy
+
+    def heed(self, other: SipAccount) -> None:
+        """The OPTIONS of another account was answered: whoever sends by the same way is seen at the same place."""
+        self.contact.heed(other.contact, other._asked)
 
     def callback_failed(self, callback: str, error: BaseException) -> None:
         """Passed on to the stack."""
@@ -157,13 +251,65 @@ class SipAccount(pj.Account):
         self.record = record
         if self._route not in self.targets:
             self._route = self.targets[0]
+        self.contact.keep(self.targets)
+        self._look(self._route)
         self.modify(self._configuration())
 
-    def route_to(self, target: int) -> None:
-        """Let the next request that starts something go through this target. Raises IndexError, pj.Error."""
+    def _look(self, target: Target) -> Place | None:
+        """Where a Contact for this target leads, after a look from where this machine sends to it."""
+        port = self._network.port_of(self._transport_of(target.transport))
+        return self.contact.look(target, parse_place(f"{self._network.address_to(target)}:{port}"))
+
+    def _settle_contact(self, *, changed: bool = False) -> None:
+        """Let the library write what our Contact is to say now; `changed`: and the rest of the configuration.
+
+        Raises pj.Error, OSError.
+        """
+        if self.kind is not Transport.UDP and self._engaged is None and not self._route.name:
+            # Only the library knows the port of its connection, and says it only while it writes its own Contact. For
+            # a name it would ask the DNS first, and the telephone stand still meanwhile: there the first answer tells.
+            self.modify(self._configuration(own=True))
+            place = parse_place(place_in(self._network.own_contact(self.getId())))
+            if place is not None:
+                self.contact.connected(self._route, place)
+            changed = True
+        if changed or self._written != self.contact.header(self._route, self._port):
+            self.modify(self._configuration())
+
+    @property
+    def _port(self) -> int:
+        return self._network.port_of(self.transport)
+
+    def _srtp(self) -> int:
+        wanted = self.record.srtp
+        if wanted is Srtp.OFF or self.kind is not Transport.TLS:
+            return pj.PJMEDIA_SRTP_DISABLED
+        if wanted is Srtp.OPTIONAL or self._urgent:
+            return pj.PJMEDIA_SRTP_OPTIONAL
+        return pj.PJMEDIA_SRTP_MANDATORY
+
+    def route_to(self, target: int, *, unverified: bool = False, urgent: bool = False) -> None:
+        """Let the next request that starts something go through this target: `unverified` whoever it is, `urgent` with
+
+        or without encrypted speech.
+
+        Raises IndexError, OSError, SipError, pj.Error.
+        """
         route = self.targets[target]
-        if route != self._route:
-            self._route = route
+        self._network.lead(route)
+        before = self._route, self._unverified, self._urgent
+        self._route, self._unverified, self._urgent = route, unverified, urgent
+        try:
+            self._look(self._route)
+            self._settle_contact(changed=(route, unverified, urgent) != before)
+        except (pj.Error, OSError):
+            self._route, self._unverified, self._urgent = before
+            raise
+
+    def settle(self) -> None:
+        """An urgent call has left, with a dialog of its own: what comes next is as strict as ever. Raises pj.Error."""
+        if self._unverified or self._urgent:
+            self._unverified = self._urgent = False
             self.modify(self._configuration())
 
     def register(self, target: int) -> None:
@@ -173,22 +319,33 @@ class SipAccount(pj.Account):
             if wanted != self._engaged:
                 self._next = lambda: self.register(target)
             return
-        if self._engaged is not None and (self._stale or wanted != self._engaged):
-            self._next = lambda: self.register(target)
-            self._moving = True
+        moved = self._engaged is not None and self._look(wanted) != self.contact.said
+        if self._engaged is not None and (self._stale or moved or wanted != self._engaged):
+            self._next = lambda: self._register_again(wanted)
+            self._moving, self._arrived = True, False
             self._send(renew=False)
             return
         self.route_to(target)
         if self._remove:
             self.modify(self._configuration())
             self._remove = ()
-        self._engaged = wanted
+        if self._engaged is None:
+            self._engaged, self.contact.said = wanted, self.contact.place(wanted)
         self._stale = False
         try:
             self._send(renew=True)
         except pj.Error:
             self._engaged = None
             raise
+
+    def _register_again(self, wanted: Target) -> None:
+        try:
+            self.register(self.targets.index(wanted))
+        except (pj.Error, SipError, OSError, ValueError) as error:
+            # Whoever has ordered the first of these waits for the outcome of the last.
+            code = int(error.status) if isinstance(error, pj.Error) else 0
+            failed = RegisterResult(code, reason_of(error), on_wire=False, granted_s=0, retry_after_s=None)
+            self._owner.register_done(self, failed)
 
     def unregister(self) -> bool:
         """Remove the binding; false where there is none to remove. Raises pj.Error."""
@@ -205,6 +362,8 @@ class SipAccount(pj.Account):
             self._owner.register_done(self, RegisterResult(200, "", on_wire=True, granted_s=0, retry_after_s=None))
 
     def _send(self, *, renew: bool) -> None:
+        if self._engaged is not None:
+            self._network.lead(self._engaged)
         try:
             self.setRegistration(renew)
         except pj.Error as error:
@@ -220,6 +379,7 @@ class SipAccount(pj.Account):
         result = RegisterResult(
             code=int(prm.code) or int(prm.status), reason=phrase(str(prm.reason)), on_wire=bool(message),
             granted_s=expires if 0 < expires < 2**31 else 0, retry_after_s=retry_after_s(message),
+            seen_as=seen_as(message),
         )  # fmt: skip
         self._busy = False
         if not result.accepted or not result.granted_s:
@@ -227,24 +387,35 @@ class SipAccount(pj.Account):
         moving, self._moving = self._moving, False
         following, self._next = self._next, None
         if not moving:
-            self._owner.register_done(self, result)
+            chasing = False
             if result.accepted and result.granted_s and following is None:
-                following = self._clean_up(message)
+                following, chasing = self._put_right(message)
+            if not chasing:  # else we are not yet where calls to us would go
+                self._owner.register_done(self, result)
+            if following is None and self._engaged is not None:
+                following = self._arrive
         if following is not None:
             self._owner.later(following)
 
-    def _clean_up(self, message: str) -> Callable[[], None] | None:
-        """Remove bindings that an earlier process of ours has left behind: calls to them ring nowhere. Once each."""
+    def _arrive(self) -> None:
+        if not self._arrived and self._engaged is not None:
+            self._arrived = True
+            if self.record.mailbox:
+                self.modify(self._configuration())
+        told, self._told = self._told, None
+        if told not in (None, self._written):
+            self._owner.contact_changed(self)
+
+    def _put_right(self, message: str) -> tuple[Callable[[], None] | None, bool]:
+        """What an accepted REGISTER gives reason for: register where we are seen (true), remove what rings nowhere."""
         engaged = self._engaged
-        left = leftovers(message, self.token, self._port_of(self._transport))
-        self._remove = tuple(uri for uri in left if uri not in self._removed)
-        if not self._remove or engaged not in self.targets:
-            self._remove = ()
-            return None
-        self._removed.update(self._remove)
+        if engaged is None or engaged not in self.targets:
+            return None, False
+        self._remove, moved = self.contact.bound(engaged, message, self._port)
+        if not self._remove and not moved:
+            return None, False
         self._stale = True
-        target = self.targets.index(engaged)
-        return lambda: self.register(target)
+        return lambda: self._register_again(engaged), moved
 
     @guarded
     def onSendRequest(self, prm: pj.OnSendRequestParam) -> None:  # noqa: N802  the library's name
@@ -252,7 +423,16 @@ class SipAccount(pj.Account):
         self.asking = False
         event = prm.e
         answered = event.type == pj.PJSIP_EVENT_TSX_STATE and event.body.tsxState.type == pj.PJSIP_EVENT_RX_MSG
-        self._owner.path_probed(self, alive=answered)
+        message = text_of(str(event.body.tsxState.src.rdata.wholeMsg)) if answered else ""
+        self.contact.answered(self._asked, message)
+        self._owner.path_probed(self, alive=answered, seen_as=seen_as(message))
+
+    @guarded
+    def onMwiInfo(self, prm: pj.OnMwiInfoParam) -> None:  # noqa: N802  the library's name
+        """A NOTIFY of the mailbox; the library calls this for the end of a subscription as well, without a message."""
+        summary = parse_summary(text_of(str(prm.rdata.wholeMsg)))
+        if summary is not None:
+            self._owner.mailbox_told(self, summary)
 
     @guarded
     def onIncomingCall(self, prm: pj.OnIncomingCallParam) -> None:  # noqa: N802  the library's name
@@ -265,7 +445,8 @@ class SipAccount(pj.Account):
         """A telephone line has no presence to tell."""
         prm.code = _SC_DECLINE
 
-    def _configuration(self) -> pj.AccountConfig:
+    def _configuration(self, *, own: bool = False) -> pj.AccountConfig:
+        """What the library is to do; `own`: for this once it writes its own Contact."""
         record = self.record
         config = pj.AccountConfig()
         config.idUri = sip_uri(record.user, record.domain)
@@ -273,17 +454,28 @@ class SipAccount(pj.Account):
         config.regConfig.registerOnAdd = False
         config.regConfig.disableRegOnModify = True
         config.regConfig.timeoutSec = record.expires_s
-        config.regConfig.delayBeforeRefreshSec = min(_REFRESH_MARGIN_S, record.expires_s // 2)
+        config.regConfig.delayBeforeRefreshSec = min(_REFRESH_MARGIN_S, max(1, record.expires_s // 10))
         config.regConfig.retryIntervalSec = 0
-        config.sipConfig.transportId = self._transport
+        config.sipConfig.transportId = self.transport
         for uri in self._remove:
-            header = pj.SipHeader()
-            header.hName, header.hValue = "Contact", f"<{uri}>;expires=0"
-            config.regConfig.headers.append(header)
-        config.sipConfig.contactUriParams = f";line={self.token};p={self._port_of(self._transport)}"
+            add_header(config.regConfig.headers, "Contact", f"<{uri}>;expires=0")
+        self._written = "" if own else self.contact.header(self._route, self._port)
+        config.sipConfig.contactForced = self._written
+        config.sipConfig.contactUriParams = self.contact.parameters(self._port)
+        config.natConfig.contactRewriteUse = _REWRITE_OFF
+        # With it on the library looks up a name in the route by itself for each request, and waits for the answer.
+        config.natConfig.contactUseSrcPort = int(not self._route.name)
         config.sipConfig.proxies.append(self._route.route)
         config.sipConfig.authCreds.append(pj.AuthCredInfo("digest", "*", record.auth_user, 0, record.password))
         config.mediaConfig.transportConfig = self._media
+        config.mediaConfig.srtpUse = self._srtp()
+        config.mediaConfig.srtpSecureSignaling = _SECURED_BY_TLS
+        timer = config.callConfig
+        timer.timerUse = pj.PJSUA_SIP_TIMER_OPTIONAL if record.session_s else pj.PJSUA_SIP_TIMER_INACTIVE
+        timer.timerMinSESec = MIN_SESSION_S
+        timer.timerSessExpiresSec = max(MIN_SESSION_S, record.session_s)
+        config.mwiConfig.enabled = record.mailbox and self._arrived
+        config.mwiConfig.expirationSec = _MAILBOX_S
         return config
 
 

@@ -3,8 +3,9 @@
 Credentials never get in: the value of every header that carries one is gone before a message is kept. Numbers stay in
 what is kept, because a fault can seldom be found without them; whoever shows it decides.
 
-The library reads at most 4000 bytes of a datagram and writes log lines of at most 4000 characters, so a message that
-is larger is kept as far as the library shows it, and says so (`cut`).
+The library reads at most 4000 bytes of a datagram and writes log lines of at most 4000 characters, its own words
+included, so of a larger message the log shows the beginning only, and that is said (`cut`). An INVITE that has come,
+the largest of all that do, is whole: a callback gives it again.
 """
 
 from __future__ import annotations
@@ -13,9 +14,15 @@ import collections
 import re
 from typing import Final
 
+import msgspec
+
 from agent.gateway.sip_trace import MAX_MESSAGE, MAX_MESSAGES, Message
 
 MAX_BYTES: Final = 256 * 1024
+_LOOK_BACK: Final = 8
+"""The callback follows its log line at once, but for what the library sends in between."""
+_ALIKE: Final = 1000
+"""Characters: request line, Via with its branch, Call-ID."""
 
 _LINE = re.compile(
     r"(?P<way>RX|TX) \d{1,7} bytes (?:Request|Response) msg .{1,200}? (?:from|to) (?P<transport>UDP|TCP|TLS)6? "
@@ -38,16 +45,27 @@ class SipTrace:
         self._messages: collections.deque[Message] = collections.deque()
         self._size = 0
 
-    def take(self, line: str, at_ms: int) -> bool:
-        """Keep the message that a log line of the library holds; false where it holds none."""
+    def take(self, line: str, at_ms: int) -> Message | None:
+        """Keep, and return, the message that a log line of the library holds; None where it holds none."""
         message = read_line(line, at_ms)
         if message is None:
-            return False
+            return None
         self._messages.append(message)
         self._size += len(message.text)
         while len(self._messages) > MAX_MESSAGES or self._size > MAX_BYTES:
             self._size -= len(self._messages.popleft().text)
-        return True
+        return message
+
+    def complete(self, message: str) -> None:
+        """Put a received message, as a callback gives it, in the place of the beginning that the log has of it."""
+        for at in range(len(self._messages) - 1, max(-1, len(self._messages) - 1 - _LOOK_BACK), -1):
+            kept = self._messages[at]
+            if kept.cut and not kept.sent:
+                text = without_secrets(message)[:MAX_MESSAGE]
+                if text.startswith(kept.text[:_ALIKE]):
+                    self._messages[at] = msgspec.structs.replace(kept, text=text, cut=False)
+                    self._size += len(text) - len(kept.text)
+                    return
 
     def messages(self) -> list[Message]:
         """What is kept, oldest first."""
