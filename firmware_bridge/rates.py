@@ -41,7 +41,9 @@ class HostRate:
         self.phase = Phase.SETTLED
         self.fallbacks = 0
         self._wanted = wanted
-        self._probes = (*((wanted,) if wanted != BASE_RATE else ()), *(rate for rate in _KNOWN if rate != wanted))
+        # Twice where the card most likely is: it heard the first word, perhaps, and was too slow to answer.
+        likely = (wanted, wanted) if wanted != BASE_RATE else ()
+        self._probes = (*likely, *(rate for rate in _KNOWN if rate != wanted))
         self._probe = 0
         self._before = self._agreed = BASE_RATE
         self._asking = False

@@ -31,6 +31,7 @@ from agent.gateway.protocol import (
     AccountState,
     CallQuality,
     CallState,
+    CardState,
     Configure,
     Decide,
     End,
@@ -321,6 +322,7 @@ class ConsentingAgent:
         self.hello: Hello | None = None
         self.accounts: dict[str, AccountState] = {}
         self.lines: dict[int, LineState] = {}
+        self.card = CardState(up=False)
         self.calls: dict[str, CallState] = {}
         self.quality: dict[str, CallQuality] = {}
         self.logs: list[Log] = []
@@ -348,11 +350,14 @@ class ConsentingAgent:
                     # What the process before it said of itself is no longer true.
                     self.accounts.clear()
                     self.lines.clear()
+                    self.card = CardState(up=False)
                     self._client.send(self.configuration)
                 case AccountState():
                     self.accounts[record.account] = record
                 case LineState():
                     self.lines[record.line] = record
+                case CardState():
+                    self.card = record
                 case CallState():
                     self._hear_call(record)
                 case CallQuality():
@@ -478,7 +483,7 @@ class Adapter:
     def ready(self) -> Adapter:
         """Wait until both telephones have dial tone to give and both registrations stand."""
         assert self.agent.registered(), (self.agent.accounts, self.story())
-        assert eventually(lambda: self.card.connected and len(self.agent.lines) == 2), self.story()
+        assert self.agent.wait(lambda: self.agent.card.up and len(self.agent.lines) == 2), self.story()
         return self
 
     def dial(self, digits: str, line: int = 0) -> SimulatedPhone:
