@@ -8,7 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from firmware_bridge import g711
 from firmware_bridge import messages as m
@@ -56,6 +56,8 @@ _CALLER_BYTES = 32
 _OUTBOX = 256
 _FRAME_SAMPLES = m.AUDIO_BYTES
 ANSWERED_LOST = 8
+_STATUS_PATIENCE_MS = 1500
+"""The card says how its lines are when a session begins and each second; one that never does is taken as it is."""
 _LATE_SAMPLES = 8000
 """A counter that is further behind is one that began anew."""
 
@@ -72,6 +74,15 @@ _NOT_BEGUN = {
     Status.FAILED: LineTestStatus.ABORTED,
 }
 """What a refused LINE_TEST_START comes to; any other refusal: the card cannot do this test."""
+
+
+class _Rising(Struct):
+    """A card whose session has begun, while it is not known yet which handsets are lifted."""
+
+    lines: int
+    firmware: str
+    unknown: set[int]
+    until_ms: int
 
 
 class LineCard:
@@ -113,6 +124,7 @@ class LineCard:
         self._expected_counter: dict[int, int] = {}
         self._audio_open: set[int] = set()
         self._down_reason: str | None = None
+        self._rising: _Rising | None = None
         self._leaving = False
         self._commands_dropped = 0
         self._commands_refused = 0
@@ -277,6 +289,8 @@ class LineCard:
 
     def woken(self, link: HostLink) -> None:
         """Send what was posted in this session; drop what was meant for an earlier one."""
+        if self._rising is not None and boot_ms() >= self._rising.until_ms:
+            self._rise()
         while self._outbox:
             generation, line, message = self._outbox[0]
             if not link.up or generation != self._generation:
@@ -310,8 +324,10 @@ class LineCard:
             updater.sent(command)
 
     def deadline(self) -> int | None:
-        """When the firmware update has something to do."""
-        return self._updater.deadline()
+        """When there is something to do without a word from the card."""
+        due = self._updater.deadline()
+        rising = self._rising.until_ms if self._rising is not None else None
+        return rising if due is None else due if rising is None else min(due, rising)
 
     def _send(self, link: HostLink, line: int, message: object) -> None:
         """Send what this card can do."""
@@ -361,9 +377,13 @@ class LineCard:
                     why = _NOT_BEGUN.get(event.status, LineTestStatus.UNSUPPORTED)
                     self._emit(LineTested(event.line, LineTest(event.command.tests), why))
             case LinkUp(peer=m.HelloAck() as card):
-                self._down_reason = None
                 self._updater.session(card, boot_ms())
-                self._emit(CardUp(card.lines, card.firmware, link.capabilities))
+                self._rising = _Rising(
+                    card.lines, card.firmware, set(range(min(card.lines, m.MAX_LINES))),
+                    boot_ms() + _STATUS_PATIENCE_MS,
+                )  # fmt: skip
+                if not card.lines:
+                    self._rise()
             case LinkDown(reason=reason, detail=detail):
                 self._down(detail)
                 if reason in _LOSSES and not self._leaving:
@@ -378,7 +398,15 @@ class LineCard:
         elif isinstance(message, m.AudioStop):
             self._audio_open.discard(line)
 
+    def _rise(self) -> None:
+        rising, self._rising = self._rising, None
+        if rising is not None:
+            self._down_reason = None
+            lifted = tuple(line for line in range(rising.lines) if self._off_hook.get(line, False))
+            self._emit(CardUp(rising.lines, rising.firmware, self._link.capabilities, lifted))
+
     def _down(self, reason: str) -> None:
+        self._rising = None
         with self._outbox_lock:
             self._generation += 1
         self._audio_open.clear()
@@ -423,6 +451,8 @@ class LineCard:
 
     def _received(self, received: Received) -> None:
         line, at_ms = received.line, received.at_ms
+        if self._rising is not None and self._first_status(self._rising, line, received.message):
+            return
         match received.message:
             case m.HookEvent(off_hook=off_hook) | m.LineStatus(off_hook=off_hook):
                 if self._off_hook.get(line, False) is not off_hook:
@@ -440,6 +470,18 @@ class LineCard:
                 self._emit(Button(held_ms))
             case _:
                 pass
+
+    def _first_status(self, rising: _Rising, line: int, message: object) -> bool:
+        """Take how a line is when a session begins; false where the message is something else."""
+        if not isinstance(message, (m.HookEvent, m.LineStatus)):
+            return False
+        self._off_hook[line] = message.off_hook
+        if message.off_hook:
+            self._updater.abort("aborted_line_needed")
+        rising.unknown.discard(line)
+        if not rising.unknown:
+            self._rise()
+        return True
 
     def _dump(self, reason: str) -> None:
         if self._on_trace is None:

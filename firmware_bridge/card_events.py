@@ -46,11 +46,12 @@ LAMPS: Final[dict[LampState, tuple[LampColour, LampPattern]]] = {
 
 @dataclass(frozen=True, slots=True)
 class CardUp:
-    """The card answered: all lines are on-hook and idle until an event says otherwise."""
+    """The card answered: all lines are idle, and the handsets of `off_hook` are lifted."""
 
     lines: int
     firmware: str
     capabilities: Capability = field(default=Capability(0), compare=False)
+    off_hook: tuple[int, ...] = ()
 
 
 class CardDown(Struct, frozen=True):

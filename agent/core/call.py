@@ -501,8 +501,8 @@ class Call:
         """The far end has refused to come back from hold."""
         self.held = True
 
-    def wait_for_other(self) -> None:
-        """An incoming call waits for the answer of another call, which has a patience of its own."""
+    def stand_by(self) -> None:
+        """An incoming call waits for what has a patience of its own: another call's answer, or the line card."""
         if self.phase is CallPhase.ASKED:
             self.phase = CallPhase.GRANTED
         self._deadline_ms = None

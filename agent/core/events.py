@@ -21,12 +21,13 @@ from agent.core.update import UpdateProgress
 
 
 class CardUp(Struct, frozen=True):
-    """The line card answered HELLO; every line is idle until an event says otherwise."""
+    """The line card answered HELLO; every line is idle, and the handsets of `off_hook` are lifted."""
 
     lines: int
     firmware: str
     line_test: bool = False
     firmware_update: bool = False
+    off_hook: tuple[int, ...] = ()
 
 
 class CardDown(Struct, frozen=True):

@@ -438,10 +438,8 @@ class FakeGateway:
     def card_up(self) -> None:
         """The line card is back, or has restarted, and tells which handsets are off the hook."""
         self._silence_phones()
-        self._hear(events.CardUp(len(self.phones), "fake", self.can_test, self.can_update))
-        for line, phone in enumerate(self.phones):
-            if phone.off_hook:
-                self._hear(events.OffHook(line))
+        off_hook = tuple(line for line, phone in enumerate(self.phones) if phone.off_hook)
+        self._hear(events.CardUp(len(self.phones), "fake", self.can_test, self.can_update, off_hook))
 
     def tested(self, line: int, ending: LineTestEnding, *measures: Measure) -> None:
         """The card ends the test that it does on `line`. Raises ValueError where it does none."""
@@ -479,13 +477,16 @@ class FakeGateway:
         """The process is told to end."""
         self._hear(Stop())
 
-    def crash(self) -> None:
-        """The process dies and a new one starts: its calls are gone, and the agent has to connect again."""
+    def crash(self, *, card: bool = True) -> None:
+        """The process dies and a new one starts: its calls are gone, and the agent has to connect again.
+
+        `card`: whether the line card answers the new one at once.
+        """
         self._connected = False
         for leg in self._process.legs.values():
             leg.over = True
         self._process = self._begin()
-        self._set_going()
+        self._set_going(card=card)
 
     def _silence_phones(self) -> None:
         for phone in self.phones:
@@ -510,11 +511,12 @@ class FakeGateway:
             uuid.UUID(int=self._random.getrandbits(128)).hex,
         )
 
-    def _set_going(self) -> None:
+    def _set_going(self, *, card: bool = True) -> None:
         self._hear(events.SipReady(self._max_calls, "fake", 5060))
         if self.kept is not None:
             self._hear(self.kept)
-        self.card_up()
+        if card:
+            self.card_up()
 
     def _new_id(self) -> str:
         bits = self._random.getrandbits

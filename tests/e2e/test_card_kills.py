@@ -36,6 +36,16 @@ async def test_a_card_that_dies_in_a_call_ends_it_and_serves_the_next(home) -> N
     await home.all_acknowledged()
 
 
+async def test_a_call_that_comes_while_the_card_starts_rings_as_soon_as_it_is_there(home) -> None:
+    await asyncio.to_thread(home.world.card.kill)
+    await home.sees("the card gone", lambda status: not status["card"]["up"])
+    await home.kari_calls(OWN_NUMBERS[1])
+    await asyncio.to_thread(home.world.card.start)
+    await home.phone_shows(1, "ringing", lambda: home.phone(1).ringing)
+    await home.world.subscribers.tell({"hangup": "all"})
+    await home.phone_shows(1, "silence", lambda: not home.phone(1).ringing)
+
+
 async def test_a_card_that_restarts_while_it_rings_is_silent_when_the_caller_gives_up(home) -> None:
     await home.kari_calls(OWN_NUMBERS[1])
     await home.phone_shows(1, "ringing", lambda: home.phone(1).ringing)

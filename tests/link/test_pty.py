@@ -154,8 +154,10 @@ def test_a_handset_already_lifted_is_reported_when_the_client_starts(pty_card, o
     client = LineCard(pty_card.path, on_event=owner.on_event, on_audio=owner.on_audio)
     client.start()
     try:
-        assert owner.wait_event(Hook(0, off_hook=True))
-        assert owner.events == [UP, Hook(0, off_hook=True)]
+        assert owner.wait(lambda: owner.events)
+        pty_card.phones[0].on_hook()
+        assert owner.wait_event(Hook(0, off_hook=False))
+        assert owner.events == [CardUp(2, "sim-1.0.0", off_hook=(0,)), Hook(0, off_hook=False)]
     finally:
         client.stop()
 
@@ -168,8 +170,8 @@ def test_after_a_restart_of_the_card_hook_is_read_again_and_orders_are_forgotten
     up.open_audio(0)
     assert phone.wait_for(lambda: phone.tone is not None and phone.audio_open, 10)
     pty_card.reset()
-    assert owner.wait_event(Hook(0, off_hook=True), times=2)
-    assert [type(event) for event in owner.events[2:]] == [CardDown, CardUp, Hook]
+    assert owner.wait_event(CardUp(2, "sim-1.0.0", off_hook=(0,)))
+    assert [type(event) for event in owner.events[2:]] == [CardDown, CardUp]
     assert "restarted" in owner.of(CardDown)[0].reason
     assert phone.tone is None
     assert not phone.audio_open

@@ -238,14 +238,14 @@ class Card:
 
     def _heard(self, event: bridge.CardEvent) -> None:
         match event:
-            case bridge.CardUp(lines=lines, firmware=firmware, capabilities=able):
+            case bridge.CardUp(lines=lines, firmware=firmware, capabilities=able, off_hook=off_hook):
                 self._card_lines = min(lines, len(self._audio))
                 self._send_profiles(self._profiles())
                 self._send_gains([line for line in range(self._card_lines) if any(_gain(self._settings, line))])
                 self._post(
                     events.CardUp(
                         self._card_lines, firmware, bridge.Capability.LINE_TEST in able,
-                        bridge.Capability.FIRMWARE_UPDATE in able,
+                        bridge.Capability.FIRMWARE_UPDATE in able, off_hook,
                     )
                 )  # fmt: skip
             case bridge.CardDown(reason=reason):

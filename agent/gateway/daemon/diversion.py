@@ -89,7 +89,7 @@ class Diversion:
             return False
         self._silence(call)
         self._pairs.pair(call, onward)
-        call.wait_for_other()
+        call.stand_by()
         return True
 
     def rings(self, call: Call, lines: Sequence[int]) -> None:

@@ -39,6 +39,9 @@ _NO_SERVICES: Final = ServiceProfile()
 _NOTHING_SET: Final = LineServices()
 WALL_CLOCK_MS: Final = 2 * 3600 * 1000
 """So long is the civil time believed that the agent has told: it may be summer by then."""
+CARD_PATIENCE_MS: Final = 3_000
+"""For so long a card that went, or that a new process has not heard yet, is expected back: it takes a second or two to
+start, and a caller who waits meanwhile is better off than one who is refused."""
 _WARNING_MS: Final = 400
 _LONGEST_WARNING_MS: Final = 5_000
 
@@ -56,6 +59,8 @@ class Exchange:
         self.configuration: Configure | None = None
         self.plan: DialPlan = compile_plan([], sorted(EMERGENCY))
         self.card = CardState(up=False)
+        self.card_due_ms: int | None = None
+        """A card that is away is expected until then; None before the first event."""
         self.line_tests: dict[int, LineTestState] = {}
         """The latest line test of each line."""
         self.update: UpdateState | None = None
@@ -86,6 +91,8 @@ class Exchange:
         """Start handling an event that happened at `now`."""
         self.now = now
         self._actions = []
+        if self.card_due_ms is None:
+            self.expect_card()
 
     def act(self, *actions: Action) -> None:
         """Decide on these actions, in this order."""
@@ -99,6 +106,15 @@ class Exchange:
         """Publish a log line. `detail` holds no full number and no secret."""
         record = Log(level=level, event=event, at_ms=self.now, line=line, call_id=call_id, detail=detail[:1000])
         self.act(Publish(record))
+
+    def expect_card(self) -> None:
+        """The card is away, since now."""
+        self.card_due_ms = self.now + CARD_PATIENCE_MS
+
+    @property
+    def card_expected(self) -> bool:
+        """Whether the card is away and may be back in a moment."""
+        return not self.card.up and self.card_due_ms is not None and self.now < self.card_due_ms
 
     # --- questions ---------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from agent.core.call import Call
 from agent.core.events import IncomingInvite
 from agent.core.line import Line
 from agent.core.services import Service
-from agent.core.terms import CallKind, Cause, Direction
+from agent.core.terms import CallKind, Cause, Direction, Party
 from agent.gateway.daemon.call_waiting import CallWaiting
 from agent.gateway.daemon.diversion import Diversion
 from agent.gateway.daemon.exchange import Exchange
@@ -33,6 +33,29 @@ class Incoming:
         self._x = exchange
         self._waiting = waiting
         self._diversion = diversion
+        self._for_card: dict[str, frozenset[int]] = {}
+        """Calls that wait for the card, and their lines."""
+
+    def deadline(self) -> int | None:
+        """When `tick` has something to do."""
+        return self._x.card_due_ms if self._for_card else None
+
+    def tick(self) -> None:
+        """Time has passed."""
+        x = self._x
+        for call_id in list(self._for_card):
+            call = x.calls.get(call_id)
+            if call is None or not call.live:
+                del self._for_card[call_id]
+            elif not x.card_expected:
+                del self._for_card[call_id]
+                x.end(call, Cause.CARD_LOST, Party.SYSTEM, sip_code=_UNAVAILABLE)
+
+    def card_is_back(self) -> None:
+        """The card answers, and it is known which handsets are lifted."""
+        waited, self._for_card = self._for_card, {}
+        for call_id, lines in waited.items():
+            self._place(self._x.calls[call_id], sorted(lines))
 
     def invited(self, invite: IncomingInvite) -> None:
         """An INVITE has arrived: ring every free line of its route, or refuse it."""
@@ -56,7 +79,11 @@ class Incoming:
             x.ring_names[call.call_id] = name
         if not self._turned_away(call, lines, _refused(number, configuration)):
             x.calls[call.call_id] = call
-            self._place(call, sorted(lines))
+            if self._needs_card(lines):
+                call.stand_by()
+                self._for_card[call.call_id] = lines
+            else:
+                self._place(call, sorted(lines))
         x.forget_unrecorded(call.call_id)
 
     def _turned_away(self, call: Call, lines: Collection[int], refused: str) -> bool:
@@ -73,13 +100,17 @@ class Incoming:
             x.turn_away(call, Cause.REFUSED, sip_code=_NOT_FOUND)
         elif not lines:
             x.turn_away(call, Cause.NO_SUCH_NUMBER, sip_code=_NOT_FOUND)
-        elif not x.card.up:
+        elif self._needs_card(lines) and not x.card_expected:
             x.turn_away(call, Cause.CARD_LOST, sip_code=_UNAVAILABLE)
         elif not x.has_slot(emergency=called_back):
             x.turn_away(call, Cause.NO_CALL_SLOT, sip_code=_BUSY)
         else:
             return False
         return True
+
+    def _needs_card(self, lines: Collection[int]) -> bool:
+        """Whether nothing can be done with a call to these lines before the card is there."""
+        return not self._x.card.up and self._diversion.target(sorted(lines), Service.FORWARD_ALL) is None
 
     def _place(self, call: Call, lines: Sequence[int]) -> None:
         """Send it on, ring, or let it wait; busy where nothing of that is possible."""

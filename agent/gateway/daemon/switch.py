@@ -117,6 +117,7 @@ class Switch:
             self._waiting.deadline(),
             self._transfers.deadline(),
             self._diversion.deadline(),
+            self._incoming.deadline(),
             self._services.deadline(),
             self._unlocking.deadline(),
             None if self._finished else self._stop_deadline(),
@@ -329,6 +330,8 @@ class Switch:
         x = self._x
         if isinstance(event, events.CardDown):
             self._lose_card()
+            if x.card.up:
+                x.expect_card()
             x.card = CardState(up=False, reason=event.reason[:1024])
             return
         self._lose_card()
@@ -336,6 +339,9 @@ class Switch:
             up=True, lines=max(0, event.lines), firmware=event.firmware[:128], line_test=event.line_test,
             firmware_update=event.firmware_update,
         )  # fmt: skip
+        for line in event.off_hook:
+            self._hear_line(events.OffHook(line))
+        self._incoming.card_is_back()
 
     def _lose_card(self) -> None:
         """The card has stopped whatever it did: nobody can speak in these calls, and perhaps nobody can end them."""
@@ -411,6 +417,7 @@ class Switch:
         self._waiting.tick()
         self._transfers.tick()
         self._diversion.tick()
+        self._incoming.tick()
         self._services.tick()
         self._unlocking.tick()
         for call in list(x.calls.values()):

@@ -534,10 +534,48 @@ def test_a_lost_card_ends_its_calls_and_leaves_the_registrations(gateway):
 
 def test_no_line_rings_on_a_card_that_is_gone(gateway):
     gateway.card_down()
-    call_id = gateway.incoming("+4722000001")
+    gateway.advance(1_000)
+    waiting = gateway.incoming("+4722000001")
+    gateway.advance(1_999)
+    assert gateway.call(waiting).phase is not CallPhase.ENDED
+    gateway.advance(1)
+    for call_id in (waiting, gateway.incoming("+4722000001")):
+        assert _ended(gateway, call_id) == (Cause.CARD_LOST, Party.SYSTEM)
+        assert gateway.call(call_id).sip_code == 480
 
-    assert _ended(gateway, call_id) == (Cause.CARD_LOST, Party.SYSTEM)
-    assert gateway.call(call_id).sip_code == 480
+
+@pytest.mark.parametrize("go", [FakeGateway.card_down, lambda gateway: gateway.crash(card=False)])
+def test_a_call_that_comes_while_the_card_starts_waits_a_moment_and_rings(gateway, go):
+    go(gateway)
+    gateway.connect()
+    call_id = gateway.incoming("+4722000001")
+    gateway.advance(2_000)
+    assert not gateway.phones[0].ringing
+    assert gateway.call(call_id).ringing_ms is None
+    gateway.card_up()
+    assert gateway.phones[0].ringing
+    gateway.lift()
+    gateway.advance(5_000)
+    assert gateway.call(call_id).phase is CallPhase.ANSWERED
+
+
+def test_a_caller_who_gives_up_while_the_card_starts_rings_nowhere(gateway):
+    gateway.card_down()
+    call_id = gateway.incoming("+4722000001")
+    gateway.peer_hangs_up(call_id)
+    gateway.card_up()
+    assert not gateway.phones[0].ringing
+    gateway.advance(10_000)
+    assert _ended(gateway, call_id) == (Cause.CANCELLED, Party.REMOTE)
+
+
+def test_a_handset_that_lies_beside_the_telephone_takes_no_call_when_the_card_comes(gateway):
+    gateway.lift()
+    gateway.card_down()
+    call_id = gateway.incoming("+4722000001")
+    gateway.card_up()
+    assert gateway.phones[0].tone is Tone.DIAL
+    assert _ended(gateway, call_id) == (Cause.NO_LINE_FREE, Party.SYSTEM)
 
 
 def test_a_configuration_in_mid_call_does_not_disturb_the_call(gateway, configuration):

@@ -630,8 +630,9 @@ class TelephoneMachine(RuleBasedStateMachine):
         return self._switch._features._second
 
     def _held(self, call_id):
-        """Whether a service of ours holds a call that no handset is in."""
-        return self._second.holds(call_id) or self._switch._pairs.holds(call_id)
+        """Whether a call that no handset is in belongs to a service of ours, or waits for the card."""
+        expected = self._switch._incoming._for_card if self._switch._x.card_expected else ()
+        return self._second.holds(call_id) or self._switch._pairs.holds(call_id) or call_id in expected
 
     def _line(self, index: int) -> LineState:
         records = self.gateway._process.switch.records()
