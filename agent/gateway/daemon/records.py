@@ -43,6 +43,8 @@ class Records:
         self._x = exchange
         self._paths = paths
         self._published: dict[_Key, GatewayRecord] = {}
+        self._ended: dict[str, CallState] = {}
+        """The records of ended calls, which stay as they are until the agent has them: that may take weeks."""
         self._lamps = Lamps(exchange)
 
     def all(self) -> list[GatewayRecord]:
@@ -53,7 +55,7 @@ class Records:
             *(line_state(line) for line in x.lines),
             *(LineSettings(line=line, services=one) for line, one in sorted(x.settings.items())),
             *(self._account_state(name, one) for name, one in x.registrations.items()),
-            *(call_state(call) for call in x.calls.values() if call.call_id not in x.released),
+            *(self._call_state(call) for call in x.calls.values() if call.call_id not in x.released),
             *(one for one in map(quality_record, x.calls.values()) if one is not None),
             *x.line_tests.values(),
             *((x.update,) if x.update is not None else ()),
@@ -62,6 +64,15 @@ class Records:
     def _account_state(self, name: str, registration: Registration) -> AccountState:
         return account_state(name, registration, self._paths.alive_ms(name), self._paths.request_ms(name))
 
+    def _call_state(self, call: Call) -> CallState:
+        kept = self._ended.get(call.call_id)
+        if kept is not None:
+            return kept
+        record = call_state(call)
+        if record.phase is CallPhase.ENDED:
+            self._ended[call.call_id] = record
+        return record
+
     def publish_changes(self) -> None:
         """Publish every record that differs from what was published last, and log what it means."""
         seen: set[_Key] = set()
@@ -69,7 +80,7 @@ class Records:
             key = _key(record)
             seen.add(key)
             before = self._published.get(key)
-            if before != record:
+            if before is not record and before != record:
                 self._published[key] = record
                 self._x.act(Publish(record))
                 self._log_change(before, record)
@@ -83,6 +94,8 @@ class Records:
 
     def _forget(self, key: _Key) -> None:
         record = self._published.pop(key)
+        if isinstance(record, CallState):
+            self._ended.pop(record.call_id, None)
         if isinstance(record, LineSettings):
             self._x.act(Publish(LineSettings(line=record.line)))
         if isinstance(record, AccountState):
