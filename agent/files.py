@@ -39,6 +39,16 @@ def write_whole(path: Path, body: bytes, *, mode: int = 0o600, durable: bool = T
         sync_folder(path.parent)
 
 
+def sync_file(path: Path) -> None:
+    """Bring to disk what was written without being durable. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    sync_folder(path.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Bring the folder's names to disk. Raises OSError."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -5,6 +5,7 @@ who has called for help.
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final
@@ -15,7 +16,7 @@ from msgspec import Meta, Struct
 from agent.core.beginning import CRASH_MEMORY_MS, Beginning
 from agent.core.callback import MAX_CALLBACK_S, Helped, after_restart
 from agent.core.registration import MAX_RETRY_AFTER_MS
-from agent.files import write_whole
+from agent.files import sync_file, write_whole
 
 _MAX_STARTS: Final = 32
 _MAX_RESTS: Final = 16
@@ -66,8 +67,16 @@ class Starts:
         self._write(msgspec.structs.replace(self._now, rests=dict(newest)))
 
     def keep_callbacks(self, called_for_help: Helped) -> None:
-        """Note who may be called back by an emergency service: after a restart he still is."""
+        """Note who may be called back by an emergency service: after a restart he still is, and after a power cut.
+
+        The call waits for no disk: a thread brings it there.
+        """
         self._write(msgspec.structs.replace(self._now, called_for_help=dict(called_for_help)))
+        threading.Thread(target=self._sync, name="callbacks-sync", daemon=True).start()
+
+    def _sync(self) -> None:
+        with contextlib.suppress(OSError):
+            sync_file(self._path)
 
     def ended(self) -> None:
         """The process ends in order: nothing has crashed."""
@@ -82,6 +91,6 @@ class Starts:
 
     def _write(self, starts: _Starts) -> None:
         self._now = starts
-        # Not synced: after a power cut it is a cold start whatever the file says, and 112 waits for no disk.
+        # Not synced here: after a power cut it is a cold start whatever it says of starts, and 112 waits for no disk.
         with contextlib.suppress(OSError):
             write_whole(self._path, msgspec.json.encode(starts), durable=False)

@@ -1,9 +1,13 @@
 """How a gateway that has just begun knows what came before it."""
 
+import queue
+import threading
+
 import pytest
 
 from agent.core.beginning import CRASH_MEMORY_MS, Beginning
 from agent.core.registration import HURRY_MS, MAX_DELAY_MS
+from agent.gateway.daemon import starts as module
 from agent.gateway.daemon.starts import Starts
 
 
@@ -68,6 +72,21 @@ def test_who_has_called_for_help_may_be_called_back_after_a_restart_and_after_a_
     assert Starts(tmp_path).begin("boot b", 77).called_for_help == {0: 77, 1: 77}, "nobody knows for how long"
     starts.keep_callbacks({})
     assert Starts(tmp_path).begin("boot c", 10).called_for_help == {}
+
+
+def test_who_has_called_for_help_comes_to_the_disk_at_once_and_no_call_waits_for_that(tmp_path, monkeypatch):
+    disk_works, synced = threading.Event(), queue.Queue()
+
+    def sync(path):
+        assert disk_works.wait(10)
+        synced.put(path.read_bytes())
+
+    monkeypatch.setattr(module, "sync_file", sync)
+    starts = Starts(tmp_path)
+    starts.begin("boot a", 1000)
+    starts.keep_callbacks({1: None})
+    disk_works.set()
+    assert b'"called_for_help":{"1":null}' in synced.get(timeout=10)
 
 
 def test_only_a_cold_start_is_spread_and_only_crash_after_crash_waits_longer():
