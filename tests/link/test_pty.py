@@ -124,11 +124,13 @@ def test_speech_flows_both_ways_one_frame_for_each(up, pty_card, owner):
     heard = b"".join(decode_alaw(frame) for frame in owner.audio[1][50:90])
     assert level_dbm0(heard, 1000) == pytest.approx(-10, abs=0.5)
     stats = up.stats()
-    assert stats.audio_lost == stats.audio_dropped == stats.crc_errors == 0
+    assert stats.crc_errors == 0
     received, sent = phone.frames
     assert sent >= 100
-    assert stats.audio_out <= stats.audio_in <= sent
-    assert len(owner.audio[1]) - received <= 2
+    # A machine that is too slow for a moment loses some, and counts them.
+    assert stats.audio_in + stats.audio_lost <= sent
+    assert stats.audio_out + stats.audio_dropped <= stats.audio_in + stats.audio_lost
+    assert len(owner.audio[1]) - received <= 2 + stats.audio_dropped
 
 
 def test_both_lines_speak_at_once(up, pty_card, owner):
