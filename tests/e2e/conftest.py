@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import json
 import shutil
 import signal
+import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -346,7 +348,16 @@ class Household:
         card = "\n".join(
             f"{entry.at_ms} line {entry.line}: {entry.what}" for entry in self.world.card.transcript[-_TAIL_LINES:]
         )
-        return "\n".join([*parts, "--- said", spoken, "--- card", card])
+        return "\n".join([*parts, "--- said", spoken, "--- card", card, "--- page", self._page()])
+
+    def _page(self) -> str:
+        """What the page says of lines and calls, quality included; asked without the test's loop, which has failed."""
+        try:
+            with urllib.request.urlopen(f"{self.world.scene.page}api/status.json", timeout=3) as answer:
+                status = json.load(answer)
+        except (OSError, ValueError) as error:
+            return str(error)
+        return json.dumps({name: status[name] for name in ("lines", "calls", "accounts")})
 
 
 def leftovers(folder: Path) -> list[str]:
