@@ -34,7 +34,7 @@ from firmware_bridge.messages import ToneProgram, ToneSegment
 from firmware_bridge.reference import ReferenceCard
 from firmware_bridge.simulator.ear import which_tone
 from firmware_bridge.simulator.interface import Phone
-from firmware_bridge.tonemeter import find
+from firmware_bridge.tonemeter import find, level_dbm0
 
 PATIENCE_S = 30.0
 """Longer than the adapter waits for an operator that has fallen silent (15 s): then it tries again by itself."""
@@ -44,6 +44,11 @@ T = TypeVar("T")
 HEARD_DBM0 = -30.0
 """Louder than this is heard, and nothing else on these lines is."""
 BRISK = Manners(answer_ms=250, tone_ms=600)
+_FAR_TONE_MS = 5_000
+"""So far back the tone behind an answer is looked for."""
+_BEGINNINGS = ("off-hook", "speech begins")
+_WINDOW_BYTES = 2 * 8 * 200
+"""200 ms of sound."""
 SILENCE_DBM0 = -50.0
 _CLOCKS_MS = 300
 """What two processes on a busy machine may see apart."""
@@ -143,10 +148,25 @@ class Household:
     async def hears_tone(self, line: int, tone: Tone, within_s: float = PATIENCE_S) -> None:
         """Wait until somebody with the handset at his ear knows the tone, by rhythm and frequencies alone."""
         phone = self.phone(line)
-        if not await asyncio.to_thread(
-            phone.wait_to_hear, lambda: which_tone(phone.recording(), self.programs) == tone, within_s
-        ):
-            pytest.fail(f"within {within_s:g} s not heard on telephone {line + 1}: the {tone} tone", pytrace=False)
+        await self.phone_hears(
+            line, f"the {tone} tone", lambda: which_tone(phone.recording(), self.programs) == tone, within_s
+        )
+
+    async def phone_hears(self, line: int, what: str, check: Callable[[], bool], within_s: float = PATIENCE_S) -> None:
+        """The same as `phone_shows` for what takes long to tell."""
+        if not await asyncio.to_thread(self.phone(line).wait_to_hear, check, within_s):
+            pytest.fail(f"within {within_s:g} s not heard on telephone {line + 1}: {what}", pytrace=False)
+
+    def far_tone_heard(self, line: int) -> bool:
+        """Whether the far end's tone has been heard in this call: it sounds for a moment only, and we may look late."""
+        last = [one for one in self.world.card.transcript if one.line == line and one.what in _BEGINNINGS][-1:]
+        if not last or last[0].what == "off-hook":
+            return False
+        pcm = self.phone(line).recording(min(boot_ms() - last[0].at_ms, _FAR_TONE_MS))
+        return any(
+            level_dbm0(pcm[at : at + _WINDOW_BYTES], FAR_TONE_HZ) > HEARD_DBM0
+            for at in range(len(pcm) - _WINDOW_BYTES, -1, -_WINDOW_BYTES // 2)
+        )
 
     @contextlib.contextmanager
     def listening(self, line: int) -> Iterator[bytearray]:
@@ -204,7 +224,7 @@ class Household:
         """An answered call: the far end's tone is heard, then the own voice from there."""
         phone = self.phone(line)
         await self.phone_shows(line, "answer", lambda: phone.audio_open, within_s)
-        await self.phone_shows(line, "the far end's tone", lambda: phone.hears(FAR_TONE_HZ, 200) > HEARD_DBM0, within_s)
+        await self.phone_hears(line, "the far end's tone", lambda: self.far_tone_heard(line), within_s)
         await self.echo(line)
 
     async def still_speaks(self, line: int) -> None:

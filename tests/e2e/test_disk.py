@@ -15,13 +15,12 @@ import pytest
 import pytest_asyncio
 
 from agent.core.terms import CallKind, Cause, Direction, Tone
-from agent.lab.scene import FAR_TONE_HZ, OWN_NUMBERS, SWEDEN_DIALLED
+from agent.lab.scene import OWN_NUMBERS, SWEDEN_DIALLED
 from agent.store.room import BALLAST
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 
 DISK_KB = 6_000
-HEARD_DBM0 = -30.0
 RECOVERY_S = 40.0
 
 
@@ -58,10 +57,8 @@ async def try_to_call(home) -> bool:
     """Dial abroad; whether somebody answers. Otherwise the congestion tone is heard. The handset is down again."""
     await home.lift_for_dial_tone(0)
     home.phone(0).dial(SWEDEN_DIALLED, 40, 40)
-    await home.phone_shows(
-        0,
-        "an answer or the congestion tone",
-        lambda: home.phone(0).hears(FAR_TONE_HZ, 200) > HEARD_DBM0 or home.plays(0, Tone.CONGESTION),
+    await home.phone_hears(
+        0, "an answer or the congestion tone", lambda: home.far_tone_heard(0) or home.plays(0, Tone.CONGESTION)
     )
     answered = not home.plays(0, Tone.CONGESTION)
     if answered:

@@ -48,6 +48,8 @@ from firmware_bridge.simulator import PtyCard, SimulatedPhone
 HERE = Path(__file__).resolve().parent
 DOMAIN = "peers.example"
 PATIENCE_S = 10.0
+_START_S = 30.0
+"""For a gateway that has just been started to be found by its agent and to register, on a busy machine."""
 TONE_HZ = 425
 """Dial, ringback, busy and congestion tone in Norway."""
 _POLL_S = 0.02
@@ -482,7 +484,7 @@ class Adapter:
 
     def ready(self) -> Adapter:
         """Wait until both telephones have dial tone to give and both registrations stand."""
-        assert self.agent.registered(), (self.agent.accounts, self.story())
+        assert self.agent.registered(_START_S), (self.agent.accounts, self.story())
         assert self.agent.wait(lambda: self.agent.card.up and len(self.agent.lines) == 2), self.story()
         return self
 
