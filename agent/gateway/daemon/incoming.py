@@ -110,7 +110,10 @@ class Incoming:
 
     def _needs_card(self, lines: Collection[int]) -> bool:
         """Whether nothing can be done with a call to these lines before the card is there."""
-        return not self._x.card.up and self._diversion.target(sorted(lines), Service.FORWARD_ALL) is None
+        x = self._x
+        called_back = any(x.awaits_callback(index) for index in lines)
+        sent_on = not called_back and self._diversion.target(sorted(lines), Service.FORWARD_ALL) is not None
+        return not x.card.up and not sent_on
 
     def _place(self, call: Call, lines: Sequence[int]) -> None:
         """Send it on, ring, or let it wait; busy where nothing of that is possible."""

@@ -9,7 +9,7 @@ import pytest
 
 from agent.core.announcement import Announcement
 from agent.core.services import LineServices
-from agent.core.terms import CallKind, CallPhase, Cause, LineProfile, LineService, NetworkChange, Party, Tone
+from agent.core.terms import CallKind, CallPhase, Cause, Direction, LineProfile, LineService, NetworkChange, Party, Tone
 from agent.gateway.daemon.outgoing import MAX_KEPT
 from agent.gateway.fake import FakeGateway, RegistrarMood
 from agent.gateway.protocol import MAX_UNRELEASED, Configure, Decide, DigitMap, End, Exercise, Log, NetworkNews
@@ -587,6 +587,24 @@ def test_a_callback_is_not_sent_on_when_nobody_lifts_at_once(make_gateway):
     gateway.advance(60_000)
     assert gateway.phones[0].ringing
     assert [leg.user for leg in gateway.legs if leg.outgoing] == ["112"]
+
+
+def test_a_callback_waits_for_a_card_that_starts_where_any_other_call_is_sent_on(make_gateway):
+    gateway = _after_help(make_gateway, forward_all="+4799000001")
+    gateway.card_down()
+    gateway.incoming("+4722000001")
+    gateway.card_up()
+    assert gateway.phones[0].ringing
+    assert [leg.user for leg in gateway.legs if leg.outgoing] == ["112"]
+
+
+def test_a_forwarded_call_needs_no_card(make_gateway):
+    gateway = _set(make_gateway, forward_all="+4799000001")
+    gateway.card_down()
+    gateway.advance(60_000)
+    gateway.incoming("+4722000001")
+    (onward,) = [call for call in gateway.calls() if call.direction is Direction.OUTGOING]
+    assert onward.number == "+4799000001"
 
 
 def test_a_callback_gets_the_slot_that_is_kept_for_emergencies(make_gateway):
