@@ -129,7 +129,7 @@ class _Second(Struct, frozen=True):
 
 
 def _permille(part: int, whole: int) -> int:
-    return min(1000, round(1000 * part / whole)) if whole > 0 else 0
+    return max(0, min(1000, round(1000 * part / whole))) if whole > 0 else 0
 
 
 def _ms(us: float) -> int:

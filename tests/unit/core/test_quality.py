@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import structs
 
@@ -277,6 +277,14 @@ def test_a_far_end_without_rtcp_is_never_accused():
 
 
 @given(st.lists(st.tuples(*[st.integers(0, 1 << 25)] * 6, st.booleans(), st.booleans()), max_size=30))
+@example(
+    # A far end that takes back losses which it had told of the stream before.
+    [(0, 0, sent, reports, far_lost, jitter, False, ends) for sent, reports, far_lost, jitter, ends in [
+        (0, 0, 0, 0, False), (0, 1, 0, 788, False), (236, 2, 236, 33_554_431, True), (34_180, 0, 34_172, 0, True),
+        (0, 1, 0, 639, False), (872, 2, 373_301, 973, True), (0, 1, 379_034, 87, False), (34_524, 0, 743, 0, True),
+        (0, 1, 0, 1051, False), (0, 0, 0, 0, True), (0, 1, 0, 6359, False),
+    ]]
+)  # fmt: skip
 def test_no_counters_of_a_foreign_machine_break_it(steps):
     meter, now = Meter(), ANSWER
     for received, lost, sent, reports, far_lost, jitter, held, ends in steps:
