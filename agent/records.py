@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta, tzinfo
 import msgspec
 
 from agent.clock import Anchor, Moment
-from agent.core.cdr import Basis, Cdr, HeldPack, OpenCall, Price, Quality, Superseded, WorstSpell
+from agent.core.cdr import Basis, Cdr, HeldPack, OpenCall, Price, Quality, Superseded
+from agent.core.media import MediaStats, SpeechStats
 from agent.core.terms import CallKind, Cause, Direction, Party
-from agent.gateway import protocol
-from agent.gateway.protocol import CallSpeech, CallState, CallStats, Decide
+from agent.gateway.protocol import CallState, Decide
 
 
 def rfc3339(at: datetime) -> str:
@@ -198,20 +198,16 @@ def _record(
     )
 
 
-def _worst(spell: protocol.WorstSpell | None) -> WorstSpell | None:
-    return WorstSpell(**msgspec.structs.asdict(spell)) if spell is not None else None
-
-
-def _quality(stats: CallStats | None) -> Quality | None:
+def _quality(stats: MediaStats | None) -> Quality | None:
     if stats is None:
         return None
-    speech = stats.speech or CallSpeech()
+    speech = stats.speech or SpeechStats()
     return Quality(
         codec=stats.codec, rx_packets=stats.rx_packets, tx_packets=stats.tx_packets, rx_lost=stats.rx_lost,
         tx_lost=stats.tx_lost, rx_jitter_ms=stats.rx_jitter_ms, rtt_ms=stats.rtt_ms,
         sent_concealed_ms=10 * speech.to_network.concealed, heard_concealed_ms=10 * speech.to_line.concealed,
         clock_corrections=sum(way.slips + way.inserts for way in (speech.to_network, speech.to_line)),
         rx_discarded=stats.rx_discarded, tx_jitter_ms=stats.tx_jitter_ms, heard_mos_centi=stats.heard_mos_centi,
-        sent_mos_centi=stats.sent_mos_centi, worst=_worst(stats.worst), one_way=stats.one_way,
+        sent_mos_centi=stats.sent_mos_centi, worst=stats.worst, one_way=stats.one_way,
         one_way_ms=stats.one_way_ms, machine=speech.data,
     )  # fmt: skip

@@ -6,18 +6,10 @@ from datetime import datetime
 
 from agent.card_view import SeenTrials
 from agent.clock import Moment
+from agent.core.media import WayFigures
 from agent.core.services import LineServices
 from agent.gateway.card_records import LineTestState, UpdateState
-from agent.gateway.protocol import (
-    AccountState,
-    CallQuality,
-    CardState,
-    Hello,
-    LineSettings,
-    LineState,
-    StunState,
-    WayQuality,
-)
+from agent.gateway.protocol import AccountState, CallQuality, CardState, Hello, LineSettings, LineState, StunState
 from agent.status import snapshot as page
 
 
@@ -99,7 +91,7 @@ def stun_view(state: StunState) -> page.StunView | None:
     return page.StunView(server=state.server, answers=state.answers, outside=state.outside, refusal=state.refusal)
 
 
-def sound_view(way: WayQuality | None) -> page.SoundView | None:
+def sound_view(way: WayFigures | None) -> page.SoundView | None:
     """One direction of a running call as the page shows it."""
     if way is None:
         return None

@@ -16,8 +16,9 @@ from msgspec import Struct
 from agent.core.actions import Answer, HangUp, Hold, Invite, ProbeTarget, Redirect, Reject, Resume, Ringing, SipAction
 from agent.core.announcement import Announcement
 from agent.core.diversion import Diverted
-from agent.core.events import CallOver, MediaStats
-from agent.core.quality import Figures, Way
+from agent.core.events import CallOver
+from agent.core.media import MediaStats, Way
+from agent.core.quality import Figures
 from agent.core.race import Attempt, Race
 from agent.core.redirect import MAX_HOPS
 from agent.core.spoken import at_the_end

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from agent.core.quality import Way
+from agent.core.media import Way, WorstSpell
 from agent.core.terms import CallKind, Cause, Direction, Party
 
 Micro = Annotated[int, Meta(ge=0, le=10**15)]
@@ -66,17 +66,6 @@ class Price(Part, frozen=True, kw_only=True):
     lists: Annotated[list[PriceListUse], Meta(max_length=8)] = []
     """Where the call ran over a change of price list or product: all of them, in order; empty where one priced it."""
     steps: list[Step]
-
-
-class WorstSpell(Part, frozen=True, kw_only=True):
-    """The worst five seconds of a call, `from_ms` after the answer; see `agent.core.quality`."""
-
-    way: Way
-    from_ms: int
-    loss_permille: int
-    jitter_ms: int
-    rtt_ms: int
-    mos_centi: int
 
 
 class Quality(Part, frozen=True, kw_only=True):

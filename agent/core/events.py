@@ -12,7 +12,8 @@ from agent.core.caller import CallerId
 from agent.core.codecs import G711
 from agent.core.diversion import Diverted
 from agent.core.linetest import LineTestEnding, LineTestKind, Measure
-from agent.core.quality import Figures, Spell, Way
+from agent.core.media import MediaStats, Way
+from agent.core.quality import Figures
 from agent.core.redirect import Elsewhere
 from agent.core.terms import NetworkChange
 from agent.core.update import UpdateProgress
@@ -187,59 +188,6 @@ class CallAnswered(Struct, frozen=True):
 
     call_id: str
     at_ms: int
-
-
-class SpeechCounters(Struct, frozen=True):
-    """One direction of a line's speech, in frames of 10 ms.
-
-    `slips` and `inserts` follow the drift of two clocks; `forced` of them, or after a hold-up, fell into speech.
-    `underruns` are gaps, `concealed` the frames that were made up in them or for lost ones.
-    """
-
-    frames: int = 0
-    slips: int = 0
-    inserts: int = 0
-    forced: int = 0
-    underruns: int = 0
-    concealed: int = 0
-
-
-class SpeechStats(Struct, frozen=True):
-    """What happened to a call's speech between line and RTP, in frames of 10 ms.
-
-    `lost`: never came from the card. `data`: a machine's profile or tone took away all that changes the sound.
-    """
-
-    to_sip: SpeechCounters = SpeechCounters()
-    to_card: SpeechCounters = SpeechCounters()
-    lost: int = 0
-    bad_frames: int = 0
-    digits_muted: int = 0
-    data: bool = False
-
-
-class MediaStats(Struct, frozen=True):
-    """RTP statistics of a call, accumulated over its streams; milliseconds and packets."""
-
-    rx_packets: int = 0
-    tx_packets: int = 0
-    rx_lost: int = 0
-    tx_lost: int = 0
-    rx_jitter_ms: int = 0
-    rtt_ms: int = 0
-    codec: str = ""
-    speech: SpeechStats | None = None
-    rx_discarded: int = 0
-    """Packets that came too late to become sound."""
-    tx_jitter_ms: int = 0
-    """What the far end told of ours, as is `tx_lost`."""
-    heard_mos_centi: int = 0
-    """Mean opinion score × 100 over the call, see `agent.core.quality`; 0: not known."""
-    sent_mos_centi: int = 0
-    worst: Spell | None = None
-    one_way: Way | None = None
-    """Which direction was dead for `one_way_ms`, if one was."""
-    one_way_ms: int = 0
 
 
 class CallOver(Struct, frozen=True):

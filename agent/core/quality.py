@@ -10,6 +10,8 @@ from typing import Final
 
 from msgspec import Struct, structs
 
+from agent.core.media import Way, WayFigures, WorstSpell
+
 WINDOW_S: Final = 5
 """The worst spell of a call is looked for among all its stretches of so many seconds."""
 SAMPLE_MS: Final = 1_000
@@ -28,13 +30,6 @@ _HALF_OF_24_BITS: Final = 1 << 23
 _BAD_MOS_CENTI: Final = 310
 _FAIR_MOS_CENTI: Final = 360
 _US_PER_MS: Final = 1000
-
-
-class Way(enum.StrEnum):
-    """A direction of speech, seen from the household."""
-
-    SENT = "sent"
-    HEARD = "heard"
 
 
 class Grade(enum.StrEnum):
@@ -94,31 +89,12 @@ class Counters(Struct, frozen=True):
         return self.lost + self.discarded
 
 
-class WayFigures(Struct, frozen=True):
-    """One direction over some seconds."""
-
-    loss_permille: int
-    jitter_ms: int
-    mos_centi: int
-
-
 class Figures(Struct, frozen=True):
     """A call at this moment; None: not known. `rtt_ms` 0: not known. `sent` is what the far end has told last."""
 
     heard: WayFigures | None = None
     sent: WayFigures | None = None
     rtt_ms: int = 0
-
-
-class Spell(Struct, frozen=True):
-    """The worst `WINDOW_S` seconds of a call; `from_ms` counts from the answer."""
-
-    way: Way
-    from_ms: int
-    loss_permille: int
-    jitter_ms: int
-    rtt_ms: int
-    mos_centi: int
 
 
 class _Second(Struct, frozen=True):
@@ -216,7 +192,7 @@ class Meter:
 
     def __init__(self) -> None:
         self.watch = OneWayWatch()
-        self.worst: Spell | None = None
+        self.worst: WorstSpell | None = None
         self.streams = 0
         """How many streams have ended."""
         self._ended = Counters()
@@ -338,6 +314,6 @@ class Meter:
     def _keep_worst(self, way: Way, figures: WayFigures, from_ms: int) -> None:
         if self.worst is None or figures.mos_centi < self.worst.mos_centi:
             begin = max(0, from_ms - (self._answered_ms or 0))
-            self.worst = Spell(
+            self.worst = WorstSpell(
                 way, begin, figures.loss_permille, figures.jitter_ms, self._rtt_ms(), figures.mos_centi
             )  # fmt: skip

@@ -22,9 +22,9 @@ from agent.core.beginning import Beginning
 from agent.core.callback import MAX_CALLBACK_S, Helped, after_restart
 from agent.core.caller import CallerId, Presentation
 from agent.core.diversion import Diverted
-from agent.core.events import MediaStats
 from agent.core.linetest import LineTestEnding, LineTestKind, Measure
-from agent.core.quality import Figures, Way
+from agent.core.media import MediaStats, Way
+from agent.core.quality import Figures
 from agent.core.redirect import Elsewhere
 from agent.core.services import LineServices
 from agent.core.terms import Tone

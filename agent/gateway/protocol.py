@@ -15,7 +15,7 @@ from msgspec import Meta
 from agent.core.announcement import Language
 from agent.core.callback import MAX_CALLBACK_S
 from agent.core.codecs import G711
-from agent.core.quality import Way
+from agent.core.media import MediaStats, Way, WayFigures
 from agent.core.ranges import MAX_RANGES, MAX_TEXT, parse_ranges
 from agent.core.registration import Status
 from agent.core.services import LineServices, ServiceProfile
@@ -118,65 +118,6 @@ class AccountState(Record, frozen=True, kw_only=True, tag="account"):
     """When a request of the operator last reached us at the registration's contact."""
 
 
-class SpeechWay(Record, frozen=True, kw_only=True):
-    """One direction of a call's speech between line and RTP, in frames of 10 ms; see `events.SpeechCounters`."""
-
-    frames: int = 0
-    slips: int = 0
-    inserts: int = 0
-    forced: int = 0
-    underruns: int = 0
-    concealed: int = 0
-
-
-class CallSpeech(Record, frozen=True, kw_only=True):
-    """What happened to a call's speech between line and RTP. `lost`: frames that never came from the card.
-
-    `data`: a machine's profile, or its tone, took away all that changes the sound.
-    """
-
-    to_network: SpeechWay = SpeechWay()
-    to_line: SpeechWay = SpeechWay()
-    lost: int = 0
-    bad_frames: int = 0
-    digits_muted: int = 0
-    data: bool = False
-
-
-class WorstSpell(Record, frozen=True, kw_only=True):
-    """The worst five seconds of a call, `from_ms` after the answer; see `agent.core.quality`."""
-
-    way: Way
-    from_ms: int
-    loss_permille: int
-    jitter_ms: int
-    rtt_ms: int
-    mos_centi: int
-
-
-class CallStats(Record, frozen=True, kw_only=True):
-    """RTP statistics of a call, both ways; `mos_centi`: mean opinion score × 100, 0 not known.
-
-    `tx_*` is what the far end told; `one_way`: which direction was dead for `one_way_ms`.
-    """
-
-    rx_packets: int = 0
-    tx_packets: int = 0
-    rx_lost: int = 0
-    tx_lost: int = 0
-    rx_jitter_ms: int = 0
-    rtt_ms: int = 0
-    codec: Short = ""
-    speech: CallSpeech | None = None
-    rx_discarded: int = 0
-    tx_jitter_ms: int = 0
-    heard_mos_centi: int = 0
-    sent_mos_centi: int = 0
-    worst: WorstSpell | None = None
-    one_way: Way | None = None
-    one_way_ms: int = 0
-
-
 class CallState(Record, frozen=True, kw_only=True, tag="call"):
     """One call, whole; an ended one stays until `Release`. `number`: the other party, as dialled or as shown."""
 
@@ -209,26 +150,18 @@ class CallState(Record, frozen=True, kw_only=True, tag="call"):
     limit: Short = ""
     """Where `cause` is `limit_reached`: what the granted time of speech came from."""
     sip_code: int = 0
-    stats: CallStats | None = None
+    stats: MediaStats | None = None
     one_way: Way | None = None
     """Which direction of the running call is dead, since `one_way_since_ms`."""
     one_way_since_ms: BootMs | None = None
-
-
-class WayQuality(Record, frozen=True, kw_only=True):
-    """One direction of a running call over the last seconds."""
-
-    loss_permille: int
-    jitter_ms: int
-    mos_centi: int
 
 
 class CallQuality(Record, frozen=True, kw_only=True, tag="quality"):
     """How an answered call sounds at this moment, each second; None: not known. It ends with its call."""
 
     call_id: Short
-    heard: WayQuality | None = None
-    sent: WayQuality | None = None
+    heard: WayFigures | None = None
+    sent: WayFigures | None = None
     """As the far end's last report says."""
     rtt_ms: int = 0
     """0: not known."""

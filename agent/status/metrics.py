@@ -9,7 +9,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from agent.core.advisories import Reached
 from agent.core.cdr import Quality
-from agent.core.quality import Way
+from agent.core.media import Way
 from agent.core.terms import CallPhase, Cause, Direction
 from agent.status.snapshot import FilterStanding, Snapshot
 

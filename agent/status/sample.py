@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from msgspec import structs
 
-from agent.core.quality import Way
+from agent.core.media import Way
 from agent.core.terms import CallKind, CallPhase, Cause, Direction, Tone
 from agent.status.snapshot import (
     AccountView,

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from agent.core.announcement import Announcement
-from agent.core.quality import Way
+from agent.core.media import Way
 from agent.core.terms import CallKind, CallPhase, Cause, Direction, LineProfile, Tone
 
 

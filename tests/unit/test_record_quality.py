@@ -8,15 +8,15 @@ import msgspec
 
 from agent import records
 from agent.clock import Moment
-from agent.core.cdr import Cdr, Quality, WorstSpell
-from agent.core.quality import Way
+from agent.core.cdr import Cdr, Quality
+from agent.core.media import MediaStats, Way, WorstSpell
 from agent.core.terms import CallKind, CallPhase, Cause, Direction, Party
 from agent.gateway import protocol
 
 NOW = Moment("boot", 60_000, datetime(2026, 11, 22, 12, tzinfo=UTC), True)  # type: ignore[misc]
 
 
-def _record(stats: protocol.CallStats | None) -> Cdr:
+def _record(stats: MediaStats | None) -> Cdr:
     state = protocol.CallState(
         call_id="0199a000-0000-7000-8000-000000000001", direction=Direction.OUTGOING, kind=CallKind.ORDINARY,
         phase=CallPhase.ENDED, line=0, account="home", number="+4722334455", own_number="+4721000000", asked_ms=10_000,
@@ -27,10 +27,10 @@ def _record(stats: protocol.CallStats | None) -> Cdr:
 
 
 def test_all_figures_of_the_call_are_kept_and_travel_as_json():
-    stats = protocol.CallStats(
+    stats = MediaStats(
         rx_packets=1000, tx_packets=1500, rx_lost=7, tx_lost=3, rx_jitter_ms=4, rtt_ms=40, codec="PCMA/8000",
         rx_discarded=2, tx_jitter_ms=5, heard_mos_centi=431, sent_mos_centi=428, one_way=Way.HEARD, one_way_ms=5000,
-        worst=protocol.WorstSpell(
+        worst=WorstSpell(
             way=Way.SENT, from_ms=7000, loss_permille=40, jitter_ms=12, rtt_ms=41, mos_centi=380
         ),
     )  # fmt: skip

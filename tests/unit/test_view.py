@@ -16,13 +16,13 @@ from agent import view as view_module
 from agent.calls import LiveCall
 from agent.charging import Charging
 from agent.clock import Moment
-from agent.core.quality import Way
+from agent.core.media import Way, WayFigures
 from agent.core.reconcile import Count, Difference
 from agent.core.registration import Status
 from agent.core.terms import CallKind, CallPhase, Direction
 from agent.data import load_numbering, load_products, load_tones
 from agent.disk_watch import DiskWatch
-from agent.gateway.protocol import AccountState, CallQuality, CallState, CardState, Hello, WayQuality
+from agent.gateway.protocol import AccountState, CallQuality, CallState, CardState, Hello
 from agent.operator.api import FileInfo, Number, OutgoingLine, Registration, SipProfile, Subscription
 from agent.operator.sync import SyncStatus
 from agent.operator.trouble import Trouble
@@ -263,7 +263,7 @@ async def test_a_running_call_sounds_as_the_gateway_last_said_until_it_is_over(s
     stage.calls.live["c"] = LiveCall(state)
     (unknown,) = (await stage.view.snapshot()).calls
     assert (unknown.heard, unknown.sent, unknown.rtt_ms) == (None, None, 0)
-    heard = WayQuality(loss_permille=12, jitter_ms=3, mos_centi=434)
+    heard = WayFigures(loss_permille=12, jitter_ms=3, mos_centi=434)
     stage.gateway.note(CallQuality(call_id="c", heard=heard, rtt_ms=40))
     (call,) = (await stage.view.snapshot()).calls
     assert (call.heard, call.sent, call.rtt_ms) == (SoundView(loss_permille=12, jitter_ms=3, mos_centi=434), None, 40)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from agent.core.events import SpeechStats
+from agent.core.media import SpeechStats
 from agent.core.terms import LineProfile
 from agent.gateway.daemon.announcer import Playback
 from agent.gateway.daemon.buffer_plan import CARD_FRAME, DATA, MEDIA_FRAME, SPEECH
@@ -84,7 +84,7 @@ class LineAudio:
     def stats(self) -> SpeechStats:
         """What happened to the speech since `open`."""
         return SpeechStats(
-            to_sip=self._to_sip.counters, to_card=self._to_card.counters, lost=self._lost,
+            to_network=self._to_sip.counters, to_line=self._to_card.counters, lost=self._lost,
             bad_frames=self._bad_frames, digits_muted=self._digits, data=self._data,
         )  # fmt: skip
 

@@ -6,11 +6,10 @@ from typing import Final
 
 from agent.core import events
 from agent.core.call import Call
-from agent.core.events import MediaStats
-from agent.core.quality import Spell, Way, WayFigures
+from agent.core.media import Way
 from agent.core.terms import CallPhase, Cause, Party
 from agent.gateway.daemon.exchange import Exchange
-from agent.gateway.protocol import CallQuality, CallStats, WayQuality, WorstSpell
+from agent.gateway.protocol import CallQuality
 
 _WORDS: Final = {
     Way.HEARD: "nothing is received from the far end while we send",
@@ -47,33 +46,4 @@ def quality_record(call: Call) -> CallQuality | None:
     if call.phase is not CallPhase.ANSWERED or call.figures is None:
         return None
     figures = call.figures
-    return CallQuality(
-        call_id=call.call_id, heard=_way(figures.heard), sent=_way(figures.sent), rtt_ms=figures.rtt_ms
-    )  # fmt: skip
-
-
-def media_record(stats: MediaStats) -> CallStats:
-    """The RTP statistics of a call that is over, without those of its speech inside the adapter."""
-    return CallStats(
-        rx_packets=stats.rx_packets, tx_packets=stats.tx_packets, rx_lost=stats.rx_lost, tx_lost=stats.tx_lost,
-        rx_jitter_ms=stats.rx_jitter_ms, rtt_ms=stats.rtt_ms, codec=stats.codec[:128], rx_discarded=stats.rx_discarded,
-        tx_jitter_ms=stats.tx_jitter_ms, heard_mos_centi=stats.heard_mos_centi, sent_mos_centi=stats.sent_mos_centi,
-        worst=_spell(stats.worst), one_way=stats.one_way, one_way_ms=stats.one_way_ms,
-    )  # fmt: skip
-
-
-def _way(figures: WayFigures | None) -> WayQuality | None:
-    if figures is None:
-        return None
-    return WayQuality(
-        loss_permille=figures.loss_permille, jitter_ms=figures.jitter_ms, mos_centi=figures.mos_centi
-    )  # fmt: skip
-
-
-def _spell(spell: Spell | None) -> WorstSpell | None:
-    if spell is None:
-        return None
-    return WorstSpell(
-        way=spell.way, from_ms=spell.from_ms, loss_permille=spell.loss_permille, jitter_ms=spell.jitter_ms,
-        rtt_ms=spell.rtt_ms, mos_centi=spell.mos_centi,
-    )  # fmt: skip
+    return CallQuality(call_id=call.call_id, heard=figures.heard, sent=figures.sent, rtt_ms=figures.rtt_ms)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from agent.core.call import Call
-from agent.core.events import MediaStats, SpeechCounters, SpeechStats
 from agent.core.line import Line
 from agent.core.linetest_run import RunPhase
+from agent.core.media import MAX_CODEC, MediaStats
 from agent.core.registration import Registration
 from agent.core.terms import CallPhase
 from agent.core.update import UpdatePhase
@@ -16,18 +16,15 @@ from agent.gateway.daemon.actions import Publish
 from agent.gateway.daemon.exchange import Exchange
 from agent.gateway.daemon.lamps import Lamps
 from agent.gateway.daemon.paths import Paths
-from agent.gateway.daemon.quality import media_record, quality_record
+from agent.gateway.daemon.quality import quality_record
 from agent.gateway.protocol import (
     AccountState,
     CallQuality,
-    CallSpeech,
     CallState,
-    CallStats,
     CardState,
     GatewayRecord,
     LineSettings,
     LineState,
-    SpeechWay,
 )
 
 _SHORT = 128
@@ -43,8 +40,6 @@ class Records:
         self._x = exchange
         self._paths = paths
         self._published: dict[_Key, GatewayRecord] = {}
-        self._ended: dict[str, CallState] = {}
-        """The records of ended calls, which stay as they are until the agent has them: that may take weeks."""
         self._lamps = Lamps(exchange)
 
     def all(self) -> list[GatewayRecord]:
@@ -65,13 +60,11 @@ class Records:
         return account_state(name, registration, self._paths.alive_ms(name), self._paths.request_ms(name))
 
     def _call_state(self, call: Call) -> CallState:
-        kept = self._ended.get(call.call_id)
-        if kept is not None:
-            return kept
-        record = call_state(call)
-        if record.phase is CallPhase.ENDED:
-            self._ended[call.call_id] = record
-        return record
+        published = self._published.get((CallState, call.call_id))
+        if isinstance(published, CallState) and published.phase is CallPhase.ENDED:
+            # It stays as it is until the agent has it, which may take weeks.
+            return published
+        return call_state(call)
 
     def publish_changes(self) -> None:
         """Publish every record that differs from what was published last, and log what it means."""
@@ -94,8 +87,6 @@ class Records:
 
     def _forget(self, key: _Key) -> None:
         record = self._published.pop(key)
-        if isinstance(record, CallState):
-            self._ended.pop(record.call_id, None)
         if isinstance(record, LineSettings):
             self._x.act(Publish(LineSettings(line=record.line)))
         if isinstance(record, AccountState):
@@ -183,23 +174,10 @@ def call_state(call: Call) -> CallState:
     )  # fmt: skip
 
 
-def _stats(stats: MediaStats) -> CallStats:
-    record = media_record(stats)
-    return record if stats.speech is None else msgspec.structs.replace(record, speech=_speech(stats.speech))
-
-
-def _speech(speech: SpeechStats) -> CallSpeech:
-    return CallSpeech(
-        to_network=_way(speech.to_sip), to_line=_way(speech.to_card), lost=speech.lost, bad_frames=speech.bad_frames,
-        digits_muted=speech.digits_muted, data=speech.data,
-    )  # fmt: skip
-
-
-def _way(way: SpeechCounters) -> SpeechWay:
-    return SpeechWay(
-        frames=way.frames, slips=way.slips, inserts=way.inserts, forced=way.forced, underruns=way.underruns,
-        concealed=way.concealed,
-    )  # fmt: skip
+def _stats(stats: MediaStats) -> MediaStats:
+    if len(stats.codec) <= MAX_CODEC:
+        return stats
+    return msgspec.structs.replace(stats, codec=stats.codec[:MAX_CODEC])
 
 
 def _key(record: GatewayRecord) -> _Key:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from agent.core.events import SpeechCounters
+from agent.core.media import SpeechCounters
 from agent.gateway.daemon.buffer_plan import CARD_FRAME_US, SPEECH, BufferPlan
 from agent.gateway.daemon.conceal import SILENT_FRAME, Concealer, blend, is_silent
 

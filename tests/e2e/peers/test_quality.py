@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from agent.core.quality import Way
+from agent.core.media import Way
 from agent.core.terms import CallPhase
 
 pytestmark = [pytest.mark.e2e, pytest.mark.peer("kamailio", "sipp")]

@@ -23,7 +23,8 @@ from agent.core.call import (
     Warn,
     unanswered,
 )
-from agent.core.events import CallOver, MediaStats
+from agent.core.events import CallOver
+from agent.core.media import MediaStats
 from agent.core.terms import CallKind, CallPhase, Cause, Direction, Party, Tone
 
 STATS = MediaStats(rx_packets=7)

@@ -7,16 +7,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from agent.core.quality import (
-    MACHINE_PATIENCE_MS,
-    Counters,
-    Grade,
-    Meter,
-    Way,
-    WayFigures,
-    grade,
-    mos_centi,
-)
+from agent.core.media import Way, WayFigures
+from agent.core.quality import MACHINE_PATIENCE_MS, Counters, Grade, Meter, grade, mos_centi
 
 SECOND = Counters(received=50, received_octets=8000, sent=50, sent_octets=8000)
 ANSWER = 10_000

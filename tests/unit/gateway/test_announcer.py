@@ -177,7 +177,7 @@ def test_a_warning_takes_the_far_ends_place_and_gives_it_back():
     spoken = encode_alaw(far)
     assert heard[14:16] == [WORDS[:80], WORDS[80:]]
     assert all(frame in (spoken[:80], spoken[80:]) for frame in heard[10:14] + heard[16:])
-    assert audio.stats.to_card.underruns == 0
+    assert audio.stats.to_line.underruns == 0
 
 
 def test_hanging_up_ends_a_warning_with_the_call():

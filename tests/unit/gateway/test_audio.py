@@ -78,7 +78,7 @@ def steepest(pcm):
 
 def counters(phone):
     stats = phone.line.stats
-    return stats.to_sip, stats.to_card
+    return stats.to_network, stats.to_line
 
 
 @pytest.fixture
@@ -162,7 +162,7 @@ def test_a_talker_without_pauses_is_cut_softly_when_the_buffer_is_full():
     phone = Telephone()
     spoken = encode_alaw(tone(150, 1000, -10))
     phone.run(60, card_ppm=2000, mouth=lambda n: spoken[80 * (n % 100) : 80 * (n % 100) + 80])
-    way = phone.line.stats.to_sip
+    way = phone.line.stats.to_network
     assert way.forced == way.slips > 0
     pcm = array("h", b"".join(phone.at_sip[10:]))
     assert steepest(pcm) < 2 * steepest(array("h", tone(150, 100, -10)))
@@ -172,7 +172,7 @@ def test_a_late_thread_is_ridden_out_by_the_slack():
     """8 ms late now and then: less than what the buffer begins with."""
     phone = Telephone()
     phone.run(20, media_at=5_000, late=lambda n: 8_000 if n % 50 == 0 else 0, mouth=lambda n: alaw(0x2A))
-    assert phone.line.stats.to_sip.underruns == 0
+    assert phone.line.stats.to_network.underruns == 0
 
 
 def test_a_long_hold_up_is_concealed_and_then_fades_to_silence():
@@ -181,7 +181,7 @@ def test_a_long_hold_up_is_concealed_and_then_fades_to_silence():
     phone.run(
         3, mouth=lambda n: spoken[80 * (n % 100) : 80 * (n % 100) + 80], late=lambda n: 300_000 if n == 100 else 0
     )
-    way = phone.line.stats.to_sip
+    way = phone.line.stats.to_network
     assert way.underruns == 1
     assert 6 <= way.concealed <= 8
     pcm = array("h", b"".join(phone.at_sip))
@@ -194,7 +194,7 @@ def test_a_frame_that_the_card_lost_is_made_up_where_it_was():
     spoken = encode_alaw(tone(400, 1000, -10))
     phone.run(2, mouth=lambda n: None if n == 100 else spoken[80 * (n % 100) : 80 * (n % 100) + 80])
     stats = phone.line.stats
-    assert (stats.lost, stats.to_sip.concealed, stats.to_sip.underruns) == (1, 1, 0)
+    assert (stats.lost, stats.to_network.concealed, stats.to_network.underruns) == (1, 1, 0)
     frames = [pcm[at : at + 160] for pcm in phone.at_sip[10:] for at in (0, 160)]
     assert min(level_dbm0(frame, 400) for frame in frames) > -11.5, "no hole"
 
@@ -220,9 +220,9 @@ def test_the_tone_of_a_fax_machine_ends_all_that_changes_its_sound():
     answer = encode_alaw(tone(2100, 1000, -15))
     phone.run(2, mouth=lambda n: answer[80 * (n % 100) : 80 * (n % 100) + 80])
     assert phone.line.stats.data
-    slips = phone.line.stats.to_sip.slips
+    slips = phone.line.stats.to_network.slips
     phone.run(20, card_ppm=300, mouth=lambda n: SILENT_FRAME)
-    assert phone.line.stats.to_sip.slips == slips
+    assert phone.line.stats.to_network.slips == slips
 
 
 def test_a_machine_at_the_far_end_counts_as_well_and_a_voice_does_not():
@@ -247,7 +247,7 @@ def test_an_odd_frame_from_sip_is_not_played(line, frame):
     for _ in range(10):
         line.media_put(frame)
     assert line.card_frame(SILENT_FRAME) == SILENT_FRAME
-    assert line.stats.to_card.slips == 0
+    assert line.stats.to_line.slips == 0
 
 
 @pytest.mark.parametrize("frame", [b"", bytes(CARD_FRAME - 1), bytes(1000)])
@@ -281,7 +281,7 @@ def test_whatever_the_clocks_do_every_answer_is_a_whole_frame(steps):
         else:
             assert len(audio.card_frame(alaw(0x10) if step == "card" else None)) == CARD_FRAME
     stats = audio.stats
-    for way in (stats.to_sip, stats.to_card):
+    for way in (stats.to_network, stats.to_line):
         assert way.forced <= way.slips + way.inserts
         assert way.concealed <= way.frames
 

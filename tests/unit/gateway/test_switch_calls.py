@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from agent.core.events import MediaStats, SpeechCounters, SpeechStats
+from agent.core.media import MediaStats, SpeechCounters, SpeechStats
 from agent.core.terms import CallPhase, Cause, Lamp, LineProfile, Party, Tone
 from agent.gateway.fake import FakeGateway, RegistrarMood
 from agent.gateway.protocol import (
@@ -719,7 +719,7 @@ def test_a_call_in_which_a_machine_answers_hears_no_warning_tone_and_the_next_on
 
 
 def test_the_calls_record_tells_what_happened_to_its_speech(make_gateway):
-    speech = SpeechStats(to_sip=SpeechCounters(frames=500, slips=1), to_card=SpeechCounters(concealed=2), lost=1)
+    speech = SpeechStats(to_network=SpeechCounters(frames=500, slips=1), to_line=SpeechCounters(concealed=2), lost=1)
     gateway = make_gateway()
     gateway.stats = MediaStats(rx_packets=7, speech=speech)
     call_id = _granted(gateway)

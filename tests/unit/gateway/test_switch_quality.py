@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from msgspec import structs
 
-from agent.core.quality import Figures, Spell, Way, WayFigures
+from agent.core.media import Way, WayFigures, WorstSpell
+from agent.core.quality import Figures
 from agent.gateway.fake import FakeGateway
-from agent.gateway.protocol import CallQuality, Decide, Log, WayQuality, WorstSpell
+from agent.gateway.protocol import CallQuality, Decide, Log
 
 FIGURES = Figures(WayFigures(12, 3, 434), WayFigures(0, 2, 438), 41)
 
@@ -28,8 +29,8 @@ def test_figures_go_to_the_agent_as_a_record_of_their_own(gateway):
     gateway.sounds(call, FIGURES)
     assert gateway.records == [
         CallQuality(
-            call_id=call, heard=WayQuality(loss_permille=12, jitter_ms=3, mos_centi=434),
-            sent=WayQuality(loss_permille=0, jitter_ms=2, mos_centi=438), rtt_ms=41,
+            call_id=call, heard=WayFigures(loss_permille=12, jitter_ms=3, mos_centi=434),
+            sent=WayFigures(loss_permille=0, jitter_ms=2, mos_centi=438), rtt_ms=41,
         )
     ]  # fmt: skip
 
@@ -88,7 +89,7 @@ def test_nobodys_figures_are_nobodys(gateway):
 def test_the_whole_is_told_with_the_end_of_the_call(gateway):
     gateway.stats = structs.replace(
         gateway.stats, heard_mos_centi=431, sent_mos_centi=420, rx_discarded=2, tx_jitter_ms=4, one_way=Way.SENT,
-        one_way_ms=4000, worst=Spell(Way.HEARD, 7000, 40, 12, 41, 380),
+        one_way_ms=4000, worst=WorstSpell(Way.HEARD, 7000, 40, 12, 41, 380),
     )  # fmt: skip
     call = _answered(gateway)
     gateway.peer_hangs_up(call)

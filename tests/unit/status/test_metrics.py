@@ -5,7 +5,7 @@ import re
 from prometheus_client.parser import text_string_to_metric_families
 
 from agent.core.cdr import Quality
-from agent.core.quality import Way
+from agent.core.media import Way
 from agent.core.terms import Cause, Direction
 from agent.status.metrics import Metrics
 from agent.status.sample import healthy_snapshot, sample_snapshot

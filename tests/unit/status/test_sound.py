@@ -7,7 +7,7 @@ import re
 import pytest
 from msgspec import structs
 
-from agent.core.quality import Way
+from agent.core.media import Way
 from agent.core.terms import LineProfile
 from agent.status.masking import masked
 from agent.status.sample import sample_snapshot

@@ -10,8 +10,8 @@ from typing import Protocol
 import pjsua2 as pj
 from msgspec import Struct, structs
 
-from agent.core.events import MediaStats, SpeechStats
 from agent.core.foreign_text import phrase
+from agent.core.media import MediaStats, SpeechStats
 from agent.core.quality import Figures
 from agent.core.redirect import Elsewhere
 from agent.gateway.daemon.sip.guard import guarded

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import pjsua2 as pj
 
-from agent.core.events import SpeechStats
+from agent.core.media import SpeechStats
 from agent.gateway.daemon.sip.guard import guarded
 from agent.gateway.daemon.sip.native import SipError
 

@@ -8,7 +8,8 @@ from typing import Final, Protocol
 import pjsua2 as pj
 
 from agent.core import events
-from agent.core.quality import MACHINE_PATIENCE_MS, PATIENCE_MS, SAMPLE_MS, Counters, Figures, Meter, Way
+from agent.core.media import MediaStats, Way
+from agent.core.quality import MACHINE_PATIENCE_MS, PATIENCE_MS, SAMPLE_MS, Counters, Figures, Meter
 from agent.core.silence import ReceiveWatch
 from agent.gateway.daemon.sip import rtp_stat
 
@@ -83,12 +84,12 @@ class CallMedia:
         self.silent_ms = self._receive.look(counters.received + counters.reports, now, held=held)
         return self.meter.sample(counters, now, held=held, patience_ms=patience)
 
-    def stats(self) -> events.MediaStats | None:
+    def stats(self) -> MediaStats | None:
         """Statistics of all streams that have ended; None where the call never had one."""
         if not self.meter.streams:
             return None
         totals, watch = self.meter.totals, self.meter.watch
-        return events.MediaStats(
+        return MediaStats(
             rx_packets=totals.received, tx_packets=totals.sent, rx_lost=totals.lost, tx_lost=totals.far_lost,
             rx_jitter_ms=self._rx_jitter_ms, rtt_ms=self._rtt_ms, codec=self.codec,
             rx_discarded=totals.discarded, tx_jitter_ms=totals.far_jitter_us // _US_PER_MS,
