@@ -13,7 +13,7 @@ from agent.core.line import Line
 from agent.core.services import Service
 from agent.core.terms import CallKind, Cause, Direction, Party
 from agent.gateway.daemon.call_waiting import CallWaiting
-from agent.gateway.daemon.diversion import Diversion
+from agent.gateway.daemon.diversion import Diversion, Target
 from agent.gateway.daemon.exchange import Exchange
 from agent.gateway.daemon.outgoing import MAX_KEPT
 from agent.gateway.protocol import MAX_UNRELEASED, Configure, Route
@@ -110,17 +110,20 @@ class Incoming:
 
     def _needs_card(self, lines: Collection[int]) -> bool:
         """Whether nothing can be done with a call to these lines before the card is there."""
-        x = self._x
-        called_back = any(x.awaits_callback(index) for index in lines)
-        sent_on = not called_back and self._diversion.target(sorted(lines), Service.FORWARD_ALL) is not None
-        return not x.card.up and not sent_on
+        return not self._x.card.up and self._sent_on_at_once(sorted(lines)) is None
+
+    def _sent_on_at_once(self, lines: Sequence[int]) -> Target | None:
+        """Where a call to these lines goes before any of them rings; whoever has called for help is reached himself."""
+        if any(self._x.awaits_callback(index) for index in lines):
+            return None
+        return self._diversion.target(lines, Service.FORWARD_ALL)
 
     def _place(self, call: Call, lines: Sequence[int]) -> None:
         """Send it on, ring, or let it wait; busy where nothing of that is possible."""
         x = self._x
         configuration = x.configuration
         called_back = [index for index in lines if x.awaits_callback(index)]
-        at_once = None if called_back else self._diversion.target(lines, Service.FORWARD_ALL)
+        at_once = self._sent_on_at_once(lines)
         if configuration is None or (at_once is not None and self._diversion.send_on(call, at_once)):
             return
         # Where all of them forward and that has failed, the telephones ring: better than nobody.
