@@ -26,7 +26,7 @@ from agent.gateway.recording import read_recording
 from agent.lab.process import Message
 from agent.lab.scene import FAR_TONE_HZ, NEAR_TONE_HZ, Manners
 from agent.lab.world import World
-from agent.paths import data_dir
+from agent.paths import data_dir, kept_configuration
 from agent.store.records import UsageRow
 from agent.store.store import Store
 from firmware_bridge.g711 import decode_alaw
@@ -329,6 +329,23 @@ class Household:
             yield
         finally:
             self.world.agent.let_go()
+
+    @contextlib.asynccontextmanager
+    async def misconfigured_agent(self) -> AsyncIterator[None]:
+        """The agent's configuration is broken and no good one is kept: it ends with code 2 as often as it starts."""
+        file = self.world.scene.agent_config
+        good = file.read_text()
+        kept = self.world.scene.agent_folder / kept_configuration().name
+        assert kept.exists()
+        file.write_text(good.replace("[operator]", "[operator"))
+        kept.unlink()
+        words = self.mark()
+        self.world.agent.signal(signal.SIGKILL)
+        await self.agent_ends(words, "exit code 2")
+        try:
+            yield
+        finally:
+            file.write_text(good)
 
     async def reload(self) -> None:
         """Tell the agent to read its configuration again, and with it the operator's word."""

@@ -19,7 +19,6 @@ from agent.clock import wall
 from agent.core.announcement import Announcement, Language
 from agent.core.terms import CallKind, Cause, Tone
 from agent.lab.scene import OWN_NUMBERS, SWEDEN_DIALLED
-from agent.paths import kept_configuration
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 
@@ -77,17 +76,8 @@ async def an_agent_that_neither_reads_nor_answers(home):
 
 @trouble
 async def a_configuration_that_cannot_be_used(home):
-    file = home.world.scene.agent_config
-    good = file.read_text()
-    file.write_text(good.replace("[operator]", "[operator"))
-    (home.world.scene.agent_folder / kept_configuration().name).unlink()
-    words = home.mark()
-    home.world.agent.signal(signal.SIGKILL)
-    await home.agent_ends(words, "exit code 2")
-    try:
+    async with home.misconfigured_agent():
         yield
-    finally:
-        file.write_text(good)
 
 
 @trouble

@@ -12,7 +12,6 @@ import pytest
 
 from agent.core.terms import CallKind, Cause, Direction, Tone
 from agent.lab.scene import OWN_NUMBERS, SWEDEN_DIALLED
-from agent.paths import kept_configuration
 from agent.store.folder import DATABASE
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
@@ -39,20 +38,9 @@ async def gone(home) -> AsyncIterator[None]:
 
 @contextlib.asynccontextmanager
 async def misconfigured(home) -> AsyncIterator[None]:
-    """Its configuration is broken and no good one is kept: it ends with code 2 as often as it is started."""
-    file = home.world.scene.agent_config
-    good = file.read_text()
-    kept = home.world.scene.agent_folder / kept_configuration().name
-    assert kept.exists()
-    file.write_text(good.replace("[operator]", "[operator"))
-    kept.unlink()
-    words = home.mark()
-    home.world.agent.signal(signal.SIGKILL)
-    await home.agent_ends(words, "exit code 2")
-    try:
+    """Its configuration is broken."""
+    async with home.misconfigured_agent():
         yield
-    finally:
-        file.write_text(good)
 
 
 @pytest.mark.parametrize("away", [stopped, gone, misconfigured])

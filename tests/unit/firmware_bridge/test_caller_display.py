@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import threading
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firmware_bridge import messages as m
 from firmware_bridge.caller_id import Absence, Caller, CallerIdError, call_setup, dtmf, message_waiting, read_dtmf
-from firmware_bridge.link_events import Answered, AudioReceived, Received
-from firmware_bridge.session import HostLink
-from firmware_bridge.simulator import SimulatedCard, SimulatedPhone
+from firmware_bridge.link_events import AudioReceived
 from firmware_bridge.simulator.display import Display
-from firmware_bridge.simulator.player import TICK_MS
 from firmware_bridge.tonemeter import level_dbm0
 from firmware_bridge.v23 import Modem, demodulate
 from firmware_bridge.vocabulary import CidPlacement, CidStandard, DoneResult, PolarityMode, Status, VmwiMode
+from tests.unit.firmware_bridge.card_bench import CardBench
 
 KARI = Caller("22334455", "Kari Nordmann", "11291830")
 PUBLISHED = bytes.fromhex("80 20 01 08 3033323430393032 07 08 4A4F484E20444F45 02 0A 38303035353531323132 84")
@@ -25,41 +21,13 @@ PUBLISHED = bytes.fromhex("80 20 01 08 3033323430393032 07 08 4A4F484E20444F45 0
 RING = m.RingStart((1000, 4000))
 
 
-class Bench:
-    """A host link and a card joined without delay; `run` lets time pass in ticks of 10 ms."""
+class Bench(CardBench):
+    """With one telephone that is called."""
 
     def __init__(self):
-        self.card = SimulatedCard(2, boot_id=5)
-        self.host = HostLink(session=1, software="test")
-        self.phone, self.other = [SimulatedPhone(line, threading.Condition()) for line in self.card.lines]
+        super().__init__()
+        self.phone, self.other = self.phones
         self.line = self.card.lines[0]
-        self.now = 0
-        self.seen = []
-        self.card.start(0)
-        self.host.start(0)
-        self.run(20)
-
-    def run(self, ms):
-        for _ in range(ms // TICK_MS):
-            self.card.tick(self.now)
-            self.exchange()
-            self.now += TICK_MS
-
-    def exchange(self):
-        for _ in range(4):
-            self.card.receive(self.host.data_to_send(self.now), self.now)
-            self.host.receive(self.card.data_to_send(self.now), self.now)
-            self.host.on_timer(self.now)
-            while (event := self.host.next_event()) is not None:
-                self.seen.append(event)
-
-    def order(self, message):
-        self.host.send(message, 0)
-        self.exchange()
-        return [one.status for one in self.seen if isinstance(one, Answered) and one.command is message][-1]
-
-    def told(self, kind):
-        return [one.message for one in self.seen if isinstance(one, Received) and isinstance(one.message, kind)]
 
     def ends(self):
         return [one.result for one in self.told(m.CidDoneEvent)]

@@ -2,56 +2,22 @@
 
 from __future__ import annotations
 
-import threading
-
 import pytest
 
 from firmware_bridge import messages as m
-from firmware_bridge.link_events import Answered, Received
-from firmware_bridge.session import HostLink
-from firmware_bridge.simulator import LOOPS, Loop, SimulatedCard, SimulatedPhone
+from firmware_bridge.simulator import LOOPS, Loop
 from firmware_bridge.vocabulary import Capability, LineTest, LineTestStatus, Status, Unit
+from tests.unit.firmware_bridge.card_bench import CardBench
 
 
-class Bench:
-    """A host link and a card joined without delay; `run` lets time pass in ticks of 10 ms."""
+class Bench(CardBench):
+    """With a technician."""
 
     def __init__(self, **card):
-        self.card = SimulatedCard(2, boot_id=5, **card)
-        self.host = HostLink(session=1, software="test")
-        self.phones = [SimulatedPhone(line, threading.Condition()) for line in self.card.lines]
-        self.now = 0
-        self.seen = []
-        self.card.start(0)
-        self.host.start(0)
-        self.run(30)
-
-    def run(self, ms):
-        for _ in range(ms // 10):
-            self.card.tick(self.now)
-            self.exchange()
-            self.now += 10
-
-    def exchange(self):
-        for _ in range(4):
-            self.card.receive(self.host.data_to_send(self.now), self.now)
-            self.host.receive(self.card.data_to_send(self.now), self.now)
-            self.host.on_timer(self.now)
-            while (event := self.host.next_event()) is not None:
-                self.seen.append(event)
-
-    def order(self, message, line=0):
-        self.host.send(message, line)
-        self.exchange()
-        [status] = [one.status for one in self.seen if isinstance(one, Answered) and one.command is message][-1:]
-        return status
+        super().__init__(30, **card)
 
     def results(self):
-        return [
-            one.message
-            for one in self.seen
-            if isinstance(one, Received) and isinstance(one.message, m.LineTestResultEvent)
-        ]
+        return self.told(m.LineTestResultEvent)
 
     def measure(self, test, loop):
         self.phones[0].wire(loop)

@@ -1,65 +1,39 @@
 """The simulated card in memory, on a clock of its own: ringing, tones, lease, strictness."""
 
-import threading
-
 import pytest
 
 from firmware_bridge import messages as m
 from firmware_bridge.framing import Decoder, Frame, encode_frame
 from firmware_bridge.g711 import decode_alaw
-from firmware_bridge.link_events import Answered, AudioReceived, Received
-from firmware_bridge.session import HostLink
-from firmware_bridge.simulator import SimulatedCard, SimulatedPhone
+from firmware_bridge.link_events import AudioReceived, Received
+from firmware_bridge.simulator import SimulatedCard
 from firmware_bridge.tonemeter import level_dbm0
 from firmware_bridge.vocabulary import AudioFlag, Kind, LineTest, ResetMode, Status
+from tests.unit.firmware_bridge.card_bench import CardBench
 
 DIAL = m.ToneStart(m.ToneProgram(-10, (m.ToneSegment((425,), 0),)))
 BUSY = m.ToneProgram(-10, (m.ToneSegment((425,), 250), m.ToneSegment((), 250)))
 
 
-class Bench:
-    """A host link and a card joined without delay; `run` lets time pass in ticks of 10 ms."""
+class Bench(CardBench):
+    """With a host that may be dead, and that says again what it hears."""
 
     def __init__(self):
         self.transcript = []
-        self.card = SimulatedCard(2, boot_id=5, note=lambda now, line, what: self.transcript.append((line, what)))
-        self.host = HostLink(session=1, software="test")
-        self.phones = [SimulatedPhone(line, threading.Condition()) for line in self.card.lines]
-        self.now = 0
-        self.seen = []
         self.host_alive = True
         self.echo = True
-        self.card.start(0)
-        self.host.start(0)
-        self.run(20)
+        super().__init__(note=lambda now, line, what: self.transcript.append((line, what)))
 
-    def run(self, ms):
-        for _ in range(ms // 10):
-            self.card.tick(self.now)
-            self._exchange()
-            self.now += 10
+    def exchange(self):
+        if self.host_alive:
+            super().exchange()
+        else:
+            self.card.data_to_send(self.now)
 
-    def order(self, message, line=0):
-        self.host.send(message, line)
-        self._exchange()
-        (status,) = [e.status for e in self.seen if isinstance(e, Answered) and e.command is message][-1:]
-        return status
-
-    def messages(self, kind):
-        return [e.message for e in self.seen if isinstance(e, Received) and isinstance(e.message, kind)]
-
-    def _exchange(self):
-        for _ in range(4):
-            if not self.host_alive:
-                self.card.data_to_send(self.now)
-                return
-            self.card.receive(self.host.data_to_send(self.now), self.now)
-            self.host.receive(self.card.data_to_send(self.now), self.now)
-            self.host.on_timer(self.now)
-            while (event := self.host.next_event()) is not None:
-                self.seen.append(event)
-                if isinstance(event, AudioReceived) and self.echo:
-                    self.host.send_audio(event.line, event.counter, 0, event.data)
+    def hear(self, event):
+        super().hear(event)
+        if isinstance(event, AudioReceived) and self.echo:
+            self.host.send_audio(event.line, event.counter, 0, event.data)
 
 
 @pytest.fixture
@@ -69,13 +43,13 @@ def bench():
 
 def test_a_new_session_tells_the_state_of_every_line(bench):
     assert [e.line for e in bench.seen if isinstance(e, Received) and isinstance(e.message, m.LineStatus)] == [0, 1]
-    assert not any(status.off_hook for status in bench.messages(m.LineStatus))
+    assert not any(status.off_hook for status in bench.told(m.LineStatus))
 
 
 def test_ringing_follows_its_cadence(bench):
     assert bench.order(m.RingStart((1000, 4000))) is Status.OK
     bench.run(11_000)
-    phases = bench.messages(m.RingPhaseEvent)
+    phases = bench.told(m.RingPhaseEvent)
     assert [(phase.burst, phase.on) for phase in phases] == [(1, True), (1, False), (2, True), (2, False), (3, True)]
     assert [later.t_us - phases[0].t_us for later in phases] == [0, 1_000_000, 5_000_000, 6_000_000, 10_000_000]
 
@@ -138,7 +112,7 @@ def test_a_tone_played_once_ends_and_says_so(bench):
     bench.order(m.ToneStart(m.ToneProgram(-13, (m.ToneSegment((950,), 330), m.ToneSegment((1400,), 330)), once=True)))
     bench.run(700)
     assert bench.phones[0].tone is None
-    assert len(bench.messages(m.ToneDoneEvent)) == 1
+    assert len(bench.told(m.ToneDoneEvent)) == 1
 
 
 def test_speech_is_played_after_two_frames_and_a_lost_one_is_concealed(bench):
@@ -172,15 +146,15 @@ def test_nothing_is_dialled_with_the_handset_on_the_hook(bench):
     bench.phones[0].dial("12")
     bench.phones[0].flash()
     bench.run(1000)
-    assert bench.messages(m.DigitEvent) == bench.messages(m.FlashEvent) == []
+    assert bench.told(m.DigitEvent) == bench.told(m.FlashEvent) == []
 
 
 def test_digits_last_as_long_as_they_were_pressed(bench):
     bench.phones[0].off_hook()
     bench.phones[0].dial("1*", on_ms=70, gap_ms=100)
     bench.run(1000)
-    starts = [event.t_us for event in bench.messages(m.DigitEvent)]
-    ends = [(event.digit, event.ms) for event in bench.messages(m.DigitEndEvent)]
+    starts = [event.t_us for event in bench.told(m.DigitEvent)]
+    ends = [(event.digit, event.ms) for event in bench.told(m.DigitEndEvent)]
     assert starts[1] - starts[0] == 170_000
     assert ends == [("1", 70), ("*", 70)]
 
@@ -204,7 +178,7 @@ def test_a_reset_by_order_keeps_handsets_and_forgets_the_rest(bench):
     bench.run(100)
     assert bench.host.up
     assert bench.phones[0].tone is None
-    assert bench.messages(m.LineStatus)[-2].off_hook
+    assert bench.told(m.LineStatus)[-2].off_hook
 
 
 @pytest.mark.parametrize(
@@ -253,7 +227,7 @@ def test_a_key_that_is_only_brushed_is_no_digit(bench):
     bench.phones[0].off_hook()
     bench.phones[0].dial("5", on_ms=20, gap_ms=80)
     bench.run(300)
-    assert bench.messages(m.DigitEvent) == bench.messages(m.DigitEndEvent) == []
+    assert bench.told(m.DigitEvent) == bench.told(m.DigitEndEvent) == []
 
 
 def test_digits_are_played_to_the_telephone_one_after_the_other(bench):
