@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
 from msgspec import structs
 
-from agent.core.media import Way, WayFigures, WorstSpell
+from agent.core.media import MediaStats, Way, WayFigures, WorstSpell
 from agent.core.quality import Figures
 from agent.gateway.fake import FakeGateway
 from agent.gateway.protocol import CallQuality, Decide, Log
@@ -99,6 +100,15 @@ def test_the_whole_is_told_with_the_end_of_the_call(gateway):
     assert stats.worst == WorstSpell(
         way=Way.HEARD, from_ms=7000, loss_permille=40, jitter_ms=12, rtt_ms=41, mos_centi=380
     )  # fmt: skip
+
+
+def test_a_codec_of_a_name_beyond_measure_is_cut_so_that_the_record_can_be_read(gateway):
+    gateway.stats = structs.replace(gateway.stats, codec="x" * 129)
+    call = _answered(gateway)
+    gateway.peer_hangs_up(call)
+    stats = gateway.call(call).stats
+    assert stats.codec == "x" * 128
+    assert msgspec.json.decode(msgspec.json.encode(stats), type=MediaStats) == stats
 
 
 def test_a_machine_that_is_heard_in_a_call_takes_it_to_g711(gateway):
