@@ -335,7 +335,7 @@ class Gateway:
                 self._greet()
             elif isinstance(event, events.SipReady):
                 self._sip_ready = event
-            elif isinstance(event, events.OffHook):
+            elif isinstance(event, events.OffHook) or (isinstance(event, events.CardUp) and event.off_hook):
                 self._stun.watch.look()
             self._handle(event)
 
